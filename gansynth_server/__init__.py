@@ -1,0 +1,32 @@
+"""gansynth-server: GANSynth notes, live, over OSC.
+
+The short way in::
+
+    import gansynth_server as gs
+
+    gs.generate(note_number=60, instrument="acoustic_grand_piano").save("c4.wav")
+    model = gs.load("all_instruments")
+    note = model.generate(pitch=69, seed=7)
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gansynth_server.errors import UserError
+
+if TYPE_CHECKING:
+    from gansynth_server.api import Model, Note, generate, load
+
+__all__ = ["Model", "Note", "UserError", "__version__", "generate", "load"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from gansynth_server import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,207 @@
+"""The Python interface: load a checkpoint, generate notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import draw
+from gansynth_server.model import checkpoint as checkpoints
+from gansynth_server.render.backend import Eager, torch_device
+from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note as VoiceNote
+from gansynth_server.synth.voices import RELEASE
+
+Float32 = NDArray[np.float32]
+LONGEST = SAMPLES / SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Note:
+    """Rendered sound: float32 [samples], and its sample rate in Hz."""
+
+    audio: Float32
+    sample_rate: int
+
+    def save(self, path: str | Path) -> None:
+        """Writes an audio file; the suffix names the format (wav, flac, ogg).
+
+        Raises:
+            UserError: the folder cannot be written or the format is unknown.
+        """
+        import soundfile
+
+        subtype = "FLOAT" if Path(path).suffix.lower() == ".wav" else None
+        try:
+            soundfile.write(path, self.audio, self.sample_rate, subtype=subtype)
+        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+            raise UserError(f"cannot write {path}: {error}; use .wav, .flac or .ogg") from error
+
+
+class Model:
+    """A checkpoint ready to generate; get one from :func:`load`."""
+
+    def __init__(self, checkpoint: checkpoints.Checkpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.backend = Eager(checkpoint, torch_device(device))
+
+    @property
+    def latent_size(self) -> int:
+        return self.checkpoint.config.latent_size
+
+    @property
+    def pitches(self) -> tuple[int, ...]:
+        """MIDI pitches that the network was trained on."""
+        return self.checkpoint.config.pitches
+
+    @property
+    def presets(self) -> dict[str, Float32]:
+        """Named latents of this checkpoint."""
+        return self.checkpoint.presets
+
+    def preset(self, name: str) -> Float32:
+        """The latent of a preset; UserError lists the names near to an unknown one."""
+        return find_preset(self.presets, name)
+
+    def spectra(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
+        """Normalised raw output of the network.
+
+        Args:
+            z: [N, latent_size].
+            pitches: N MIDI pitches out of ``self.pitches``.
+
+        Returns:
+            [N, 128, 1024, 2]: frame, mel bin, (log magnitude, instantaneous
+            frequency), each in (-1, 1).
+        """
+        parts = [self.backend.raw(*part).cpu().numpy() for part in self._batches(z, pitches)]
+        return np.concatenate(parts)
+
+    def generate_batch(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
+        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
+        from gansynth_server.spectral import transform
+
+        parts = [
+            transform.waves(*self.backend.polar(*part)).cpu().numpy()
+            for part in self._batches(z, pitches)
+        ]
+        return np.concatenate(parts)
+
+    def generate(
+        self,
+        pitch: float = 60,
+        z: Float32 | None = None,
+        seed: int = 0,
+        duration: float = 4.0,
+        velocity: float = 100,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> Note:
+        """One note as the server would play it, without its master gain.
+
+        Args:
+            pitch: MIDI note number, fractional if you like.
+            z: [latent_size]; drawn from ``seed`` if None.
+            seed: of the latent.
+            duration: seconds, at most 4; the last 0.3 are the release.
+            velocity: 0…127, linear.
+            sample_rate: 8000…192000 Hz.
+
+        Raises:
+            UserError: a value outside of these ranges.
+        """
+        if not 0 < duration <= LONGEST:
+            raise UserError(f"a note lasts up to {LONGEST:g} s, not {duration:g}")
+        if not 0 <= velocity <= 127:
+            raise UserError(f"a velocity is 0 to 127, not {velocity:g}")
+        if not 8000 <= sample_rate <= 192000:
+            raise UserError(f"a sample rate is 8000 to 192000 Hz, not {sample_rate}")
+        rendered = nearest_pitch(self.pitches, pitch)
+        latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
+        ((one, labels),) = self._batches(latent[None], [rendered])
+        note = VoiceNote(None, 0, pitch, velocity, rendered)
+        note.spectrum = self.backend.render(one, labels)[0]
+        if duration < LONGEST:
+            note.off = max(0.0, duration - RELEASE)
+        bus = Bus(sample_rate, 1, gain=1.0)
+        bus.start(note)
+        skip = round(bus.delay * sample_rate)
+        samples = round(duration * sample_rate)
+        return Note(bus.render(samples + skip)[skip:], sample_rate)
+
+    def _batches(
+        self, z: Float32, pitches: NDArray[np.int64] | list[int]
+    ) -> list[tuple[Float32, NDArray[np.int64]]]:
+        z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape != (len(pitches), self.latent_size):
+            expected = f"[{len(pitches)}, {self.latent_size}]"
+            raise UserError(f"z must be {expected}, one latent per pitch, not {list(z.shape)}")
+        if not np.isfinite(z).all():
+            raise UserError("z holds numbers that are not finite")
+        try:
+            labels = np.array([self.checkpoint.config.label(int(p)) for p in pitches], np.int64)
+        except ValueError as error:
+            raise UserError(
+                f"pitches must be among {self.pitches[0]}…{self.pitches[-1]}: {list(pitches)}"
+            ) from error
+        size = self.backend.batch
+        return [(z[i : i + size], labels[i : i + size]) for i in range(0, len(z), size)]
+
+
+def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
+    """The trained pitch within half a semitone; UserError if there is none."""
+    nearest = min(pitches, key=lambda p: abs(p - pitch))
+    if not abs(nearest - pitch) <= 0.5:
+        raise UserError(
+            f"pitch {pitch:g} is outside of this checkpoint's range {pitches[0]} to {pitches[-1]}"
+        )
+    return nearest
+
+
+def find_preset(presets: dict[str, Float32], name: str) -> Float32:
+    """The latent of a preset; UserError names those with similar names."""
+    if name in presets:
+        return presets[name]
+    import difflib
+
+    close = difflib.get_close_matches(name, presets, n=3, cutoff=0.4)
+    known = ", ".join(close) if close else ", ".join(list(presets)[:5]) or "none"
+    raise UserError(f"no preset called {name!r}; this checkpoint has, among others: {known}")
+
+
+def load(name: str = "all_instruments", torch_device: str = "auto") -> Model:
+    """Loads a checkpoint: a bundled name, a folder, or a .safetensors file.
+
+    Raises:
+        UserError: it cannot be found or is not whole.
+    """
+    return Model(checkpoints.load(name), torch_device)
+
+
+@cache
+def _shared(name: str) -> Model:
+    return load(name)
+
+
+def generate(
+    note_number: float = 60,
+    instrument: str = "acoustic_grand_piano",
+    duration: float = 4.0,
+    velocity: float = 100,
+    sample_rate: int = SAMPLE_RATE,
+    checkpoint: str = "all_instruments",
+) -> Note:
+    """One note of a named instrument; the checkpoint stays loaded for the next call."""
+    model = _shared(checkpoint)
+    return model.generate(
+        note_number,
+        model.preset(instrument),
+        duration=duration,
+        velocity=velocity,
+        sample_rate=sample_rate,
+    )

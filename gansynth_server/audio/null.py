@@ -1,0 +1,18 @@
+"""No sound, but time: a synth without a sound card still has to go on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.audio.clock import TimedOutput
+
+
+class NullOutput(TimedOutput):
+    """Pulls in real time and throws away what it gets."""
+
+    def __init__(self, *, rate: int, blocksize: int) -> None:
+        super().__init__("none (no sound)", rate=rate, blocksize=blocksize)
+
+    def consume(self, block: NDArray[np.float32]) -> None:
+        pass

@@ -1,0 +1,134 @@
+"""What a source and an output are, and how an output is chosen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+
+DEFAULT_BLOCKSIZE = 256
+DEFAULT_RATE = 48000
+"""Samples per second of the outputs without a device of their own."""
+
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where an output gets its sound from."""
+
+    def render(self, frames: int) -> NDArray[np.float32]:
+        """The next mono samples [frames], finite and within ±1; called from one thread only."""
+        ...
+
+
+class Output(Protocol):
+    """A clock that pulls sound from a source and puts it somewhere."""
+
+    @property
+    def name(self) -> str:
+        """Where the sound goes, in words."""
+        ...
+
+    @property
+    def rate(self) -> int:
+        """Samples per second that it asks the source for."""
+        ...
+
+    @property
+    def latency(self) -> float:
+        """Seconds from ``render`` to the listener."""
+        ...
+
+    @property
+    def underruns(self) -> int:
+        """How often sound was late since the output was made."""
+        ...
+
+    def start(self, source: Source) -> None:
+        """Begins to pull from ``source``, on a thread of its own."""
+        ...
+
+    def stop(self) -> None:
+        """Ends that thread and puts away what it used; does nothing where it has not started."""
+        ...
+
+
+class Guarded:
+    """A source whose exceptions become silence and a line in the log, at most one a second."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._logged = -1.0
+
+    def render(self, frames: int) -> NDArray[np.float32]:
+        try:
+            return self._source.render(frames)
+        except Exception:
+            now = time.monotonic()
+            if self._logged < 0 or now - self._logged >= 1.0:
+                self._logged = now
+                _log.exception("no sound for %d frames: the synth failed", frames)
+            return np.zeros(frames, dtype=np.float32)
+
+
+def open_output(
+    choice: str,
+    *,
+    rate: int | None = None,
+    blocksize: int | None = None,
+    device: str | None = None,
+) -> tuple[Output, str | None]:
+    """Makes the output that ``--output`` names; it is not started.
+
+    Args:
+        choice: ``auto``, ``soundcard``, ``none`` or the path of a .wav, .flac or .ogg file.
+        rate: samples per second; None takes the sound card's own, or 48000.
+        blocksize: frames that are rendered at a time; None takes 256.
+        device: part of the name of a sound card, or its index. With it, ``auto``
+            means ``soundcard``: a card asked for by name is never replaced by silence.
+
+    Returns:
+        The output, and a line for the user where ``auto`` had to do without a sound card.
+
+    Raises:
+        UserError: it cannot be had; says what to do.
+    """
+    if rate is not None and not 4000 <= rate <= 384000:
+        raise UserError(f"a rate of {rate} Hz is out of range: give 4000 to 384000")
+    blocksize = DEFAULT_BLOCKSIZE if blocksize is None else blocksize
+    if not 16 <= blocksize <= 8192:
+        raise UserError(f"a block of {blocksize} frames is out of range: give 16 to 8192")
+    if choice == "auto" and device is None:
+        try:
+            return _open_soundcard(None, rate, blocksize), None
+        except UserError as error:
+            return _open_none(rate, blocksize), f"serving Pd streams only, because {error}"
+    if choice in ("auto", "soundcard"):
+        return _open_soundcard(device, rate, blocksize), None
+    if choice == "none":
+        return _open_none(rate, blocksize), None
+    return _open_file(choice, rate, blocksize), None
+
+
+def _open_soundcard(device: str | None, rate: int | None, blocksize: int) -> Output:
+    from gansynth_server.audio.soundcard import SoundCard
+
+    return SoundCard(device, rate=rate, blocksize=blocksize)
+
+
+def _open_none(rate: int | None, blocksize: int) -> Output:
+    from gansynth_server.audio.null import NullOutput
+
+    return NullOutput(rate=rate or DEFAULT_RATE, blocksize=blocksize)
+
+
+def _open_file(choice: str, rate: int | None, blocksize: int) -> Output:
+    from gansynth_server.audio.file import FileOutput
+
+    return FileOutput(Path(choice), rate=rate or DEFAULT_RATE, blocksize=blocksize)

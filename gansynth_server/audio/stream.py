@@ -1,0 +1,49 @@
+"""A client's sound, pulled block by block over its socket (Pure Data's clock)."""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+from gansynth_server.osc.codec import encode_block
+from gansynth_server.synth.bus import Bus
+
+RING = 64
+"""Blocks in the listener's ring, and blocks that can be asked for again."""
+
+
+class PullStream:
+    """Answers the pulls of one client; used by the stream thread alone, once opened.
+
+    A block asked for again is the same block again. A jump ahead moves on; a
+    block that is older than the ring is a listener that counts anew. A block
+    that was never asked for and is already past is silence.
+    """
+
+    def __init__(self, bus: Bus, block: int, ahead: int) -> None:
+        self.bus = bus
+        self.block = block
+        self.ahead = ahead
+        self.id = 1 + secrets.randbelow(2**24 - 1)
+        self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
+        self._newest = -1
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the voices to the listener."""
+        return self.block * self.ahead / self.bus.rate + self.bus.delay
+
+    def answer(self, number: int) -> bytes:
+        """The datagram ``/b number onset floats…`` for a pull."""
+        place = number % RING
+        kept = self._kept.get(place)
+        if kept is not None and kept[0] == number:
+            return kept[1]
+        heads = (float(number), float(place * self.block))
+        if self._newest - RING < number < self._newest:
+            return encode_block("/b", heads, np.zeros(self.block, np.float32))
+        datagram = encode_block("/b", heads, self.bus.render(self.block))
+        self._kept[place] = (number, datagram)
+        self._newest = number
+        return datagram

@@ -1,0 +1,255 @@
+"""Who plays what: clients with their latents and notes. Knows no OSC and no samples.
+
+All methods may be called from any thread; one lock guards the clients. The
+sound never waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.api import Model, find_preset, nearest_pitch
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note, NoteId
+
+MOST_SLOTS = 1024
+Event = Callable[["Client", str, NoteId], None]
+
+
+@dataclass(eq=False)
+class Client:
+    """One player: a checkpoint, latents by slot, notes by id, and the bus that is heard."""
+
+    number: int
+    model: Model
+    bus: Bus
+    latents: dict[str, Latent] = field(default_factory=dict)
+    notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
+    rendering: set[Note] = field(default_factory=set)
+    _pending: set[int] = field(default_factory=set)
+    _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
+
+    def begin(self, job: int) -> None:
+        """Notes that a job of this client has begun."""
+        self._pending.add(job)
+
+    def finish(self, job: int) -> None:
+        """Notes that it is done, and answers the syncs that waited for it."""
+        self._pending.discard(job)
+        ready = [answer for jobs, answer in self._syncs if not jobs & self._pending]
+        self._syncs = [(jobs, answer) for jobs, answer in self._syncs if jobs & self._pending]
+        for answer in ready:
+            answer()
+
+    def sync(self, answer: Callable[[], None]) -> None:
+        """Calls ``answer`` once all jobs begun so far are done."""
+        self._syncs.append((set(self._pending), answer))
+        self.finish(-1)
+
+
+class Instrument:
+    """Turns what clients ask for into latents, renders and notes.
+
+    Args:
+        seed: of the latents that are drawn without a seed of their own.
+        failed: is told of notes that could not be rendered.
+    """
+
+    def __init__(self, renderer: Renderer, seed: int, failed: Event) -> None:
+        self.lock = threading.RLock()
+        self._renderer = renderer
+        self._seeds = np.random.default_rng(seed)
+        self._failed = failed
+        self._jobs = count()
+
+    def join(self, number: int, model: Model, bus: Bus) -> Client:
+        """A new client, whose slot ``z`` holds a random latent."""
+        client = Client(number, model, bus)
+        self.random(client, "z")
+        return client
+
+    # latents
+
+    def latent(self, client: Client, slot: str) -> Latent:
+        try:
+            return client.latents[slot]
+        except KeyError:
+            raise UserError(
+                f"slot {slot!r} is empty; fill it with /z/random, /z/preset or /z/set"
+            ) from None
+
+    def set(self, client: Client, slot: str, z: Latent) -> None:
+        if len(z) != client.model.latent_size:
+            raise UserError(
+                f"a latent of this checkpoint has {client.model.latent_size} numbers, not {len(z)}"
+            )
+        with self.lock:
+            if slot not in client.latents and len(client.latents) >= MOST_SLOTS:
+                raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
+            client.latents[slot] = z
+
+    def random(
+        self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
+    ) -> None:
+        with self.lock:
+            chosen = int(self._seeds.integers(2**24)) if seed is None else seed
+        self.set(client, slot, draw(client.model.latent_size, chosen, spread))
+
+    def slerp(self, client: Client, to: str, a: str, b: str, amount: float) -> None:
+        self.set(client, to, slerp(self.latent(client, a), self.latent(client, b), amount))
+
+    def preset(self, client: Client, slot: str, name: str) -> None:
+        self.set(client, slot, find_preset(client.model.presets, name))
+
+    # notes
+
+    def play(
+        self, client: Client, pitch: float, velocity: float, id: NoteId | None, slot: str
+    ) -> None:
+        """Starts a note, or releases it at velocity 0; its id is the pitch when left out."""
+        if id is None:
+            id = int(pitch) if pitch == int(pitch) else pitch
+        if velocity == 0:
+            self.release(client, id)
+            return
+        z = self.latent(client, slot)
+        rendered = nearest_pitch(client.model.pitches, pitch)
+        note = Note(client, id, pitch, velocity, rendered, on=time.monotonic())
+        bus = client.bus
+
+        def start(spectrum: Spectrum) -> None:
+            note.spectrum = spectrum
+            with self.lock:
+                wanted = note in client.rendering  # not silenced meanwhile
+                client.rendering.discard(note)
+            if wanted:
+                bus.start(note)
+
+        def failed(why: str) -> None:
+            with self.lock:
+                client.rendering.discard(note)
+            self._failed(client, why, note.id)
+
+        with self.lock:
+            self._render(client, z, rendered, start, failed)
+            client.rendering.add(note)
+            self.release(client, id)  # the same id again is a new note
+            client.notes[id] = (note, bus)
+
+    def release(self, client: Client, id: NoteId) -> None:
+        """Releases a note; one that is over already is no error."""
+        with self.lock:
+            note, bus = client.notes.pop(id, (None, None))
+        if note is not None and bus is not None:
+            note.off = time.monotonic()
+            bus.release(note)
+
+    def release_all(self, client: Client) -> None:
+        with self.lock:
+            for id in list(client.notes):
+                self.release(client, id)
+
+    def silence(self, client: Client) -> None:
+        """Ends the sound of all notes of a client at once, also of those being rendered."""
+        with self.lock:
+            buses = {client.bus, *(bus for _, bus in client.notes.values())}
+            client.notes.clear()
+            client.rendering.clear()
+        for bus in buses:
+            bus.silence(lambda note: note.owner is client)
+
+    def ended(self, note: Note) -> None:
+        """Forgets a note whose sound is over."""
+        with self.lock:
+            assert isinstance(note.owner, Client)
+            if note.owner.notes.get(note.id, (None,))[0] is note:
+                del note.owner.notes[note.id]
+
+    def synthesize(
+        self,
+        client: Client,
+        pitch: float,
+        slot: str,
+        done: Callable[[NDArray[np.float32]], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Renders a whole note as a wave [64000] at 16 kHz, without envelope."""
+        rendered = nearest_pitch(client.model.pitches, pitch)
+        if pitch != rendered:
+            raise UserError("a note for an array must have a whole pitch")
+
+        def invert(spectrum: Spectrum) -> None:
+            import torch
+
+            from gansynth_server.spectral import transform
+
+            parts = (torch.from_numpy(p)[None] for p in (spectrum.magnitude, spectrum.increment))
+            done(transform.waves(*parts)[0].numpy())
+
+        with self.lock:
+            self._render(client, self.latent(client, slot), rendered, invert, failed)
+
+    # work that takes time
+
+    def use(self, client: Client, model: Model) -> None:
+        """Changes a client's checkpoint; latents of another size give way to a random one."""
+        with self.lock:
+            client.model = model
+            size = model.latent_size
+            client.latents = {s: z for s, z in client.latents.items() if len(z) == size}
+            if "z" not in client.latents:
+                self.random(client, "z")
+
+    def job(self, client: Client) -> Callable[[], None]:
+        """Begins something that ``/sync`` waits for; call the result when it is done."""
+        number = next(self._jobs)
+        with self.lock:
+            client.begin(number)
+
+        def finish() -> None:
+            with self.lock:
+                client.finish(number)
+
+        return finish
+
+    def _render(
+        self,
+        client: Client,
+        z: Latent,
+        pitch: int,
+        done: Callable[[Spectrum], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        finish = self.job(client)
+
+        def then(call: Callable[[], None]) -> None:
+            try:
+                call()
+            finally:
+                finish()
+
+        label = client.model.checkpoint.config.label(pitch)
+        try:
+            self._renderer.submit(
+                Job(
+                    client.model.backend,
+                    z,
+                    label,
+                    lambda spectrum: then(lambda: done(spectrum)),
+                    lambda why: then(lambda: failed(why)),
+                )
+            )
+        except UserError:
+            finish()
+            raise

@@ -1,0 +1,1 @@
+"""Timbre: latents, and ways through their space."""

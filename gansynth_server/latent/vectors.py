@@ -1,0 +1,31 @@
+"""Drawing latents and moving between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Latent = NDArray[np.float32]
+
+
+def draw(size: int, seed: int, spread: float = 1.0) -> Latent:
+    """A latent from N(0, 1)·spread; the same seed always gives the same one."""
+    normal = np.random.default_rng(seed).standard_normal(size)
+    return (normal * spread).astype(np.float32)
+
+
+def slerp(a: Latent, b: Latent, amount: float) -> Latent:
+    """Spherical interpolation from a (0) to b (1), on the vectors as they are.
+
+    As Magenta's, sin((1-t)ω)/sin ω·a + sin(tω)/sin ω·b with ω the angle between
+    them; where that has no value (equal, opposite or zero vectors) it is the
+    straight line, so the result is always finite.
+    """
+    a64, b64 = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(a64) * np.linalg.norm(b64)
+    cosine = float(a64 @ b64 / norms) if norms > 0 else 1.0
+    if abs(cosine) > 1 - 1e-7:
+        return ((1 - amount) * a64 + amount * b64).astype(np.float32)
+    omega = np.arccos(cosine)
+    mixed = np.sin((1 - amount) * omega) * a64 + np.sin(amount * omega) * b64
+    return (mixed / np.sin(omega)).astype(np.float32)

@@ -1,0 +1,203 @@
+"""Our checkpoints: a folder of safetensors weights, config, presets and a model card.
+
+    NAME/model.safetensors   weights, float16
+    NAME/config.json         generator config and provenance
+    NAME/presets.json        named latents (optional)
+    NAME/README.md           model card
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.model.config import GeneratorConfig
+
+if TYPE_CHECKING:
+    from gansynth_server.model.generator import Generator
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+PRESETS = "presets.json"
+VARIABLE = "GANSYNTH_CHECKPOINTS"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint: the network, its config and its named latents."""
+
+    name: str
+    path: Path
+    generator: Generator
+    provenance: dict[str, Any] = field(default_factory=dict)
+    presets: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def config(self) -> GeneratorConfig:
+        return self.generator.config
+
+
+def search_path() -> list[Path]:
+    """Folders that hold checkpoints, first found first: the variable's, the user's, ours."""
+    import platformdirs
+
+    named = [Path(p) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    user = Path(platformdirs.user_data_dir("gansynth-server", appauthor=False)) / "checkpoints"
+    package = Path(__file__).resolve().parents[1]
+    # inside a wheel they lie in the package, in a source tree beside it
+    return [*named, user, package / "checkpoints", package.parent / "checkpoints"]
+
+
+def available() -> dict[str, Path]:
+    """Checkpoints that a name can reach: name → folder, in search order."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for weights in sorted(folder.glob(f"*/{WEIGHTS}")):
+            found.setdefault(weights.parent.name, weights.parent)
+    return found
+
+
+def locate(name: str) -> Path:
+    """The folder of a bundled name, a folder or a weights file; UserError if there is none."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise UserError(
+                f"{path} is not a safetensors file; weights of other kinds (pickles, TensorFlow) "
+                "are never opened: give a checkpoint folder or a .safetensors file"
+            )
+        return path
+    if (path / WEIGHTS).is_file():
+        return path
+    if path.is_dir():
+        raise UserError(f"{path} holds no {WEIGHTS}, so it is not a checkpoint folder")
+    known = available()
+    if name in known:
+        return known[name]
+    raise UserError(
+        f"no checkpoint called {name!r}: there are {', '.join(known) or 'none'}; "
+        f"give one of these, a folder, a .safetensors file, or set {VARIABLE}"
+    )
+
+
+def load(name: str) -> Checkpoint:
+    """Finds and loads a checkpoint.
+
+    Args:
+        name: a bundled name, a folder, or a .safetensors file.
+
+    Raises:
+        UserError: one sentence that says what is wrong with it and what to do.
+    """
+    path = locate(name)
+    folder, weights = (path.parent, path) if path.is_file() else (path, path / WEIGHTS)
+    info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
+    if not isinstance(info, dict) or info.get("format") != FORMAT or "generator" not in info:
+        raise UserError(f"{folder} is not a checkpoint of format {FORMAT}: its {CONFIG} says so")
+    config = GeneratorConfig.from_dict(info["generator"])
+    generator = _generator(weights, config)
+    presets = _presets(folder / PRESETS, config.latent_size)
+    return Checkpoint(
+        folder.name if weights.name == WEIGHTS else weights.stem,
+        folder,
+        generator,
+        info.get("provenance", {}),
+        presets,
+    )
+
+
+def save(
+    folder: Path,
+    generator: Generator,
+    provenance: dict[str, Any],
+    presets: dict[str, NDArray[np.float32]] | None = None,
+) -> None:
+    """Writes a checkpoint folder; each file is replaced as a whole or not at all."""
+    from safetensors.torch import save as serialise
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().half().contiguous().cpu() for k, v in generator.state_dict().items()}
+    info = {"format": FORMAT, "generator": generator.config.to_dict(), "provenance": provenance}
+    _replace(folder / WEIGHTS, serialise(tensors, metadata={"config": json.dumps(info)}))
+    _replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
+    if presets is not None:
+        rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}
+        _replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}); copy the folder anew") from error
+
+
+def _metadata(weights: Path) -> Any:
+    """The config that a lone weights file carries in its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, "np") as file:
+            return json.loads((file.metadata() or {}).get("config", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(weights, error) from error
+
+
+def _generator(weights: Path, config: GeneratorConfig) -> Generator:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from gansynth_server.model.generator import Generator
+
+    with torch.device("meta"):
+        generator = Generator(config)
+    expected = {name: tuple(p.shape) for name, p in generator.state_dict().items()}
+    try:
+        with safe_open(weights, "pt") as file:
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            if found != expected:
+                odd = sorted(set(found.items()) ^ set(expected.items()))[0]
+                raise UserError(
+                    f"{weights} does not fit its {CONFIG} (first difference: {odd[0]} {odd[1]}); "
+                    "they belong to different checkpoints"
+                )
+            state = {key: file.get_tensor(key).float() for key in expected}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(weights, error) from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise UserError(f"{weights} holds numbers that are not finite; copy or train it anew")
+    generator.load_state_dict(state, assign=True)
+    return generator.eval().requires_grad_(False)
+
+
+def _damaged(weights: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{weights} is damaged or not a safetensors file ({error}); copy or download it anew"
+    )
+
+
+def _presets(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
+    if not path.is_file():
+        return {}
+    values = _read_json(path)
+    try:
+        presets = {str(k): np.asarray(v, dtype=np.float32) for k, v in values.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is no list of named latents: {error}") from error
+    if not all(p.shape == (size,) and np.isfinite(p).all() for p in presets.values()):
+        raise UserError(f"{path}: every preset must be {size} finite numbers")
+    return presets

@@ -1,0 +1,81 @@
+"""What a generator is: sizes, pitches and the scaling of its output."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gansynth_server.errors import UserError
+
+
+def progressive_filters(fmap_base: int, fmap_max: int, blocks: int = 7) -> tuple[int, ...]:
+    """Channels of blocks 1…n as Magenta computes them: min(base / 2^b, max)."""
+    return tuple(int(min(fmap_base / 2**b, fmap_max)) for b in range(1, blocks + 1))
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Affine map between physical units and the network's [-1, 1].
+
+    ``normalised = a * physical + b`` per channel; the defaults are those of
+    Magenta's ``specgrams_prespecified_normalizer``.
+    """
+
+    magnitude_a: float = 0.0661371661726
+    magnitude_b: float = 0.113718730221
+    phase_a: float = 0.8
+    phase_b: float = 0.0
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Everything that is needed to build a generator and to read its output.
+
+    The defaults are Magenta's ``mel_prog_hires``. ``filters`` holds the
+    channels of blocks 1…n; the output has ``start`` × 2^(n-1) pixels, which
+    must be 128 frames × 1024 bins.
+    """
+
+    latent_size: int = 256
+    pitches: tuple[int, ...] = tuple(range(24, 85))
+    filters: tuple[int, ...] = progressive_filters(4096, 256)
+    start: tuple[int, int] = (2, 16)
+    sample_rate: int = 16000
+    pitch_bias: bool = False
+    """Adds a learnt [pitch, 2, 1024] bias before the last tanh (not Magenta's)."""
+    normalizer: Normalizer = field(default_factory=Normalizer)
+
+    @property
+    def input_size(self) -> int:
+        return self.latent_size + len(self.pitches)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Frames and bins of the output."""
+        scale = 2 ** (len(self.filters) - 1)
+        return self.start[0] * scale, self.start[1] * scale
+
+    def label(self, pitch: int) -> int:
+        """Index of a MIDI pitch among the labels; ValueError outside of them."""
+        return self.pitches.index(pitch)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> GeneratorConfig:
+        """Builds a config from parsed JSON; UserError names what does not fit."""
+        try:
+            values = dict(values)
+            for name in ("pitches", "filters", "start"):
+                if name in values:
+                    values[name] = tuple(int(v) for v in values[name])
+            if "normalizer" in values:
+                values["normalizer"] = Normalizer(**values["normalizer"])
+            config = cls(**values)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the checkpoint's config is not one of ours: {error}") from error
+        sizes = (config.latent_size, *config.filters, *config.start, len(config.pitches))
+        if not all(1 <= size <= 4096 for size in sizes) or len(config.filters) > 12:
+            raise UserError(f"the checkpoint's config has impossible sizes: {sizes}")
+        return config

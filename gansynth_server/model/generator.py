@@ -1,0 +1,91 @@
+"""GANSynth's generator (Engel et al. 2019, Magenta's ``mel_prog_hires``)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.model.layers import ScaledConv, activate, pixel_norm
+
+
+def stage_weights(progress: float, blocks: int) -> list[float]:
+    """Share of each block's to_rgb in the output at a training progress of 0…blocks-1."""
+    return [max(0.0, min(progress - b + 1, b + 1 - progress)) for b in range(blocks)]
+
+
+class Block(nn.Module):
+    """Two convolutions at one resolution; all but the first double the size."""
+
+    def __init__(self, inputs: int, outputs: int, start: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        root2 = math.sqrt(2)
+        self.first = start is not None
+        self.conv0 = ScaledConv(inputs, outputs, start or (3, 3), root2)
+        self.conv1 = ScaledConv(outputs, outputs, (3, 3), root2)
+        self.to_rgb = ScaledConv(outputs, 2, (1, 1), 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv0.from_pixel(x) if self.first else self.conv0.upsampled(x)
+        return activate(self.conv1(activate(x)))
+
+
+class Generator(nn.Module):
+    """Latents and labels → normalised spectra.
+
+    Channel 0 of the output is log magnitude (of mel power), channel 1 the
+    instantaneous frequency, both in (-1, 1).
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        filters = config.filters
+        blocks = [Block(config.input_size, filters[0], config.start)]
+        blocks += [Block(a, b) for a, b in zip(filters, filters[1:], strict=False)]
+        self.blocks = nn.ModuleList(blocks)
+        self.pitch_bias: nn.Parameter | None = None
+        if config.pitch_bias:
+            shape = (len(config.pitches), 2, config.shape[1])
+            self.pitch_bias = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, z: Tensor, labels: Tensor, progress: float | None = None) -> Tensor:
+        """Renders notes.
+
+        Args:
+            z: [N, latent_size] latents, drawn from N(0, 1), not normalised.
+            labels: [N] indices into ``config.pitches``.
+            progress: growth during training, 0…blocks-1; None is full growth,
+                which skips every to_rgb but the last.
+
+        Returns:
+            [N, 2, frames, bins] normalised spectra.
+        """
+        x = self.condition(z, labels)
+        last = len(self.blocks) - 1
+        weights = stage_weights(last if progress is None else progress, last + 1)
+        out: Tensor | None = None
+        for b, block in enumerate(self.blocks):
+            x = block(x)  # [N, filters[b], 2·2^b, 16·2^b]
+            if weights[b] > 0:
+                image = self.image(b, x, labels)
+                image = F.interpolate(image, scale_factor=float(2 ** (last - b)))
+                out = image * weights[b] if out is None else out + image * weights[b]
+        assert out is not None
+        return out
+
+    def condition(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Latents and labels → the first block's input [N, latent_size + pitches]."""
+        onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
+        return pixel_norm(torch.cat([z, onehot], dim=1))
+
+    def image(self, b: int, x: Tensor, labels: Tensor) -> Tensor:
+        """to_rgb of block b at its own resolution: [N, filters[b], H, W] → [N, 2, H, W]."""
+        image = self.blocks[b].to_rgb(x)
+        if self.pitch_bias is not None:
+            bias = self.pitch_bias[labels]  # [N, 2, bins]
+            image = image + F.avg_pool1d(bias, bias.shape[2] // x.shape[3])[:, :, None, :]
+        return torch.tanh(image)

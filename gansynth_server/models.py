@@ -1,0 +1,36 @@
+"""The checkpoints in memory: each is loaded once and shared by all clients."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from gansynth_server import api
+from gansynth_server.errors import UserError
+from gansynth_server.model import checkpoint
+
+
+class Models:
+    """Loads checkpoints by name and keeps them; may be used from any thread."""
+
+    def __init__(self, torch_device: str, threads: int) -> None:
+        import torch
+
+        if not 0 <= threads <= 1024:
+            raise UserError(f"--threads must be 0 (all cores) to 1024, not {threads}")
+        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        self._device = torch_device
+        self._loaded: dict[str, api.Model] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Names that clients may load: what is found, and what is loaded already."""
+        return sorted({*checkpoint.available(), *self._loaded})
+
+    def get(self, name: str) -> api.Model:
+        """A loaded checkpoint; UserError says what is wrong with it."""
+        with self._lock:
+            if name not in self._loaded:
+                model = api.load(name, self._device)
+                self._loaded[name] = self._loaded[model.checkpoint.name] = model
+            return self._loaded[name]

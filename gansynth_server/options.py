@@ -1,0 +1,44 @@
+"""What the server can be told at its start: the one table of its settings and defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_CHECKPOINT = "all_instruments"
+DEFAULT_PORT = 57180
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """GANSynth notes, live: OSC messages in, sound out to Pure Data or a sound card."""
+
+    checkpoint: str = DEFAULT_CHECKPOINT
+    """A bundled name, a folder, or a .safetensors file."""
+    port: int = DEFAULT_PORT
+    """UDP port for OSC; 0 takes a free one."""
+    bind: str = "127.0.0.1"
+    """Address to listen on; anything but loopback lets the network play and stop the server."""
+    output: str = "auto"
+    """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
+    device: str | None = None
+    """Sound card: part of its name, or its number in --list-devices."""
+    list_devices: bool = False
+    """List the sound cards and exit."""
+    rate: int | None = None
+    """Sample rate of the output in Hz; the sound card's own if not given."""
+    blocksize: int = 256
+    """Frames rendered at a time for the output; less is faster, more is safer."""
+    max_voices: int = 64
+    """Notes that sound at once for one listener; beyond it the oldest is cut."""
+    max_clients: int = 64
+    """Clients at once; the one that was silent longest makes room."""
+    torch_device: str = "auto"
+    """Where the network runs: auto, cpu, cuda, cuda:1 …"""
+    threads: int = 0
+    """CPU threads of the network; 0 takes all cores."""
+    seed: int | None = None
+    """Makes the latents of /z/random the same at every start."""
+    verbosity: int = 0
+    """-1 errors only, 0 normal, 1 every message, 2 every message and block."""
+    version: bool = False
+    """Print the version and exit."""

@@ -1,0 +1,1 @@
+"""The wire: OSC packets, the table of messages, and what answers them."""

@@ -1,0 +1,249 @@
+"""OSC packets: bytes to messages and back, without sockets.
+
+Quotations are from the OpenSound Control 1.0 specification. All type tags
+but arrays are understood; only i, f, s and b are sent, because Pure Data's
+``[oscparse]`` skips T, F and N and loses its place after d and h. Strings are
+UTF-8. NaN and infinity pass: ranges belong to whoever knows the message.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arg: TypeAlias = int | float | str | bytes | bool | None
+TimedMessage: TypeAlias = "tuple[float | None, Message]"
+
+MAX_ARGS = 16384  # of a message; a UDP datagram holds fewer floats than that
+MAX_MESSAGES = 1024  # of a packet
+MAX_DEPTH = 8  # of bundles in bundles
+
+_BUNDLE = b"#bundle\0"
+_UNIX_EPOCH = 2208988800 << 32  # 1970 in time tags: units of 2^-32 s since 1900
+_FLOAT32 = np.dtype(">f4")
+_TAG_RUNS = re.compile("f{2,}|.", re.DOTALL)
+_Reader: TypeAlias = Callable[[bytes, int], tuple[Arg, int]]
+
+
+class OscError(ValueError):
+    """The bytes are not OSC, exceed a limit, or the value cannot be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; its address may be a pattern."""
+
+    address: str
+    args: tuple[Arg, ...]
+
+
+def decode(datagram: bytes) -> list[TimedMessage]:
+    """The messages of one packet, each with its time in Unix seconds or None for at once.
+
+    A bundle due before the bundle around it takes the time of the latter: "the
+    OSC Time Tag of the enclosed bundle must be greater than or equal to the OSC
+    Time Tag of the enclosing bundle".
+
+    Raises:
+        OscError: for anything wrong anywhere in the packet, and nothing else.
+    """
+    messages: list[TimedMessage] = []
+    _decode_packet(datagram, None, 0, messages)
+    return messages
+
+
+def _decode_packet(data: bytes, due: float | None, depth: int, found: list[TimedMessage]) -> None:
+    # "The size of an OSC packet is always a multiple of 4", like each atom's: padding ends inside.
+    if not data or len(data) % 4:
+        raise OscError(f"packet of {len(data)} bytes, which is no positive multiple of 4")
+    if not data.startswith(_BUNDLE):
+        if len(found) == MAX_MESSAGES:
+            raise OscError(f"more than {MAX_MESSAGES} messages in one packet")
+        found.append((due, _decode_message(data)))
+        return
+    if depth == MAX_DEPTH:
+        raise OscError(f"bundles nested more than {MAX_DEPTH} deep")
+    if len(data) < 16:
+        raise OscError("bundle without a time tag")
+    time = _seconds(int.from_bytes(data[8:16], "big"))
+    if due is not None and (time is None or time < due):
+        time = due
+    position = 16
+    while position < len(data):
+        start = position + 4
+        size = int.from_bytes(data[position:start], "big", signed=True)
+        position = start + size
+        if size < 0 or position > len(data):
+            raise OscError(f"bundle element of {size} bytes where {len(data) - start} are left")
+        _decode_packet(data[start:position], time, depth + 1, found)
+
+
+def _decode_message(data: bytes) -> Message:
+    address, position = _string(data, 0)
+    if not address.startswith("/"):
+        raise OscError(f"address {address[:80]!r} does not begin with '/'")
+    if position == len(data):  # "some older implementations of OSC may omit the OSC Type Tag"
+        return Message(address, ())
+    try:
+        return Message(address, _decode_args(data, position))
+    except struct.error as error:
+        raise OscError(f"{address[:80]!r}: ends before its last argument") from error
+    except OscError as error:
+        raise OscError(f"{address[:80]!r}: {error}") from error
+
+
+def _decode_args(data: bytes, position: int) -> tuple[Arg, ...]:
+    tags, position = _string(data, position)
+    if not tags.startswith(","):
+        raise OscError("arguments without a type tag string")
+    if len(tags) > MAX_ARGS + 1:
+        raise OscError(f"{len(tags) - 1} arguments, at most {MAX_ARGS} are taken")
+    args: list[Arg] = []
+    for run in _TAG_RUNS.findall(tags, 1):
+        if len(run) > 1:  # floats: all at once
+            args += struct.unpack_from(f">{len(run)}f", data, position)
+            position += 4 * len(run)
+        elif run in _READERS:
+            arg, position = _READERS[run](data, position)
+            args.append(arg)
+        else:  # the arrays of "[" and "]" too
+            raise OscError(f"type tag {run!r} is not supported")
+    if position != len(data):
+        raise OscError(f"{len(data) - position} bytes follow the last argument")
+    return tuple(args)
+
+
+def _string(data: bytes, start: int) -> tuple[str, int]:
+    # "non-null ASCII characters followed by a null, followed by 0-3 additional null characters"
+    end = data.find(0, start)
+    if end < 0:
+        raise OscError("string without its closing null")
+    try:
+        return data[start:end].decode(), (end | 3) + 1
+    except UnicodeDecodeError as error:
+        raise OscError("string is not UTF-8") from error
+
+
+def _blob(data: bytes, start: int) -> tuple[bytes, int]:
+    # "An int32 size count, followed by that many 8-bit bytes of arbitrary binary data"
+    (size,) = struct.unpack_from(">i", data, start)
+    start += 4
+    if not 0 <= size <= len(data) - start:
+        raise OscError(f"blob of {size} bytes where {len(data) - start} are left")
+    return data[start : start + size], start + size + -size % 4
+
+
+def _seconds(time_tag: int) -> float | None:
+    # 1 is "a special case meaning 'immediately.'"; some senders write 0
+    return None if time_tag <= 1 else (time_tag - _UNIX_EPOCH) / 2**32
+
+
+def _character(code: int) -> str:
+    if not 0 < code < 128:
+        raise OscError(f"character {code} is not ASCII")
+    return chr(code)
+
+
+def _fixed(layout: str, convert: Callable[[Any], Arg] = lambda value: value) -> _Reader:
+    atom = struct.Struct(layout)
+
+    def read(data: bytes, start: int) -> tuple[Arg, int]:
+        return convert(atom.unpack_from(data, start)[0]), start + atom.size
+
+    return read
+
+
+_READERS: dict[str, _Reader] = {
+    "i": _fixed(">i"),
+    "f": _fixed(">f"),
+    "s": _string,
+    "b": _blob,
+    "h": _fixed(">q"),
+    "t": _fixed(">Q", _seconds),
+    "d": _fixed(">d"),
+    "S": _string,
+    "c": _fixed(">I", _character),
+    "r": _fixed(">I"),  # RGBA in one number
+    "m": _fixed(">4s"),  # MIDI: port id, status, data 1, data 2
+    "T": lambda data, start: (True, start),
+    "F": lambda data, start: (False, start),
+    "N": lambda data, start: (None, start),
+    "I": lambda data, start: (math.inf, start),  # "Infinitum"
+}
+
+
+def encode(address: str, *args: Arg | np.generic | NDArray[Any]) -> bytes:
+    """One message: i for bool and int within int32, f for other numbers, s for str, b for bytes.
+
+    An array [N] of numbers becomes N f. Numbers beyond float32 become ±infinity
+    and unpaired surrogates, as in undecodable file names, '?'.
+
+    Raises:
+        OscError: None, other types or shapes, a null character, an address without its '/'.
+    """
+    if not address.startswith("/"):
+        raise OscError(f"address {address!r} does not begin with '/'")
+    encoded = [_encode_arg(arg) for arg in args]
+    tags = "," + "".join(tag for tag, _ in encoded)
+    return b"".join((_padded(address), _padded(tags), *(data for _, data in encoded)))
+
+
+def _encode_arg(arg: object) -> tuple[str, bytes]:
+    if isinstance(arg, np.ndarray):
+        if arg.ndim != 1 or arg.dtype.kind not in "biuf":
+            raise OscError(f"cannot send an array {arg.dtype}{list(arg.shape)}")
+        with np.errstate(over="ignore"):
+            return "f" * arg.size, arg.astype(_FLOAT32).tobytes()
+    if isinstance(arg, (int, np.integer, np.bool_)) and -(2**31) <= int(arg) < 2**31:
+        return "i", struct.pack(">i", int(arg))
+    if isinstance(arg, (int, float, np.integer, np.floating)):
+        try:
+            return "f", struct.pack(">f", arg)
+        except (OverflowError, struct.error):
+            return "f", struct.pack(">f", math.inf if arg > 0 else -math.inf)
+    if isinstance(arg, str):
+        return "s", _padded(arg)
+    if isinstance(arg, bytes):
+        return "b", struct.pack(">i", len(arg)) + arg + bytes(-len(arg) % 4)
+    raise OscError(f"cannot send {type(arg).__name__}")
+
+
+def _padded(text: str) -> bytes:
+    data = text.encode(errors="replace")
+    if 0 in data:
+        raise OscError("a string cannot hold a null character")
+    return data + bytes(4 - len(data) % 4)
+
+
+def encode_bundle(time: float | None, *messages: bytes) -> bytes:
+    """A bundle of encoded messages or bundles, due at a Unix time in seconds or, with None, now.
+
+    Raises:
+        OscError: a time outside of 1900…2036, which a time tag cannot hold.
+    """
+    try:
+        due = struct.pack(">Q", 1 if time is None else round(time * 2**32) + _UNIX_EPOCH)
+    except (ValueError, OverflowError, struct.error) as error:
+        raise OscError(f"time {time} is not within 1900…2036") from error
+    elements = (struct.pack(">i", len(message)) + message for message in messages)
+    return b"".join((_BUNDLE, due, *elements))
+
+
+def encode_block(address: str, heads: tuple[float, ...], samples: NDArray[np.float32]) -> bytes:
+    """A message of f only, for audio: heads (integers are exact up to 2^24), then samples [N]."""
+    prefix, pack_heads = _block_prefix(address, len(heads), samples.size)
+    return prefix + pack_heads(*heads) + samples.astype(_FLOAT32).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _block_prefix(address: str, heads: int, samples: int) -> tuple[bytes, Callable[..., bytes]]:
+    tags = "," + "f" * (heads + samples)
+    return _padded(address) + _padded(tags), struct.Struct(f">{heads}f").pack

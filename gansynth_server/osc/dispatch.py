@@ -1,0 +1,51 @@
+"""From a datagram to the handlers of its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gansynth_server.errors import UserError
+from gansynth_server.osc import pattern
+from gansynth_server.osc.codec import Message, OscError, decode
+from gansynth_server.osc.spec import ROWS, Row, parse
+
+Handler = Callable[[Row, list[Any]], None]
+Fail = Callable[[str, str], None]
+
+
+def dispatch(datagram: bytes, handle: Handler, fail: Fail) -> None:
+    """Runs every message of a datagram.
+
+    Args:
+        datagram: whatever came in.
+        handle: is given the row of a message and its checked arguments; may
+            raise UserError.
+        fail: is given an address and one sentence for each thing that went wrong.
+    """
+    try:
+        messages = decode(datagram)
+    except OscError as error:
+        fail("osc", f"not an OSC packet: {error}")
+        return
+    for _, message in messages:
+        try:
+            for row in _rows(message):
+                handle(row, parse(row, message.args))
+        except UserError as error:
+            fail(message.address, str(error))
+
+
+def _rows(message: Message) -> Iterator[Row]:
+    """The rows that an address, or a pattern of addresses, means."""
+    if message.address in ROWS:
+        yield ROWS[message.address]
+        return
+    found = False
+    if pattern.is_pattern(message.address):
+        for address, row in ROWS.items():
+            if pattern.match(message.address, address):
+                found = True
+                yield row
+    if not found:
+        raise UserError("no such message; the README lists them all")

@@ -1,0 +1,74 @@
+"""The batched inverse STFT of the live path, at the listener's sample rate.
+
+The generator's frames are 2048 points of 16 kHz sound. A larger inverse FFT
+whose new bins stay empty is ideal band-limited interpolation, so at 48 kHz
+(6144 points, hop 1536) a frame comes out resampled at no cost in delay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """A whole note as the voices read it; shared by all voices that play it.
+
+    ``magnitude`` and ``increment`` are float32 [128, 1024]; the increments of
+    the phase are radians per frame, those of frame 0 the initial phases.
+    """
+
+    magnitude: Float32
+    increment: Float32
+
+
+def direct(rate: int) -> bool:
+    """Whether a hop is a whole number of samples at this rate."""
+    return rate * HOP % SAMPLE_RATE == 0
+
+
+class FrameInverse:
+    """Inverse FFT, window and scale for rows of frames at one sample rate.
+
+    Args:
+        rate: samples per second, 8000 or more, for which :func:`direct` holds.
+    """
+
+    def __init__(self, rate: int) -> None:
+        if not direct(rate):
+            raise ValueError(f"{rate} Hz does not divide the hop")
+        self.rate = rate
+        self.hop = HOP * rate // SAMPLE_RATE
+        self.size = FFT * rate // SAMPLE_RATE
+        n = np.arange(self.size)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / self.size)
+        # the squares of four Hann windows a quarter apart add up to 3/2
+        self._window = (hann / 1.5 * (self.size / FFT)).astype(np.float32)
+        self._cut = min(BINS, self.size // 2)
+
+    def __call__(self, magnitude: Float32, phase: NDArray[np.floating]) -> Float32:
+        """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add."""
+        angle = phase.astype(np.float32, copy=False)
+        bins = np.zeros((len(magnitude), self._cut + 1), np.complex64)
+        spectrum = bins[:, 1:]
+        np.cos(angle[:, : self._cut], out=spectrum.real)
+        np.sin(angle[:, : self._cut], out=spectrum.imag)
+        spectrum *= magnitude[:, : self._cut]
+        if self.size > FFT:
+            # at 16 kHz the last bin was its own mirror image; here it has one
+            bins[:, -1] = bins[:, -1].real / 2
+        frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
+        frames *= self._window
+        return frames
+
+
+def note_length(rate: int) -> int:
+    """Samples of a whole note at a sample rate."""
+    return (FRAMES * HOP + FFT - HOP - LEAD) * rate // SAMPLE_RATE

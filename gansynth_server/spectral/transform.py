@@ -1,0 +1,132 @@
+"""Wave ↔ spectra as the generator knows them (Magenta's ``specgrams_helper``).
+
+Waves are float32 [N, 64000] at 16 kHz. Spectra are [N, 128, 1024, 2]: time
+frame, frequency bin, (log magnitude, instantaneous frequency / π). The 1025
+FFT bins lose their DC, so stored bin k is FFT bin k + 1.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gansynth_server.model.config import Normalizer
+from gansynth_server.spectral import mel
+from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SAMPLES, SILENCE
+
+
+@cache
+def _window(device: torch.device) -> Tensor:
+    return torch.hann_window(FFT, periodic=True, dtype=torch.float64).float().to(device)
+
+
+@cache
+def _matrix(name: str, device: torch.device) -> Tensor:
+    return torch.from_numpy(getattr(mel, name)()).float().to(device)
+
+
+@cache
+def _taps(device: torch.device) -> tuple[Tensor, Tensor]:
+    indices, weights = mel.mel_taps()
+    return torch.from_numpy(indices).to(device), torch.from_numpy(weights).to(device)
+
+
+def stft(waves: Tensor) -> Tensor:
+    """[N, 64000] → complex [N, 128, 1024]."""
+    frames = F.pad(waves, (LEAD, 0)).unfold(-1, FFT, HOP)  # [N, 128, 2048]
+    return torch.fft.rfft(frames * _window(waves.device))[..., 1:]
+
+
+def istft(spectrum: Tensor) -> Tensor:
+    """complex [N, 128, 1024] → [N, 64000], the exact inverse but for the last 1536 samples."""
+    frames = torch.fft.irfft(F.pad(spectrum, (1, 0)), n=FFT)  # [N, 128, 2048]
+    return overlap_add(frames)
+
+
+def overlap_add(frames: Tensor) -> Tensor:
+    """Windowed sum of [N, 128, 2048] frames, without the padding: [N, 64000]."""
+    # four periodic Hann windows, squared and shifted by a quarter, add up to 3/2
+    windowed = (frames * (_window(frames.device) / 1.5)).transpose(1, 2)
+    length = HOP * (FRAMES - 1) + FFT
+    wave = F.fold(windowed, (1, length), (1, FFT), stride=(1, HOP))
+    return wave[:, 0, 0, LEAD:]
+
+
+def _instantaneous_frequency(phase: Tensor) -> Tensor:
+    """Unwrapped difference along time (axis 1) in units of π; frame 0 keeps its phase."""
+    step = torch.diff(phase, dim=1)
+    wrapped = torch.remainder(step + math.pi, 2 * math.pi) - math.pi
+    wrapped = torch.where((wrapped == -math.pi) & (step > 0), math.pi, wrapped)
+    unwrapped = phase[:, 1:] + torch.cumsum(wrapped - step, dim=1)
+    unwrapped = torch.cat([phase[:, :1], unwrapped], dim=1)
+    return torch.cat([phase[:, :1], torch.diff(unwrapped, dim=1)], dim=1) / math.pi
+
+
+def specgram(spectrum: Tensor) -> Tensor:
+    """complex [N, 128, 1024] → linear (log magnitude, IF) [N, 128, 1024, 2]."""
+    magnitude = torch.log(spectrum.abs() + SILENCE)
+    return torch.stack([magnitude, _instantaneous_frequency(spectrum.angle())], dim=-1)
+
+
+def to_mel(linear: Tensor) -> Tensor:
+    """Linear (log magnitude, IF) → mel (log power, IF), both [N, 128, 1024, 2]."""
+    matrix = _matrix("linear_to_mel", linear.device)
+    power = torch.exp(2 * linear[..., 0]) @ matrix
+    phase = torch.cumsum(linear[..., 1] * math.pi, dim=1) @ matrix
+    return torch.stack([torch.log(power + SILENCE), _instantaneous_frequency(phase)], dim=-1)
+
+
+def normalise(spectra: Tensor, normalizer: Normalizer) -> Tensor:
+    """Physical units → [-1, 1], clipped; [..., 2]."""
+    n = normalizer
+    a = spectra.new_tensor([n.magnitude_a, n.phase_a])
+    b = spectra.new_tensor([n.magnitude_b, n.phase_b])
+    return torch.clamp(spectra * a + b, -1, 1)
+
+
+def denormalise(spectra: Tensor, normalizer: Normalizer) -> Tensor:
+    """[-1, 1] → physical units; [..., 2]."""
+    n = normalizer
+    a = spectra.new_tensor([n.magnitude_a, n.phase_a])
+    b = spectra.new_tensor([n.magnitude_b, n.phase_b])
+    return (spectra - b) / a
+
+
+def _from_mel(bands: Tensor) -> Tensor:
+    """``bands @ mel_to_linear`` over the last axis, by its few non-zeros."""
+    indices, weights = _taps(bands.device)
+    total = bands[..., indices[0]] * weights[0]
+    for index, weight in zip(indices[1:], weights[1:], strict=True):
+        total += bands[..., index] * weight
+    return total
+
+
+def polar(mel_spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """Mel spectra in physical units → what a voice needs, in the linear domain.
+
+    Args:
+        mel_spectra: [N, 128, 1024, 2] mel (log power, IF).
+
+    Returns:
+        magnitude [N, 128, 1024] and phase increment per frame [N, 128, 1024]
+        in radians; the increments of frame 0 are absolute phases. Increments
+        are projected before they are added up, so no mel phase is ever wrapped.
+    """
+    magnitude = torch.sqrt(_from_mel(torch.exp(mel_spectra[..., 0])) + SILENCE)
+    return magnitude, _from_mel(mel_spectra[..., 1] * math.pi)
+
+
+def waves(magnitude: Tensor, increment: Tensor) -> Tensor:
+    """Magnitudes and phase increments [N, 128, 1024] → waves [N, 64000]."""
+    phase = torch.cumsum(increment.double(), dim=1)
+    phase = torch.remainder(phase, 2 * math.pi).to(magnitude.dtype)
+    return istft(torch.polar(magnitude, phase))
+
+
+def mel_spectra(waves_: Tensor) -> Tensor:
+    """Waves [N, 64000] → mel (log power, IF) [N, 128, 1024, 2] in physical units."""
+    return to_mel(specgram(stft(waves_)))

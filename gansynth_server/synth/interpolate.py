@@ -1,0 +1,69 @@
+"""Reading a sound between its samples, by a windowed sinc.
+
+What a voice plays has nothing above 8 kHz, so at the bank's rates a short
+kernel is clean: 12 taps leave images below -90 dB at 48 kHz.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAPS = 12
+PHASES = 4096
+Float32 = NDArray[np.float32]
+
+
+def kernel(phases: int) -> Float32:
+    """[phases, TAPS] weights for a place p/phases between sample TAPS/2-1 and the next."""
+    at = np.arange(TAPS) - (TAPS // 2 - 1) - np.arange(phases)[:, None] / phases
+    # half the band: the sound ends at a third of it, the images begin at five thirds
+    weights = np.sinc(at) * np.i0(9.0 * np.sqrt(np.clip(1 - (at / (TAPS / 2)) ** 2, 0, 1)))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class Interpolator:
+    """Reads rows of a ring at fractional places."""
+
+    def __init__(self) -> None:
+        self._kernel = kernel(PHASES)
+        self._taps = np.arange(TAPS) - (TAPS // 2 - 1)
+
+    def __call__(self, ring: Float32, rows: NDArray[np.int64], at: NDArray[np.float64]) -> Float32:
+        """Values of ring[rows[n]] at the places at[n, :] (samples, modulo its length)."""
+        whole = np.floor(at).astype(np.int64)
+        phase = ((at - whole) * PHASES).astype(np.int64)
+        out = np.zeros(at.shape, np.float32)
+        for tap, offset in enumerate(self._taps):
+            out += self._kernel[phase, tap] * ring[rows[:, None], (whole + offset) % ring.shape[1]]
+        return out
+
+
+class Resampler:
+    """One stream of sound at ``source`` Hz, read at ``target`` Hz; delay TAPS/2 samples.
+
+    The place of every output sample is kept as a fraction of whole numbers,
+    so it never drifts.
+    """
+
+    def __init__(self, source: int, target: int) -> None:
+        divisor = int(np.gcd(source, target))
+        self._step, self._phases = source // divisor, target // divisor
+        self._kernel = kernel(self._phases)
+        self._kept = np.zeros(TAPS, np.float32)
+        self._phase = 0  # place of the next output, in 1/phases of a sample after _kept[TAPS/2]
+
+    def needed(self, frames: int) -> int:
+        """Source samples that the next ``frames`` output samples use up."""
+        return (self._phase + frames * self._step) // self._phases
+
+    def __call__(self, source: Float32, frames: int) -> Float32:
+        """``needed(frames)`` source samples → ``frames`` output samples."""
+        place = self._phase + np.arange(frames) * self._step
+        whole, phase = np.divmod(place, self._phases)
+        sound = np.concatenate([self._kept, source])
+        windows = np.lib.stride_tricks.sliding_window_view(sound, TAPS)
+        out = np.einsum("ft,ft->f", windows[whole], self._kernel[phase])
+        self._phase = (self._phase + frames * self._step) % self._phases
+        self._kept = sound[len(source) :]
+        return out

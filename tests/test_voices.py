@@ -1,0 +1,182 @@
+"""The voice bank: streamed equals offline, alone equals together, and nothing bad gets out."""
+
+import numpy as np
+import pytest
+import torch
+
+from gansynth_server.spectral import transform
+from gansynth_server.spectral.constants import SAMPLES
+from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.limiter import CEILING, Limiter
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.voices import Voices
+
+
+def tone(hertz: float, seconds: float = 4.0, rate: int = 16000) -> np.ndarray:
+    t = np.arange(int(seconds * rate)) / rate
+    return (0.3 * np.sin(2 * np.pi * hertz * t) * np.minimum(1, t / 0.02)).astype(np.float32)
+
+
+def spectrum(wave: np.ndarray) -> Spectrum:
+    linear = transform.specgram(transform.stft(torch.from_numpy(wave)[None]))[0].numpy()
+    return Spectrum(np.exp(linear[..., 0]), linear[..., 1] * np.float32(np.pi))
+
+
+def offline(s: Spectrum) -> np.ndarray:
+    magnitude, increment = (torch.from_numpy(x)[None] for x in (s.magnitude, s.increment))
+    return transform.waves(magnitude, increment)[0].numpy()
+
+
+def note(s: Spectrum, pitch: float = 69, rendered: int = 69, **kw) -> Note:
+    return Note(owner=None, id=pitch, pitch=pitch, velocity=127, rendered=rendered, spectrum=s, **kw)
+
+
+@pytest.fixture
+def flat(monkeypatch):
+    """A flat envelope."""
+    monkeypatch.setattr(Voices, "_envelope", lambda self, rows, size: np.float32(1))
+
+
+@pytest.fixture(scope="module")
+def sounds() -> list[Spectrum]:
+    rng = np.random.default_rng(0)
+    waves = [tone(440), tone(97.3), (0.1 * rng.standard_normal(SAMPLES)).astype(np.float32)]
+    return [spectrum(wave) for wave in waves]
+
+
+@pytest.mark.parametrize("block", [64, 100, 512, 5000])
+def test_streamed_equals_offline(flat, sounds, block):
+    for s in sounds:
+        bank = Voices(16000, 2)
+        bank.start(note(s))
+        streamed = np.concatenate([bank.render(block) for _ in range(SAMPLES // block + 1)])
+        assert np.abs(streamed[:SAMPLES] - offline(s)).max() < 1e-5
+        assert bank.sounding == 0 and not streamed[SAMPLES:].any()
+
+
+def test_larger_inverse_is_exact_resampling(flat, sounds):
+    for s in sounds:
+        bank = Voices(48000, 1)
+        bank.start(note(s))
+        streamed = bank.render(3 * SAMPLES)
+        assert np.abs(streamed[::3] - offline(s)).max() < 1e-5
+        band = np.abs(np.fft.rfft(streamed[48000:96000] * np.hanning(48000)))
+        assert band[8100:].max() < 1e-4 * band.max()  # nothing above 8 kHz
+
+
+def test_together_equals_alone(flat, sounds):
+    bank = Voices(16000, 8)
+    together = np.zeros(SAMPLES + 4096, np.float32)
+    expected = np.zeros_like(together)
+    for i, s in enumerate(sounds):
+        bank.start(note(s))
+        expected[i * 1000 : i * 1000 + SAMPLES] += offline(s)
+        together[i * 1000 : (i + 1) * 1000] = bank.render(1000)
+    together[3000:] = bank.render(len(together) - 3000)
+    assert np.abs(together - expected).max() < 2e-5
+
+
+def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
+    bank = Voices(16000, 1)
+    n = note(sounds[0])
+    bank.start(n)
+    sound = bank.render(16000)
+    bank.release(n)
+    sound = np.concatenate([sound, bank.render(16000)])
+    expected = offline(sounds[0])[:32000]
+    expected[:160] *= np.linspace(0, 1, 160)
+    expected[16000:20800] *= np.linspace(1, 0, 4800)
+    expected[20800:] = 0
+    assert np.abs(sound - expected).max() < 1e-5
+    assert [n] == bank.take_started() == bank.take_ended()
+
+
+def test_note_released_before_it_was_rendered_keeps_its_length(sounds):
+    bank = Voices(16000, 1)
+    bank.start(note(sounds[0], on=10.0, off=10.5))
+    sound = bank.render(16000)
+    assert np.abs(sound[:8000]).max() > 0.2
+    assert np.abs(sound[12000:12800]).max() < 0.1 and not sound[12800:].any()
+
+
+def pitch_of(sound: np.ndarray, rate: int) -> float:
+    spectrum_ = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 8 * len(sound)))
+    return float(spectrum_.argmax()) * rate / (8 * len(sound))
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000, 88200, 96000])
+def test_every_rate_is_in_tune_and_clean(sounds, rate):
+    bus = Bus(rate, 4, gain=1.0)
+    bus.start(note(sounds[0]))
+    sound = np.concatenate([bus.render(512) for _ in range(2 * rate // 512)])[rate // 2 : rate]
+    assert abs(1200 * np.log2(pitch_of(sound, rate) / 440)) < 1
+    t = np.arange(len(sound)) / rate
+    basis = np.stack([np.sin(2 * np.pi * 440 * t), np.cos(2 * np.pi * 440 * t)])
+    residue = sound - np.linalg.lstsq(basis.T, sound, rcond=None)[0] @ basis
+    assert residue.std() < 3e-3 * sound.std()
+    assert bus.delay <= 0.002
+
+
+def test_fractional_pitch(sounds):
+    bank = Voices(48000, 2)
+    bank.start(note(sounds[0], pitch=69.5, rendered=69))
+    sound = bank.render(48000)[24000:]
+    assert abs(1200 * np.log2(pitch_of(sound, 48000) / 440) - 50) < 1
+
+
+def test_more_notes_than_voices_all_sound(sounds):
+    bank = Voices(16000, 4)
+    notes = [note(sounds[0], pitch=60 + i / 8) for i in range(20)]
+    for n in notes:
+        bank.start(n)
+    sound = np.concatenate([bank.render(64) for _ in range(400)])
+    assert bank.take_started() == notes
+    assert bank.sounding == 4 and len(bank.take_ended()) == 16
+    assert np.isfinite(sound).all()
+
+
+def test_a_voice_that_is_not_finite_ends_alone(sounds):
+    magnitude = sounds[0].magnitude.copy()
+    magnitude[20:, 100] = np.nan
+    bank = Voices(16000, 2)
+    bank.start(note(Spectrum(magnitude, sounds[0].increment)))
+    bank.start(note(sounds[1]))
+    with np.errstate(invalid="ignore"):
+        sound = np.concatenate([bank.render(256) for _ in range(100)])
+    assert np.isfinite(sound).all()
+    assert bank.spoilt == 1 and bank.sounding == 1
+    assert np.abs(sound[-2000:]).max() > 0.1
+
+
+def test_silence_now_fades_within_ten_milliseconds_without_a_click(sounds):
+    bus = Bus(16000, 4, gain=1.0)
+    bus.start(note(sounds[0]))
+    before = bus.render(8000)
+    bus.silence()
+    after = bus.render(800)
+    assert not after[160:].any()
+    joined = np.concatenate([before[-400:], after])
+    assert np.abs(np.diff(joined, 2)).max() < 2 * np.abs(np.diff(before[-400:], 2)).max()
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 512])
+def test_limiter_keeps_the_ceiling_and_leaves_soft_sound_alone(block):
+    rng = np.random.default_rng(1)
+    loud = (rng.standard_normal(4096) * np.repeat([0.05, 3, 0.05, 10], 1024)).astype(np.float32)
+    limiter = Limiter(48000)
+    out = np.concatenate([limiter(loud[i : i + block]) for i in range(0, len(loud), block)])
+    assert np.abs(out).max() <= CEILING
+    d = limiter.delay
+    assert np.array_equal(out[d : 1024 - d], loud[: 1024 - 2 * d])
+    whole = Limiter(48000)(loud)
+    assert np.abs(whole - out).max() < 1e-6  # blocks do not matter
+
+
+def test_a_crowd_stays_within_the_ceiling(sounds):
+    bus = Bus(48000, 64)
+    for i in range(64):
+        bus.start(note(sounds[i % 2], pitch=69 + i / 1000))
+    sound = np.concatenate([bus.render(512) for _ in range(100)])
+    assert np.isfinite(sound).all() and np.abs(sound).max() <= CEILING
+    assert np.abs(sound).max() > 0.5
