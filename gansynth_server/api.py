@@ -134,6 +134,12 @@ class Model:
         samples = round(duration * sample_rate)
         return Note(bus.render(samples + skip)[skip:], sample_rate)
 
+    def warm(self) -> None:
+        """Renders once in each size of batch, so that the first note is as fast as the second."""
+        for count in {1, self.backend.batch}:
+            z = np.ones((count, self.latent_size), np.float32)
+            self.backend.render(z, np.zeros(count, np.int64))
+
     def _batches(
         self, z: Float32, pitches: NDArray[np.int64] | list[int]
     ) -> list[tuple[Float32, NDArray[np.int64]]]:

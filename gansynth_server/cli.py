@@ -56,6 +56,22 @@ class NoteCommand:
 
 
 @dataclass(frozen=True)
+class PlayCommand:
+    """Start a server, play a phrase over OSC, and end it."""
+
+    output: Output = Path("phrase.wav")
+    """File for the sound where there is no sound card."""
+    checkpoint: str = DEFAULT_CHECKPOINT
+    """A bundled name, a folder, or a .safetensors file."""
+
+    def run(self) -> None:
+        from gansynth_server.phrase import play
+
+        options = ServerOptions(checkpoint=self.checkpoint, port=0, seed=1)
+        print(play(self.output, options))
+
+
+@dataclass(frozen=True)
 class PresetsCommand:
     """List the presets of a checkpoint."""
 
@@ -147,6 +163,7 @@ class MeasureCommand:
 
 Command = (
     Annotated[NoteCommand, subcommand("note")]
+    | Annotated[PlayCommand, subcommand("play")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
     | Annotated[MessagesCommand, subcommand("messages")]
@@ -159,7 +176,7 @@ Command = (
 def main(args: Sequence[str] | None = None) -> None:
     """``gansynth``: notes, lists and training from the command line."""
     command = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         prog="gansynth",
         description="GANSynth notes from the command line; gansynth-server plays them live.",
         args=args,
@@ -186,6 +203,7 @@ def server(args: Sequence[str] | None = None) -> None:
 
 
 def _serve(options: ServerOptions) -> None:
+    """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
     import logging
 
     levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: logging.DEBUG - 1}
@@ -193,9 +211,21 @@ def _serve(options: ServerOptions) -> None:
         level=levels.get(options.verbosity, logging.WARNING),
         format="%(asctime)s %(name)s: %(message)s",
     )
-    from gansynth_server.server import serve
+    import signal
 
-    serve(options, lambda line: print(line, flush=True))
+    from gansynth_server.server import Server
+
+    server = Server(options)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.quit())
+    server.start()
+    if server.remark:
+        print(server.remark)
+    print(server.ready_line(), flush=True)
+    try:
+        server.wait()
+    finally:
+        server.stop()
 
 
 def _guarded(run: Callable[[], object]) -> None:

@@ -10,7 +10,6 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,33 +18,20 @@ from numpy.typing import NDArray
 from gansynth_server import __version__
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.errors import UserError
-from gansynth_server.instrument import Client
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.spec import Row
+from gansynth_server.peers import Peer
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.synth.note import NoteId
 
 if TYPE_CHECKING:
     from gansynth_server.server import Server
 
-Source = tuple[str, int]
 CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""
 MOST_ARRAYS = 16
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Peer:
-    """A client as the wire knows it."""
-
-    source: Source
-    client: Client
-    seen: float
-    notified: bool = False
-    stream: PullStream | None = None
-    arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Handlers:
@@ -117,9 +103,7 @@ class Handlers:
 
     # notes
 
-    def note(
-        self, peer: Peer, pitch: float, velocity: float, id: NoteId | None, slot: str
-    ) -> None:
+    def note(self, peer: Peer, pitch: float, velocity: float, id: NoteId | None, slot: str) -> None:
         self._instrument.play(peer.client, pitch, velocity, id, slot)
 
     def note_hz(

@@ -32,5 +32,6 @@ class Models:
         with self._lock:
             if name not in self._loaded:
                 model = api.load(name, self._device)
+                model.warm()
                 self._loaded[name] = self._loaded[model.checkpoint.name] = model
             return self._loaded[name]

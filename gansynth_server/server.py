@@ -24,20 +24,23 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 
-from gansynth_server.api import Model
+import numpy as np
+
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.errors import UserError
-from gansynth_server.handlers import Handlers, Peer, Source
+from gansynth_server.handlers import Handlers
 from gansynth_server.instrument import Client, Instrument
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.spec import Row
+from gansynth_server.peers import Peers, Source
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
 
@@ -74,8 +77,7 @@ class Server:
         seed = int(time.time()) if options.seed is None else options.seed
         self.instrument = Instrument(self._renderer, seed, self._note_failed)
         self._handlers = Handlers(self)
-        self._peers: dict[Source, Peer] = {}
-        self._numbers = 0
+        self._peers = Peers(options.max_clients, self._join)
         self._late = 0
         self._bad = 0
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
@@ -114,7 +116,13 @@ class Server:
 
     def wait(self) -> None:
         """Returns when somebody wants the server to end."""
-        self._stopping.wait()
+        while not self._stopping.wait(0.5):  # in turns, so that signals are heard everywhere
+            pass
+
+    @property
+    def output_name(self) -> str:
+        """Where the main bus goes, in words."""
+        return self._output.name
 
     def quit(self) -> None:
         """Asks the server to end; may be called from anywhere, also from a signal handler."""
@@ -194,7 +202,7 @@ class Server:
             self.send(source, encode("/fail", address[:256], why))
 
         try:
-            peer = self._peer(source)
+            peer = self._peers.at(source)
         except UserError as error:
             fail("client", str(error))
             return
@@ -206,27 +214,8 @@ class Server:
 
         dispatch(datagram, handle, fail)
 
-    def _peer(self, source: Source) -> Peer:
-        peer = self._peers.get(source)
-        if peer is None:
-            if len(self._peers) >= self.options.max_clients:
-                self._drop_one()
-            self._numbers += 1
-            client = self.instrument.join(self._numbers, self.model, self.main_bus)
-            peer = self._peers[source] = Peer(source, client, 0.0)
-            _log.info("client %d is %s:%s", self._numbers, *source[:2])
-        peer.seen = time.monotonic()
-        return peer
-
-    def _drop_one(self) -> None:
-        """Forgets the client that was silent longest, among those that play nothing."""
-        idle = [peer for peer in self._peers.values() if not peer.client.notes]
-        if not idle:
-            raise UserError(
-                f"all {self.options.max_clients} clients are playing; raise --max-clients"
-            )
-        oldest = min(idle, key=lambda peer: peer.seen)
-        del self._peers[oldest.source]
+    def _join(self, number: int) -> Client:
+        return self.instrument.join(number, self.model, self.main_bus)
 
     def _run_stream(self) -> None:
         while (pull := self._pulls.get()) is not None:
@@ -243,35 +232,23 @@ class Server:
             address, note = event
             if address == "/note/end":
                 self.instrument.ended(note)
-            peer = self._peer_of(note.owner)
+            peer = self._peers.of(note.owner)
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
 
     def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
-        peer = self._peer_of(client)
+        peer = self._peers.of(client)
         if peer is not None:
             self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
 
-    def _peer_of(self, client: object) -> Peer | None:
-        return next((p for p in list(self._peers.values()) if p.client is client), None)
-
     def _warm_up(self) -> None:
-        """Runs the whole way once, so that the first note is as fast as the second."""
+        """Plays a silent note through the whole bus; the model has been warmed by its loading."""
         bus = Bus(self._output.rate, 2)
-        warm(self.model, bus)
-
-
-def warm(model: Model, bus: Bus) -> None:
-    """Renders and plays short notes of a model into a bus that nobody hears."""
-    import numpy as np
-
-    z = np.zeros((model.backend.batch, model.latent_size), np.float32) + 1
-    for count in (1, model.backend.batch):
-        spectra = model.backend.render(z[:count], np.zeros(count, np.int64))
-    pitch = model.pitches[0]
-    bus.start(Note(None, 0, pitch + 0.1, 100, pitch, spectrum=spectra[0]))
-    for _ in range(4):
-        bus.render(2048)
+        pitch = self.model.pitches[0]
+        silent = np.zeros((FRAMES, BINS), np.float32)
+        note = Note(None, 0, pitch + 0.1, 100, pitch, spectrum=Spectrum(silent, silent))
+        bus.start(note)
+        bus.render(self._output.rate // 4)
 
 
 def _bind(options: ServerOptions) -> socket.socket:
@@ -291,21 +268,3 @@ def _bind(options: ServerOptions) -> socket.socket:
     for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         ears.setsockopt(socket.SOL_SOCKET, queue_, BUFFER)
     return ears
-
-
-def serve(options: ServerOptions, say: Callable[[str], None] = print) -> None:
-    """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
-    import signal
-
-    server = Server(options)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.quit())
-    server.start()
-    if server.remark:
-        say(server.remark)
-    say(server.ready_line())
-    try:
-        while not server._stopping.wait(0.5):  # a plain wait would not hear signals everywhere
-            pass
-    finally:
-        server.stop()

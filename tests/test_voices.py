@@ -29,7 +29,9 @@ def offline(s: Spectrum) -> np.ndarray:
 
 
 def note(s: Spectrum, pitch: float = 69, rendered: int = 69, **kw) -> Note:
-    return Note(owner=None, id=pitch, pitch=pitch, velocity=127, rendered=rendered, spectrum=s, **kw)
+    return Note(
+        owner=None, id=pitch, pitch=pitch, velocity=127, rendered=rendered, spectrum=s, **kw
+    )
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Device:
 def portaudio() -> Any:
     """The sounddevice module; UserError says how to get it."""
     try:
-        import sounddevice  # type: ignore[import-untyped]
+        import sounddevice
     except ImportError as error:
         raise UserError(
             "sound cards need the Python package sounddevice: pip install sounddevice, "

@@ -33,7 +33,7 @@ class FileOutput(TimedOutput):
                 f"or a file that ends in {', '.join(SUBTYPES)}"
             )
         try:
-            import soundfile  # type: ignore[import-untyped]
+            import soundfile
         except (ImportError, OSError) as error:
             raise UserError(
                 f"sound files need soundfile and libsndfile: pip install soundfile ({error})"

@@ -1,9 +1,9 @@
 """Our checkpoints: a folder of safetensors weights, config, presets and a model card.
 
-    NAME/model.safetensors   weights, float16
-    NAME/config.json         generator config and provenance
-    NAME/presets.json        named latents (optional)
-    NAME/README.md           model card
+NAME/model.safetensors   weights, float16
+NAME/config.json         generator config and provenance
+NAME/presets.json        named latents (optional)
+NAME/README.md           model card
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _generator(weights: Path, config: GeneratorConfig) -> Generator:
     expected = {name: tuple(p.shape) for name, p in generator.state_dict().items()}
     try:
         with safe_open(weights, "pt") as file:
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             if found != expected:
                 odd = sorted(set(found.items()) ^ set(expected.items()))[0]
                 raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class Generator(nn.Module):
         self.config = config
         filters = config.filters
         blocks = [Block(config.input_size, filters[0], config.start)]
-        blocks += [Block(a, b) for a, b in zip(filters, filters[1:], strict=False)]
+        blocks += [Block(a, b) for a, b in pairwise(filters)]
         self.blocks = nn.ModuleList(blocks)
         self.pitch_bias: nn.Parameter | None = None
         if config.pitch_bias:
@@ -84,7 +85,9 @@ class Generator(nn.Module):
 
     def image(self, b: int, x: Tensor, labels: Tensor) -> Tensor:
         """to_rgb of block b at its own resolution: [N, filters[b], H, W] → [N, 2, H, W]."""
-        image = self.blocks[b].to_rgb(x)
+        block = self.blocks[b]
+        assert isinstance(block, Block)
+        image = block.to_rgb(x)
         if self.pitch_bias is not None:
             bias = self.pitch_bias[labels]  # [N, 2, bins]
             image = image + F.avg_pool1d(bias, bias.shape[2] // x.shape[3])[:, :, None, :]

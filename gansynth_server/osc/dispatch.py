@@ -44,7 +44,7 @@ def _rows(message: Message) -> Iterator[Row]:
     found = False
     if pattern.is_pattern(message.address):
         for address, row in ROWS.items():
-            if pattern.match(message.address, address):
+            if not row.exact and pattern.match(message.address, address):
                 found = True
                 yield row
     if not found:

@@ -55,6 +55,8 @@ class Row:
     reply: str
     help: str
     example: tuple[Value, ...] = ()
+    exact: bool = False
+    """Reached by its own address only, never by a pattern that happens to match it."""
 
     @property
     def method(self) -> str:
@@ -93,7 +95,7 @@ TABLE: tuple[Row, ...] = (
         "1 registers for `/note/start id`, `/note/end id` and `/checkpoint name`",
         (1,),
     ),
-    Row("/quit", (), "`/done /quit`", "ends the server"),
+    Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
     Row(
         "/z/set",
         (_SLOT, Arg("latent", LATENT)),

@@ -35,7 +35,7 @@ class Eager:
         self._device = device
         self._normalizer = checkpoint.config.normalizer
         generator = checkpoint.generator.to(device)
-        self._generator = generator.to(memory_format=torch.channels_last)
+        self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def raw(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> torch.Tensor:
@@ -65,5 +65,7 @@ def torch_device(choice: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--torch-device {choice} cannot be used here ({reason}); try cpu") from error
+        raise UserError(
+            f"--torch-device {choice} cannot be used here ({reason}); try cpu"
+        ) from error
     return device

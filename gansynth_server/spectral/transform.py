@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from gansynth_server.model.config import Normalizer
 from gansynth_server.spectral import mel
-from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SAMPLES, SILENCE
+from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SILENCE
 
 
 @cache

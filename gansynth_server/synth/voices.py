@@ -199,10 +199,10 @@ class Voices:
         playing = frame < FRAMES
         live = rows[playing]
         if len(live):
-            spectra = [self.notes[row].spectrum for row in live]  # type: ignore[union-attr]
+            spectra = [self.notes[row].spectrum for row in live]
             at = frame[playing]
-            magnitude = np.stack([s.magnitude[t] for s, t in zip(spectra, at, strict=True)])  # type: ignore[union-attr]
-            increment = np.stack([s.increment[t] for s, t in zip(spectra, at, strict=True)])  # type: ignore[union-attr]
+            magnitude = np.stack([s.magnitude[t] for s, t in zip(spectra, at, strict=True)])
+            increment = np.stack([s.increment[t] for s, t in zip(spectra, at, strict=True)])
             phase = np.mod(self._phase[live] + increment, 2 * np.pi)
             self._phase[live] = phase
             sound = self._inverse(magnitude, phase).reshape(len(live), 4, self._hop)

@@ -21,15 +21,14 @@ from gansynth_server.errors import UserError
 from gansynth_server.model.config import Normalizer
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLE_RATE, SAMPLES
+from gansynth_server.training.general_midi import GENERAL_MIDI
 
 HELD_SECONDS = 3
 PEAK = 0.5
 
 # General MIDI programs of one definite pitch, by index in bank 0. Left out:
 # 47 timpani, 55 orchestra hit, 86 fifths, and 96…127, effects and percussion.
-PITCHED_PROGRAMS = tuple(
-    p for p in (*range(96), *range(104, 112)) if p not in (31, 47, 55, 86, 87)
-)
+PITCHED_PROGRAMS = tuple(p for p in (*range(96), *range(104, 112)) if p not in (31, 47, 55, 86, 87))
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def render_soundfont(
             if peak < 1e-4:
                 continue
             rows.append(np.round(wave * (PEAK / peak * 32767)).astype(np.int16))
-            notes.append(Note(general_midi_name(program), program, pitch, velocity))
+            notes.append(Note(GENERAL_MIDI[program], program, pitch, velocity))
     np.save(folder / "notes.npy", np.stack(rows))
     (folder / "index.json").write_text(json.dumps([asdict(note) for note in notes]))
     return Dataset.open(folder)
@@ -127,8 +126,7 @@ def _synth(soundfont: Path):  # type: ignore[no-untyped-def]
         ) from error
     if not soundfont.is_file():
         raise UserError(
-            f"there is no soundfont at {soundfont}; on Debian: "
-            "apt install fluidr3mono-gm-soundfont"
+            f"there is no soundfont at {soundfont}; on Debian: apt install fluidr3mono-gm-soundfont"
         )
     synth = tinysoundfont.Synth(samplerate=SAMPLE_RATE, gain=0.0)
     synth.sfload(str(soundfont))
@@ -145,32 +143,3 @@ def _render(synth, program: int, pitch: int, velocity: int) -> NDArray[np.float3
     released = np.frombuffer(synth.generate(rest), np.float32).copy()
     synth.generate(SAMPLE_RATE // 4)  # let it ring out before the next one
     return np.concatenate([held, released]).reshape(-1, 2).mean(axis=1)
-
-
-def general_midi_name(program: int) -> str:
-    """The General MIDI name of a program, 0…127, in snake_case."""
-    return GENERAL_MIDI[program]
-
-
-GENERAL_MIDI = (
-    "acoustic_grand_piano bright_acoustic_piano electric_grand_piano honky_tonk_piano "
-    "electric_piano_1 electric_piano_2 harpsichord clavinet celesta glockenspiel music_box "
-    "vibraphone marimba xylophone tubular_bells dulcimer drawbar_organ percussive_organ "
-    "rock_organ church_organ reed_organ accordion harmonica tango_accordion "
-    "acoustic_guitar_nylon acoustic_guitar_steel electric_guitar_jazz electric_guitar_clean "
-    "electric_guitar_muted overdriven_guitar distortion_guitar guitar_harmonics acoustic_bass "
-    "electric_bass_finger electric_bass_pick fretless_bass slap_bass_1 slap_bass_2 synth_bass_1 "
-    "synth_bass_2 violin viola cello contrabass tremolo_strings pizzicato_strings "
-    "orchestral_harp timpani string_ensemble_1 string_ensemble_2 synth_strings_1 "
-    "synth_strings_2 choir_aahs voice_oohs synth_voice orchestra_hit trumpet trombone tuba "
-    "muted_trumpet french_horn brass_section synth_brass_1 synth_brass_2 soprano_sax alto_sax "
-    "tenor_sax baritone_sax oboe english_horn bassoon clarinet piccolo flute recorder pan_flute "
-    "blown_bottle shakuhachi whistle ocarina lead_1_square lead_2_sawtooth lead_3_calliope "
-    "lead_4_chiff lead_5_charang lead_6_voice lead_7_fifths lead_8_bass_and_lead pad_1_new_age "
-    "pad_2_warm pad_3_polysynth pad_4_choir pad_5_bowed pad_6_metallic pad_7_halo pad_8_sweep "
-    "fx_1_rain fx_2_soundtrack fx_3_crystal fx_4_atmosphere fx_5_brightness fx_6_goblins "
-    "fx_7_echoes fx_8_sci_fi sitar banjo shamisen koto kalimba bagpipe fiddle shanai "
-    "tinkle_bell agogo steel_drums woodblock taiko_drum melodic_tom synth_drum reverse_cymbal "
-    "guitar_fret_noise breath_noise seashore bird_tweet telephone_ring helicopter applause "
-    "gunshot"
-).split()

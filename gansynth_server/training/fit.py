@@ -21,16 +21,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
+from gansynth_server.training.codes import Codes
 from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.regression import (
+    magnitude_loss,
+    phase_loss,
+    pitch_means,
+    timbre_features,
+)
 
 COARSE = 4  # index of the 32×256 block: the first part trains magnitudes there
+LOGGED = ("step", "minutes", "loss", "magnitude", "phase", "examples_per_second")
 HALO = 6  # frames at each cut edge of a window that see its zero padding
 
 
@@ -52,81 +60,6 @@ class FitOptions:
     learning_rate: float = 3e-3
     compile: bool = True
     seed: int = 0
-
-
-class Codes(nn.Module):
-    """One learnt timbre code per instrument, as latents whose prior is N(0, I)."""
-
-    rotation: Tensor
-
-    def __init__(self, start: Tensor, latent_size: int, noise: float) -> None:
-        super().__init__()
-        self.values = nn.Parameter(start)  # [instruments, code_size]
-        self.noise = noise
-        random = torch.randn(latent_size, latent_size, generator=torch.Generator().manual_seed(1))
-        self.register_buffer("rotation", torch.linalg.qr(random)[0])
-
-    def whitened(self) -> Tensor:
-        """Codes with zero mean and unit variance over the instruments."""
-        centred = self.values - self.values.mean(dim=0)
-        return centred / centred.square().mean(dim=0).add(1e-6).sqrt()
-
-    def latents(self, instruments: Tensor) -> Tensor:
-        """[N] instrument indices → [N, latent_size] noisy latents."""
-        code = self.whitened()[instruments]
-        code = math.sqrt(1 - self.noise**2) * code + self.noise * torch.randn_like(code)
-        rest = torch.randn(len(code), len(self.rotation) - code.shape[1])
-        return torch.cat([code, rest], dim=1) @ self.rotation
-
-    def preset(self, instrument: int) -> NDArray[np.float32]:
-        """The latent of an instrument: its code, and a fixed draw for the other axes."""
-        generator = torch.Generator().manual_seed(instrument)
-        code = self.whitened()[instrument].detach() * math.sqrt(1 - self.noise**2)
-        rest = torch.randn(len(self.rotation) - len(code), generator=generator)
-        return (torch.cat([code, rest]) @ self.rotation).numpy()
-
-
-def timbre_features(spectra: NDArray[np.float16], instruments: NDArray[np.int64]) -> Tensor:
-    """[instruments, 16·32] mean coarse log magnitudes, without those common to all."""
-    totals = torch.zeros(int(instruments.max()) + 1, 16 * 32)
-    counts = torch.bincount(torch.from_numpy(instruments)).clamp(min=1)
-    for start in range(0, len(spectra), 256):
-        images = torch.from_numpy(spectra[start : start + 256, 0]).float()
-        coarse = F.avg_pool2d(images[:, None], (8, 32)).flatten(1)
-        totals.index_add_(0, torch.from_numpy(instruments[start : start + 256]), coarse)
-    means = totals / counts[:, None]
-    return means - means.mean(dim=0)
-
-
-def pitch_means(spectra: NDArray[np.float16], labels: NDArray[np.int64], count: int) -> Tensor:
-    """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments.
-
-    Mean log magnitude, and the circular mean of the phase increment weighted
-    by magnitude, over all notes and frames that sound.
-    """
-    bias = torch.zeros(count, 2, 1024)
-    for label in range(count):
-        notes = torch.from_numpy(spectra[labels == label][:, :, 4:]).float()
-        level, angle = notes[:, 0], notes[:, 1] * (math.pi / 0.8)
-        weight = torch.exp((level - 0.1137) / 0.0661 / 2)
-        real = (weight * angle.cos()).sum(dim=(0, 1))
-        imaginary = (weight * angle.sin()).sum(dim=(0, 1))
-        mean = torch.stack([level.mean(dim=(0, 1)), torch.atan2(imaginary, real) * (0.8 / math.pi)])
-        bias[label] = torch.atanh(mean.clamp(-0.95, 0.95))
-    return bias
-
-
-def magnitude_loss(level: Tensor, target: Tensor, peak: Tensor) -> Tensor:
-    """Squared error of normalised log magnitudes, where a listener would hear it most."""
-    weight = 0.1 + torch.sigmoid(12 * (target - (peak - 0.9)))
-    return (weight * (level - target).square()).mean()
-
-
-def phase_loss(phase: Tensor, target: Tensor, level: Tensor) -> Tensor:
-    """Magnitude-weighted 1 - cos of the error of the phase increments, 0…2."""
-    weight = torch.exp((level - level.amax(dim=(1, 2), keepdim=True)) / 0.0661 / 2)
-    error = 1 - torch.cos((phase - target) * (math.pi / 0.8))
-    return (weight * error).sum() / weight.sum()
 
 
 class Windows(nn.Module):
@@ -152,7 +85,9 @@ class Windows(nn.Module):
 
 def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
     """Rows starts[n] … starts[n]+rows of every [N, C, H, W]."""
-    return torch.stack([image[:, s : s + rows] for image, s in zip(x, starts.tolist(), strict=True)])
+    return torch.stack(
+        [image[:, s : s + rows] for image, s in zip(x, starts.tolist(), strict=True)]
+    )
 
 
 def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
@@ -161,6 +96,38 @@ def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray
         order = rng.permutation(count)
         for start in range(0, count - size + 1, size):
             yield np.sort(order[start : start + size])
+
+
+def window_loss(
+    halves: Windows, x: Tensor, target: Tensor, label: Tensor, starts: Tensor, rows: int
+) -> tuple[Tensor, Tensor]:
+    """Magnitude and phase loss of one window of frames per note.
+
+    Args:
+        x: [N, C, 32, 256] features of whole notes.
+        target: [N, 2, 128, 1024] spectra of whole notes.
+        starts: [N] first rows of the windows; frames near a cut edge do not count.
+    """
+    image = halves.fine(crop(x, starts, rows), label)
+    wanted = crop(target, starts * 4, rows * 4)
+    frame = torch.arange(rows * 4)
+    last = 32 - rows
+    inner = (frame >= HALO * (starts > 0)[:, None]) & (
+        frame < rows * 4 - HALO * (starts < last)[:, None]
+    )
+    image = torch.where(inner[:, None, :, None], image, wanted)
+    peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
+    level = magnitude_loss(image[:, :1], wanted[:, :1], peak)
+    return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0])
+
+
+def deafen(generator: Generator, codes: Codes, code_size: int) -> None:
+    """Has the first layer start out blind to the axes of the latent that carry no code."""
+    first = dict(generator.named_parameters())["blocks.0.conv0.weight"].data
+    size = generator.config.latent_size
+    axes = codes.rotation[:code_size]
+    along = torch.einsum("ozhw,cz,cy->oyhw", first[:, :size], axes, axes)
+    first[:, :size] = along * math.sqrt(size / code_size)
 
 
 def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
@@ -172,11 +139,10 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
             ``log.jsonl`` with the losses.
         options: see :class:`FitOptions`.
     """
-    console = Console()
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     spectra = data.spectra()
-    names = sorted({note.instrument for note in data.notes}, key=[n.instrument for n in data.notes].index)
+    names = list(dict.fromkeys(note.instrument for note in data.notes))
     instruments = np.array([names.index(note.instrument) for note in data.notes])
     config = GeneratorConfig(
         filters=progressive_filters(options.fmap_base, options.fmap_max), pitch_bias=True
@@ -185,31 +151,21 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
 
     generator = Generator(config)
     assert generator.pitch_bias is not None
-    console.print("means per pitch and instrument …")
     generator.pitch_bias.data = pitch_means(spectra, labels, len(config.pitches))
-    features = timbre_features(spectra, instruments)
-    left, scale, _ = torch.linalg.svd(features, full_matrices=False)
-    codes = Codes(left[:, : options.code_size] * scale[: options.code_size], config.latent_size, options.code_noise)
-    # start deaf to the axes that carry no code
-    first = generator.blocks[0].conv0.weight.data
-    axes = codes.rotation[: options.code_size]
-    along = torch.einsum("ozhw,cz,cy->oyhw", first[:, : config.latent_size], axes, axes)
-    first[:, : config.latent_size] = along * math.sqrt(config.latent_size / options.code_size)
-    generator = generator.to(memory_format=torch.channels_last)
-
+    left, scale, _ = torch.linalg.svd(timbre_features(spectra, instruments), full_matrices=False)
+    start = (left * scale)[:, : options.code_size]
+    codes = Codes(start, config.latent_size, options.code_noise)
+    deafen(generator, codes, start.shape[1])
+    generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     halves = Windows(generator)
-    coarse, fine = halves.coarse, halves.fine
     if options.compile:
-        coarse, fine = torch.compile(coarse), torch.compile(fine)
-    slow = [generator.pitch_bias]
-    fast = [p for p in generator.parameters() if p is not slow[0]] + [codes.values]
-    adam = torch.optim.Adam(
-        [
-            {"params": fast, "lr": options.learning_rate, "share": 1.0},
-            {"params": slow, "lr": options.learning_rate, "share": 0.1},
-        ],
-        betas=(0.9, 0.99),
-    )
+        halves.coarse = torch.compile(halves.coarse)  # type: ignore[method-assign]
+        halves.fine = torch.compile(halves.fine)  # type: ignore[method-assign]
+
+    slow = generator.pitch_bias
+    fast = [p for p in generator.parameters() if p is not slow] + [codes.values]
+    groups = [{"params": fast, "share": 1.0}, {"params": [slow], "share": 0.1}]
+    adam = torch.optim.Adam(groups, lr=options.learning_rate, betas=(0.9, 0.99))
     average = {name: value.detach().clone() for name, value in generator.state_dict().items()}
 
     def keep(seconds: float, step: int) -> None:
@@ -220,7 +176,6 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
             "options": asdict(options),
             "notes": len(data.notes),
             "instruments": len(names),
-            "steps": step,
             "examples": step * options.batch,
             "minutes": round(seconds / 60, 1),
         }
@@ -228,60 +183,62 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
         checkpoint.save(folder, averaged, provenance, presets)
 
     folder.mkdir(parents=True, exist_ok=True)
-    log = (folder / "log.jsonl").open("w")
     begun = kept = shown = time.monotonic()
-    rows = options.window_rows
+    rows, step, reported = options.window_rows, 0, 0
     sums = np.zeros(3)
-    for step, index in enumerate(batches(len(data.notes), options.batch, rng)):
-        now = time.monotonic()
-        share = (now - begun) / (options.minutes * 60)
-        if share >= 1:
-            break
-        for group in adam.param_groups:
-            warm = min(1.0, (step + 1) / 100)
-            group["lr"] = options.learning_rate * group["share"] * warm * 0.5 * (1 + math.cos(math.pi * share))
-        target = torch.from_numpy(spectra[index]).float()
-        label = torch.from_numpy(labels[index])
-        x, image = coarse(codes.latents(torch.from_numpy(instruments[index])), label)
-        pooled = F.avg_pool2d(target[:, :1], 4)
-        peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
-        loss = magnitude_loss(image[:, :1], pooled, peak)
-        level = phase = torch.zeros(())
-        if share >= options.coarse_share:
-            # onsets are short and matter most: a third of the windows begin there
-            starts = torch.from_numpy(rng.integers(0, 33 - rows, len(index)) * (rng.random(len(index)) > 0.33))
-            image = fine(crop(x, starts, rows), label)
-            wanted = crop(target, starts * 4, rows * 4)
-            inner = torch.zeros(len(index), rows * 4)
-            for n, start in enumerate(starts.tolist()):
-                inner[n, HALO * (start > 0) : rows * 4 - HALO * (start < 32 - rows)] = 1
-            mask = inner[:, :, None] > 0
-            image = torch.where(mask[:, None], image, wanted)  # halo frames teach nothing
-            level = magnitude_loss(image[:, :1], wanted[:, :1], peak)
-            phase = phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0])
-            loss = 0.1 * loss + level + 0.3 * phase
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(fast, 1.0)
-        adam.step()
-        decay = min(0.999, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, value in generator.state_dict().items():
-                average[name].lerp_(value, 1 - decay)
-        sums += (float(loss), float(level), float(phase))
-        if now - shown > 20:
-            row = {"step": step, "minutes": round((now - begun) / 60, 2)}
-            steps = max(1, step - getattr(fit, "_last", 0))
-            means = sums / steps
-            row |= {"loss": means[0], "magnitude": means[1], "phase": means[2], "rate": steps * options.batch / (now - shown)}
-            fit._last = step  # type: ignore[attr-defined]
-            sums[:] = 0
-            shown = now
-            log.write(json.dumps(row) + "\n")
-            log.flush()
-            console.print(row)
-        if now - kept > 120:
-            kept = now
-            keep(now - begun, step)
+    with (folder / "log.jsonl").open("w") as log, Progress() as progress:
+        bar = progress.add_task("training", total=1.0)
+        for step, index in enumerate(batches(len(data.notes), options.batch, rng)):
+            now = time.monotonic()
+            share = (now - begun) / (options.minutes * 60)
+            if share >= 1:
+                break
+            rate = (
+                options.learning_rate
+                * min(1, (step + 1) / 100)
+                * (1 + math.cos(math.pi * share))
+                / 2
+            )
+            for group in adam.param_groups:
+                group["lr"] = rate * group["share"]
+
+            target = torch.from_numpy(spectra[index]).float()
+            label = torch.from_numpy(labels[index])
+            x, image = halves.coarse(codes.latents(torch.from_numpy(instruments[index])), label)
+            peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
+            loss = magnitude_loss(image[:, :1], F.avg_pool2d(target[:, :1], 4), peak)
+            level = phase = torch.zeros(())
+            if share >= options.coarse_share:
+                # onsets are short and matter most: a third of the windows begin there
+                later = rng.random(len(index)) > 1 / 3
+                starts = torch.from_numpy(rng.integers(0, 33 - rows, len(index)) * later)
+                level, phase = window_loss(halves, x, target, label, starts, rows)
+                loss = 0.1 * loss + level + 0.3 * phase
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(fast, 1.0)
+            adam.step()
+            decay = min(0.999, (step + 1) / (step + 10))
+            with torch.no_grad():
+                for name, value in generator.state_dict().items():
+                    average[name].lerp_(value, 1 - decay)
+
+            sums += (float(loss), float(level), float(phase))
+            if now - shown > 20:
+                steps = step + 1 - reported
+                values = (
+                    step,
+                    (now - begun) / 60,
+                    *(sums / steps),
+                    steps * options.batch / (now - shown),
+                )
+                row = {name: round(float(v), 4) for name, v in zip(LOGGED, values, strict=True)}
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                progress.update(bar, completed=share, description=f"loss {row['loss']:g}")
+                reported, shown = step + 1, now
+                sums[:] = 0
+            if now - kept > 120:
+                keep(now - begun, step)
+                kept = now
     keep(time.monotonic() - begun, step)
-    console.print(f"done: {step} steps, {folder}")

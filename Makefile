@@ -1,0 +1,51 @@
+# make play   installs what is needed and plays a phrase
+# make test   installs what the tests need and runs them
+
+PYTHON ?= python3
+VENV ?= .venv
+# e.g. PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA
+PIP_FLAGS ?=
+BIN = $(VENV)/bin
+PLAY_PACKAGES = libportaudio2
+TEST_PACKAGES = libportaudio2 puredata-core jackd2 fluidr3mono-gm-soundfont
+
+.PHONY: play test debian-play debian-test
+
+play: debian-play $(VENV)/.installed
+	$(BIN)/gansynth play --output phrase.wav
+
+test: debian-test $(VENV)/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable .
+	touch $@
+
+# tinysoundfont would bring PyAudio, which has no wheels and is not needed to render
+$(VENV)/.tested: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[eval]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tinysoundfont
+	touch $@
+
+# Debian packages are installed where that can be done, and named where it cannot.
+define debian
+	@missing=""; for p in $(1); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q "ok installed" || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  else echo "not installed (apt install$$missing): some parts will be missing" >&2; fi; \
+	fi
+endef
+
+debian-play:
+	$(call debian,$(PLAY_PACKAGES))
+
+debian-test:
+	$(call debian,$(TEST_PACKAGES))

@@ -1,0 +1,42 @@
+"""Timbre codes: one learnt vector per instrument, spread so that N(0, I) is their prior."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Codes(nn.Module):
+    """One learnt timbre code per instrument, as latents whose prior is N(0, I)."""
+
+    rotation: Tensor
+
+    def __init__(self, start: Tensor, latent_size: int, noise: float) -> None:
+        super().__init__()
+        self.values = nn.Parameter(start)  # [instruments, code_size]
+        self.noise = noise
+        random = torch.randn(latent_size, latent_size, generator=torch.Generator().manual_seed(1))
+        self.register_buffer("rotation", torch.linalg.qr(random)[0])
+
+    def whitened(self) -> Tensor:
+        """Codes with zero mean and unit variance over the instruments."""
+        centred = self.values - self.values.mean(dim=0)
+        return centred / centred.square().mean(dim=0).add(1e-6).sqrt()
+
+    def latents(self, instruments: Tensor) -> Tensor:
+        """[N] instrument indices → [N, latent_size] noisy latents."""
+        code = self.whitened()[instruments]
+        code = math.sqrt(1 - self.noise**2) * code + self.noise * torch.randn_like(code)
+        rest = torch.randn(len(code), len(self.rotation) - code.shape[1])
+        return torch.cat([code, rest], dim=1) @ self.rotation
+
+    def preset(self, instrument: int) -> NDArray[np.float32]:
+        """The latent of an instrument: its code, and a fixed draw for the other axes."""
+        generator = torch.Generator().manual_seed(instrument)
+        code = self.whitened()[instrument].detach() * math.sqrt(1 - self.noise**2)
+        rest = torch.randn(len(self.rotation) - len(code), generator=generator)
+        return (torch.cat([code, rest]) @ self.rotation).numpy()

@@ -1,0 +1,60 @@
+"""What regression on spectra starts from and what it minimises."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from gansynth_server.model.config import Normalizer
+
+_N = Normalizer()
+
+
+def timbre_features(spectra: NDArray[np.float16], instruments: NDArray[np.int64]) -> Tensor:
+    """[instruments, 16·32] mean coarse log magnitudes, without those common to all."""
+    totals = torch.zeros(int(instruments.max()) + 1, 16 * 32)
+    counts = torch.bincount(torch.from_numpy(instruments)).clamp(min=1)
+    for start in range(0, len(spectra), 256):
+        images = torch.from_numpy(spectra[start : start + 256, 0]).float()
+        coarse = F.avg_pool2d(images[:, None], (8, 32)).flatten(1)
+        totals.index_add_(0, torch.from_numpy(instruments[start : start + 256]), coarse)
+    means = totals / counts[:, None]
+    return means - means.mean(dim=0)
+
+
+def pitch_means(spectra: NDArray[np.float16], labels: NDArray[np.int64], count: int) -> Tensor:
+    """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments.
+
+    Mean log magnitude, and the circular mean of the phase increment weighted
+    by magnitude, over all notes and frames that sound.
+    """
+    bias = torch.zeros(count, 2, 1024)
+    for label in range(count):
+        notes = torch.from_numpy(spectra[labels == label][:, :, 4:]).float()
+        level, angle = notes[:, 0], notes[:, 1] * (math.pi / _N.phase_a)
+        weight = torch.exp((level - _N.magnitude_b) / _N.magnitude_a / 2)
+        real = (weight * angle.cos()).sum(dim=(0, 1))
+        imaginary = (weight * angle.sin()).sum(dim=(0, 1))
+        mean = torch.stack(
+            [level.mean(dim=(0, 1)), torch.atan2(imaginary, real) * (_N.phase_a / math.pi)]
+        )
+        bias[label] = torch.atanh(mean.clamp(-0.95, 0.95))
+    return bias
+
+
+def magnitude_loss(level: Tensor, target: Tensor, peak: Tensor) -> Tensor:
+    """Squared error of normalised log magnitudes, where a listener would hear it most."""
+    weight = 0.1 + torch.sigmoid(12 * (target - (peak - 0.9)))
+    return (weight * (level - target).square()).mean()
+
+
+def phase_loss(phase: Tensor, target: Tensor, level: Tensor) -> Tensor:
+    """Magnitude-weighted 1 - cos of the error of the phase increments, 0…2."""
+    weight = torch.exp((level - level.amax(dim=(1, 2), keepdim=True)) / _N.magnitude_a / 2)
+    error = 1 - torch.cos((phase - target) * (math.pi / _N.phase_a))
+    return (weight * error).sum() / weight.sum()

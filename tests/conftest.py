@@ -1,0 +1,7 @@
+"""Settings that all tests share."""
+
+from hypothesis import settings
+
+# shared machines are slow at times; that is no finding
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")

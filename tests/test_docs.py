@@ -1,0 +1,38 @@
+"""What the README and the wheel promise."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from gansynth_server.osc.spec import TABLE, markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_readmes_table_is_the_one_table():
+    text = (ROOT / "README.md").read_text()
+    shown = text.split("<!-- messages: written by `gansynth messages` -->\n")[1]
+    assert shown.split("<!-- end of messages -->")[0] == markdown()
+
+
+def test_every_row_explains_itself():
+    for row in TABLE:
+        assert row.help
+        assert row.address.startswith("/")
+
+
+def test_the_wheel_carries_checkpoints_and_patches(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in (
+        "checkpoints/all_instruments/model.safetensors",
+        "checkpoints/all_instruments/README.md",
+        "patches/gansynth~.pd",
+        "patches/gansynth~-help.pd",
+        "py.typed",
+    ):
+        assert f"gansynth_server/{name}" in names
+    assert wheel.stat().st_size < 32 * 2**20
