@@ -37,7 +37,9 @@ def note(s: Spectrum, pitch: float = 69, rendered: int = 69, **kw) -> Note:
 @pytest.fixture
 def flat(monkeypatch):
     """A flat envelope."""
-    monkeypatch.setattr(Voices, "_envelope", lambda self, rows, size: np.float32(1))
+    monkeypatch.setattr(
+        Voices, "_envelope", lambda self, rows, size: np.ones((len(rows), size), np.float32)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class Arg:
     def text(self) -> str:
         """As the message table shows it."""
         text = self.name
-        if math.isfinite(self.low) and math.isfinite(self.high):
+        if math.isfinite(self.low) and self.high < MAX_INTEGER:
             text += f" {self.low:g}…{self.high:g}"
         if self.kind == LATENT:
             text = "blob or floats"
@@ -240,7 +240,7 @@ def _check(arg: Arg, value: Value) -> Any:
         whole = int(value) if value == int(value) else value
         return f"{whole}" if arg.kind == SLOT else whole
     if not arg.low <= value <= arg.high:
-        raise UserError(f"{arg.name} must be {arg.low:g} to {arg.high:g}, not {value:g}")
+        raise UserError(f"{arg.name} must be {arg.low:.10g} to {arg.high:.10g}, not {value:g}")
     if arg.kind == INTEGER:
         if value != int(value):
             raise UserError(f"{arg.name} must be a whole number, not {value:g}")

@@ -27,16 +27,19 @@ class Interpolator:
 
     def __init__(self) -> None:
         self._kernel = kernel(PHASES)
-        self._taps = np.arange(TAPS) - (TAPS // 2 - 1)
 
-    def __call__(self, ring: Float32, rows: NDArray[np.int64], at: NDArray[np.float64]) -> Float32:
-        """Values of ring[rows[n]] at the places at[n, :] (samples, modulo its length)."""
-        whole = np.floor(at).astype(np.int64)
+    def __call__(
+        self, ring: Float32, rows: NDArray[np.int64], at: NDArray[np.float64], span: int
+    ) -> Float32:
+        """Values of ring[rows[n]] at the places at[n, :], in samples modulo ``span``.
+
+        The ring must repeat its first TAPS samples after ``span``.
+        """
+        whole = np.floor(at)
         phase = ((at - whole) * PHASES).astype(np.int64)
-        out = np.zeros(at.shape, np.float32)
-        for tap, offset in enumerate(self._taps):
-            out += self._kernel[phase, tap] * ring[rows[:, None], (whole + offset) % ring.shape[1]]
-        return out
+        first = (whole.astype(np.int64) - (TAPS // 2 - 1)) % span
+        windows = np.lib.stride_tricks.sliding_window_view(ring, TAPS, axis=1)
+        return np.einsum("nft,nft->nf", windows[rows[:, None], first], self._kernel[phase])
 
 
 class Resampler:

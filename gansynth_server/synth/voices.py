@@ -54,7 +54,8 @@ class Voices:
         self.spoilt = 0
         self._active = np.zeros(count, bool)
         self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
-        self._ring = np.zeros((count, SEGMENTS, self._hop), np.float32)
+        # the last segment repeats the first, so that what is read lies in one piece
+        self._ring = np.zeros((count, SEGMENTS + 1, self._hop), np.float32)
         self._frame = np.zeros(count, np.int64)  # next frame to add
         self._position = np.zeros(count)  # place in the note's sound, samples
         self._ratio = np.ones(count)
@@ -163,7 +164,11 @@ class Voices:
         rows = np.flatnonzero(self._active)
         self._fill(rows, size)
         sound = self._read(rows, size)  # [rows, size]
-        sound *= self._envelope(rows, size) * self._gain[rows, None]
+        sound *= self._gain[rows, None]
+        age, off = self._age[rows], self._off[rows]
+        moving = (age < ATTACK * self.rate) | (age + size > off)
+        if moving.any():
+            sound[moving] *= self._envelope(rows[moving], size)
         mix = sound.sum(axis=0)
         if not np.isfinite(mix).all():
             good = np.isfinite(sound).all(axis=1)
@@ -194,8 +199,7 @@ class Voices:
     def _hop_rows(self, rows: NDArray[np.int64]) -> None:
         """One frame for each of some rows, through one inverse FFT."""
         frame = self._frame[rows]
-        last = frame[:, None] + np.arange(4)
-        segments = last % SEGMENTS
+        segments = (frame[:, None] + np.arange(4)) % SEGMENTS
         playing = frame < FRAMES
         live = rows[playing]
         if len(live):
@@ -203,30 +207,30 @@ class Voices:
             at = frame[playing]
             magnitude = np.stack([s.magnitude[t] for s, t in zip(spectra, at, strict=True)])
             increment = np.stack([s.increment[t] for s, t in zip(spectra, at, strict=True)])
-            phase = np.mod(self._phase[live] + increment, 2 * np.pi)
+            phase = self._phase[live] + increment
+            phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
             self._phase[live] = phase
             sound = self._inverse(magnitude, phase).reshape(len(live), 4, self._hop)
             segment = segments[playing]
             for part in range(3):
                 self._ring[live, segment[:, part]] += sound[:, part]
             self._ring[live, segment[:, 3]] = sound[:, 3]
-        over = rows[~playing]
-        self._ring[over, segments[~playing][:, 3]] = 0
+        self._ring[rows[~playing], segments[~playing][:, 3]] = 0
+        self._ring[rows, SEGMENTS] = self._ring[rows, 0]
         self._frame[rows] += 1
 
     def _read(self, rows: NDArray[np.int64], size: int) -> Float32:
         """The next samples of some rows, repitched where their ratio asks for it."""
         # sample 0 of the note lies in the segment of frame LEAD/HOP
-        start = self._position[rows] + LEAD // HOP * self._hop
         span = SEGMENTS * self._hop
-        flat = self._ring.reshape(self.count, span)
-        plain = self._ratio[rows] == 1
-        index = (start.astype(np.int64)[:, None] + np.arange(size)) % span
-        sound = flat[rows[:, None], index]
-        if not plain.all():
-            bent = rows[~plain]
-            at = start[~plain, None] + np.arange(size) * self._ratio[bent, None]
-            sound[~plain] = self._interpolate(flat, bent, at)
+        start = (self._position[rows] + LEAD // HOP * self._hop) % span
+        flat = self._ring.reshape(self.count, span + self._hop)
+        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
+        sound = windows[rows, start.astype(np.int64)]
+        bent = self._ratio[rows] != 1
+        if bent.any():
+            at = start[bent, None] + np.arange(size) * self._ratio[rows[bent], None]
+            sound[bent] = self._interpolate(flat, rows[bent], at, span)
         return sound
 
     def _envelope(self, rows: NDArray[np.int64], size: int) -> Float32:
