@@ -14,6 +14,7 @@ from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.render.backend import Eager, torch_device
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
+from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note as VoiceNote
 from gansynth_server.synth.voices import RELEASE
@@ -110,7 +111,7 @@ class Model:
             seed: of the latent.
             duration: seconds, at most 4; the last 0.3 are the release.
             velocity: 0…127, linear.
-            sample_rate: 8000…192000 Hz.
+            sample_rate: 16000…192000 Hz.
 
         Raises:
             UserError: a value outside of these ranges.
@@ -119,8 +120,7 @@ class Model:
             raise UserError(f"a note lasts up to {LONGEST:g} s, not {duration:g}")
         if not 0 <= velocity <= 127:
             raise UserError(f"a velocity is 0 to 127, not {velocity:g}")
-        if not 8000 <= sample_rate <= 192000:
-            raise UserError(f"a sample rate is 8000 to 192000 Hz, not {sample_rate}")
+        check_rate(sample_rate)
         rendered = nearest_pitch(self.pitches, pitch)
         latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
         ((one, labels),) = self._batches(latent[None], [rendered])

@@ -38,9 +38,10 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.spec import Row
 from gansynth_server.peers import Peers, Source
+from gansynth_server.priority import raise_priority
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
 
@@ -65,9 +66,11 @@ class Server:
         self.options = options
         sys.setswitchinterval(SWITCH_INTERVAL)
         _bind(options).close()  # a taken port is told before anything is loaded
+        _check(options)
         self._output, self.remark = open_output(
             options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
         )
+        check_rate(self._output.rate)
         self.models = Models(options.torch_device, options.threads)
         self.model = self.models.get(options.checkpoint)
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
@@ -79,7 +82,6 @@ class Server:
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
-        self._bad = 0
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
         self._pulls = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -197,7 +199,6 @@ class Server:
 
     def _receive(self, datagram: bytes, source: Source) -> None:
         def fail(address: str, why: str) -> None:
-            self._bad += 1
             _log.info("%s:%s %s: %s", *source[:2], address, why)
             self.send(source, encode("/fail", address[:256], why))
 
@@ -210,7 +211,13 @@ class Server:
         def handle(row: Row, args: list[object]) -> None:
             if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
                 _log.debug("%s:%s %s %.200s", *source[:2], row.address, args)
-            self._handlers(peer, row, args)
+            try:
+                self._handlers(peer, row, args)
+            except UserError:
+                raise
+            except Exception as error:
+                _log.exception("%s failed", row.address)
+                raise UserError(f"the server failed: {error!r}") from error
 
         dispatch(datagram, handle, fail)
 
@@ -218,6 +225,7 @@ class Server:
         return self.instrument.join(number, self.model, self.main_bus)
 
     def _run_stream(self) -> None:
+        raise_priority()
         while (pull := self._pulls.get()) is not None:
             source, stream, number, asked = pull
             try:
@@ -249,6 +257,16 @@ class Server:
         note = Note(None, 0, pitch + 0.1, 100, pitch, spectrum=Spectrum(silent, silent))
         bus.start(note)
         bus.render(self._output.rate // 4)
+
+
+def _check(options: ServerOptions) -> None:
+    """UserError for a number that is out of range."""
+    for flag, value, most in (
+        ("--max-voices", options.max_voices, 1024),
+        ("--max-clients", options.max_clients, 65536),
+    ):
+        if not 1 <= value <= most:
+            raise UserError(f"{flag} must be 1 to {most}, not {value}")
 
 
 def _bind(options: ServerOptions) -> socket.socket:

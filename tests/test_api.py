@@ -75,7 +75,7 @@ def test_generate_by_instrument(tmp_path):
         ({"duration": 5}, "4 s"),
         ({"duration": 0}, "4 s"),
         ({"velocity": 128}, "0 to 127"),
-        ({"sample_rate": 7000}, "8000"),
+        ({"sample_rate": 7000}, "16000"),
         ({"z": np.zeros(3)}, "256"),
         ({"z": np.full(256, np.nan)}, "finite"),
     ],

@@ -39,7 +39,10 @@ def block_of(number: int, size: int = BLOCK) -> Samples:
 class FakeServer:
     """Answers like gansynth-server as far as the patches can tell, on a thread of its own."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, awake: bool = True) -> None:
+        self.awake = threading.Event()
+        if awake:
+            self.awake.set()
         self.messages: list[tuple[Any, ...]] = []  # all but the pulls: address, arguments…
         self.pulls: list[int] = []
         self.drop: set[int] = set()  # blocks that get lost on their way
@@ -62,6 +65,7 @@ class FakeServer:
 
     def end(self) -> None:
         self._ending = True
+        self.awake.set()
         self._thread.join(5)
         self._socket.close()
 
@@ -76,6 +80,7 @@ class FakeServer:
             time.sleep(0.01)
 
     def _run(self) -> None:
+        self.awake.wait()
         while not self._ending:
             try:
                 datagram, self._client = self._socket.recvfrom(65536)
@@ -275,9 +280,11 @@ def test_small_blocks_are_bit_exact(tmp_path: Path) -> None:
 
 def test_block_numbers_wrap(tmp_path: Path) -> None:
     patches = shutil.copytree(PATCHES, tmp_path / "patches")
-    text = (patches / "gansynth~.pd").read_text()
-    assert text.count("131072;") == 2, "the ring's size, and what becomes 2^23 by [* 64]"
-    (patches / "gansynth~.pd").write_text(text.replace("msg 330 220 131072", "msg 330 220 1"))
+    text, changed = re.subn(
+        r"(#X msg \d+ \d+) 131072;", r"\1 1;", (patches / "gansynth~.pd").read_text()
+    )
+    assert changed == 1, "the message that becomes 2^23 by [* 64]"
+    (patches / "gansynth~.pd").write_text(text)
     with FakeServer() as server, Bench(tmp_path, server.port, path=patches) as pd:
         pd.record(tmp_path / "sound.wav")
         pd.send("pd dsp 1")
@@ -407,21 +414,64 @@ def test_whole_note_that_fails_makes_room_for_the_next(tmp_path: Path) -> None:
 def test_latents_live_in_arrays(tmp_path: Path) -> None:
     latent = block_of(3, 256)
     with FakeServer() as server, Bench(tmp_path, server.port) as pd:
-        slots = {"z": latent, "b": latent[::-1]}
-        server.replies["/z/get"] = lambda slot: [("/z", slot, *slots[slot])]
+        slots = {"z": latent, "b": latent[::-1], "7": latent[:16]}
+        server.replies["/z/get"] = lambda slot: [
+            ("/z", name := slot if isinstance(slot, str) else f"{slot:g}", *slots[name])
+        ]
         pd.wait("gansynth: connected 1")
         pd.send("shape const 0.5", "gansynth latent shape", "gansynth latent shape b")
         server.until(lambda: len(server.said("/z/set")) == 2)
         assert server.said("/z/set") == [("/z/set", slot, *[0.5] * 256) for slot in "zb"]
         pd.send("gansynth getlatent shape", "gansynth getlatent note b", "gansynth z/get b")
+        pd.send("gansynth getlatent other 7")
         pd.wait("gansynth: latent shape z")
         pd.wait("gansynth: latent note b")
         pd.wait("gansynth: z b")
+        pd.wait("gansynth: latent other 7")
+        np.testing.assert_array_equal(pd.array("other", tmp_path / "other.wav"), latent[:16])
         np.testing.assert_array_equal(pd.array("shape", tmp_path / "shape.wav"), latent)
         np.testing.assert_array_equal(pd.array("note", tmp_path / "note.wav"), latent[::-1])
         pd.send("gansynth latent shape a")  # back to the server, bit by bit
         server.until(lambda: len(server.said("/z/set")) == 3)
         assert server.said("/z/set")[-1] == ("/z/set", "a", *latent)
+    assert not pd.complaints, pd.stderr
+
+
+@pytest.mark.parametrize(
+    ("patch", "inlet"), [("gansynth.pd", "gansynth"), ("gansynth~-help.pd", "help-messages")]
+)
+def test_patches_for_people_reach_a_server(patch: str, inlet: str) -> None:
+    with FakeServer() as server:
+        connect = f"{inlet} connect 127.0.0.1 {server.port}"
+        with Pd(PATCHES / patch, connect, f"{inlet} 60 100", "pd dsp 1") as pd:
+            server.until(lambda: len(server.pulls) > 5 and bool(server.said("/note")))
+            if patch == "gansynth.pd":  # shows the latent
+                server.until(lambda: ("/z/get", "z") in server.messages)
+    assert not pd.complaints, pd.stderr
+
+
+def test_pause_of_the_dsp(tmp_path: Path) -> None:
+    with FakeServer() as server, Bench(tmp_path, server.port) as pd:
+        pd.send("pd dsp 1")
+        server.until(lambda: len(server.pulls) > 50)
+        pd.send("pd dsp 0")
+        time.sleep(1.5)
+        pulled = len(server.pulls)
+        pd.send("pd dsp 1")
+        server.until(lambda: len(server.pulls) > pulled + 50)
+        assert len(server.said("/stream/open")) == 1
+    assert not pd.said("gansynth: connected 0")
+    assert not pd.said("gansynth: underrun")
+
+
+def test_server_that_is_slow_to_start(tmp_path: Path) -> None:
+    with FakeServer(awake=False) as server, Bench(tmp_path, server.port) as pd:
+        pd.send("pd dsp 1")
+        time.sleep(1.3)  # three requests wait in the socket
+        server.awake.set()
+        pd.wait("gansynth: connected 1")
+        server.until(lambda: len(server.pulls) > 50)
+    assert len(server.said("/stream/open")) >= 3
     assert not pd.complaints, pd.stderr
 
 

@@ -372,6 +372,8 @@ def test_a_taken_port_says_what_to_do():
         (("--output", "song.mp7"), ".wav"),
         (("--port", "70000"), "--port"),
         (("--threads", "-3"), "--threads"),
+        (("--max-voices", "0"), "--max-voices"),
+        (("--rate", "4000"), "16000"),
     ],
 )
 def test_bad_flags_are_one_line_and_exit_one(flags, words):

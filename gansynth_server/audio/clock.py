@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -13,16 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.audio.output import Guarded, Source
+from gansynth_server.priority import raise_priority
 
 STALL_SECONDS = 1.0
 """Lateness from which lost time is skipped instead of made up for."""
-
-
-def raise_priority() -> None:
-    """Puts the calling thread before others where the system allows it (Linux, as a rule root)."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -11)
 
 
 class Pacer:

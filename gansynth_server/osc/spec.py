@@ -178,7 +178,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "/stream/open",
         (
-            Arg("rate", NUMBER, 8000, 192000),
+            Arg("rate", NUMBER, 16000, 192000),
             Arg("block", INTEGER, 16, 4096),
             Arg("ahead", INTEGER, 1, 64),
         ),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.priority import lower_priority
 from gansynth_server.render.backend import Backend
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -63,6 +64,7 @@ class Renderer:
         self._thread.join()
 
     def _run(self) -> None:
+        lower_priority()  # torch's own threads inherit it
         while True:
             with self._wake:
                 while self._running and not self._jobs:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
@@ -29,6 +30,18 @@ class Spectrum:
     increment: Float32
 
 
+LOWEST_RATE, HIGHEST_RATE = 16000, 192000
+"""Sample rates that a listener may have: a note has sound up to 8 kHz."""
+
+
+def check_rate(rate: int) -> None:
+    """UserError for a sample rate that is out of range."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UserError(
+            f"a sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {rate}; try 48000"
+        )
+
+
 def direct(rate: int) -> bool:
     """Whether a hop is a whole number of samples at this rate."""
     return rate * HOP % SAMPLE_RATE == 0
@@ -38,7 +51,7 @@ class FrameInverse:
     """Inverse FFT, window and scale for rows of frames at one sample rate.
 
     Args:
-        rate: samples per second, 8000 or more, for which :func:`direct` holds.
+        rate: samples per second for which :func:`direct` holds.
     """
 
     def __init__(self, rate: int) -> None:

@@ -6,6 +6,8 @@ kernel is clean: 12 taps leave images below -90 dB at 48 kHz.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ PHASES = 4096
 Float32 = NDArray[np.float32]
 
 
+@cache
 def kernel(phases: int) -> Float32:
     """[phases, TAPS] weights for a place p/phases between sample TAPS/2-1 and the next."""
     at = np.arange(TAPS) - (TAPS // 2 - 1) - np.arange(phases)[:, None] / phases

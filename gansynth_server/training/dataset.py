@@ -9,6 +9,7 @@ normalised as the generator's output is).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,15 +84,20 @@ class Dataset:
 
 
 def render_soundfont(
-    soundfont: Path, folder: Path, pitches: range = range(24, 85), velocity: int = 100
+    soundfont: Path,
+    folder: Path,
+    pitches: Sequence[int] = range(24, 85),
+    velocity: int = 100,
+    programs: Sequence[int] = PITCHED_PROGRAMS,
 ) -> Dataset:
     """Renders a General MIDI soundfont in NSynth's form: 3 s held, 1 s of release.
 
     Args:
         soundfont: an sf2 or sf3 file.
         folder: where the data goes; created.
-        pitches: MIDI pitches to render of every pitched program of bank 0.
+        pitches: MIDI pitches to render.
         velocity: MIDI velocity of every note.
+        programs: General MIDI programs of bank 0.
 
     Returns:
         The opened data; every note has its peak at 0.5. Programs without a
@@ -101,7 +107,7 @@ def render_soundfont(
     folder.mkdir(parents=True, exist_ok=True)
     notes: list[Note] = []
     rows: list[NDArray[np.int16]] = []
-    for program in track(PITCHED_PROGRAMS, description="rendering"):
+    for program in track(programs, description="rendering"):
         name = synth.sfpreset_name(0, 0, program)
         if not name:
             continue

@@ -223,7 +223,7 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
                 for name, value in generator.state_dict().items():
                     average[name].lerp_(value, 1 - decay)
 
-            sums += (float(loss), float(level), float(phase))
+            sums += (loss.item(), level.item(), phase.item())
             if now - shown > 20:
                 steps = step + 1 - reported
                 values = (

@@ -20,7 +20,7 @@ def timbre_features(spectra: NDArray[np.float16], instruments: NDArray[np.int64]
     totals = torch.zeros(int(instruments.max()) + 1, 16 * 32)
     counts = torch.bincount(torch.from_numpy(instruments)).clamp(min=1)
     for start in range(0, len(spectra), 256):
-        images = torch.from_numpy(spectra[start : start + 256, 0]).float()
+        images = torch.from_numpy(spectra[start : start + 256, 0].astype(np.float32))
         coarse = F.avg_pool2d(images[:, None], (8, 32)).flatten(1)
         totals.index_add_(0, torch.from_numpy(instruments[start : start + 256]), coarse)
     means = totals / counts[:, None]
@@ -28,13 +28,13 @@ def timbre_features(spectra: NDArray[np.float16], instruments: NDArray[np.int64]
 
 
 def pitch_means(spectra: NDArray[np.float16], labels: NDArray[np.int64], count: int) -> Tensor:
-    """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments.
+    """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments; else 0.
 
     Mean log magnitude, and the circular mean of the phase increment weighted
     by magnitude, over all notes and frames that sound.
     """
     bias = torch.zeros(count, 2, 1024)
-    for label in range(count):
+    for label in np.unique(labels):
         notes = torch.from_numpy(spectra[labels == label][:, :, 4:]).float()
         level, angle = notes[:, 0], notes[:, 1] * (math.pi / _N.phase_a)
         weight = torch.exp((level - _N.magnitude_b) / _N.magnitude_a / 2)
