@@ -39,8 +39,7 @@ from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.spec import Row
 from gansynth_server.peers import Peers, Source
 from gansynth_server.priority import raise_priority
-from gansynth_server.render.renderer import Renderer
-from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.render.renderer import Job, Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
@@ -250,11 +249,18 @@ class Server:
             self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
 
     def _warm_up(self) -> None:
-        """Plays a silent note through the whole bus; the model has been warmed by its loading."""
-        bus = Bus(self._output.rate, 2)
+        """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""
         pitch = self.model.pitches[0]
-        silent = np.zeros((FRAMES, BINS), np.float32)
-        note = Note(None, 0, pitch + 0.1, 100, pitch, spectrum=Spectrum(silent, silent))
+        note = Note(None, 0, pitch + 0.1, 100, pitch)
+        done: queue.SimpleQueue[Spectrum | str] = queue.SimpleQueue()
+        z = np.ones(self.model.latent_size, np.float32)
+        for _ in range(2):
+            self._renderer.submit(Job(self.model.backend, z, 0, done.put, done.put))
+            result = done.get()
+            if isinstance(result, str):
+                raise UserError(f"{self.model.checkpoint.name} does not work here: {result}")
+            note.spectrum = result
+        bus = Bus(self._output.rate, 2)
         bus.start(note)
         bus.render(self._output.rate // 4)
 

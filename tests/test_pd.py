@@ -49,6 +49,7 @@ class FakeServer:
         self.refusal = ""  # to /stream/open
         self.replies: dict[str, Callable[..., list[tuple[Any, ...]]]] = {}
         self.stream = 0
+        self.block = BLOCK
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.05)
@@ -408,7 +409,7 @@ def test_whole_note_that_fails_makes_room_for_the_next(tmp_path: Path) -> None:
         pd.wait("gansynth: synthesized note 3000 16000")
         wave = pd.array("note", tmp_path / "note.wav")
         np.testing.assert_array_equal(wave, block_of(1, 3000))
-    assert not server.said("/synthesize/get")[-1][1] == "nowhere"
+    assert server.said("/synthesize/get")[-1][1] != "nowhere"
 
 
 def test_latents_live_in_arrays(tmp_path: Path) -> None:
