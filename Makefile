@@ -12,7 +12,7 @@ TEST_PACKAGES = libportaudio2 puredata-core jackd2 fluidr3mono-gm-soundfont
 .PHONY: play test debian-play debian-test
 
 play: debian-play $(VENV)/.installed
-	$(BIN)/gansynth play --output phrase.wav
+	$(BIN)/gansynth play
 
 test: debian-test $(VENV)/.tested
 	$(BIN)/ruff check .

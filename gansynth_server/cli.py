@@ -59,16 +59,17 @@ class NoteCommand:
 class PlayCommand:
     """Start a server, play a phrase over OSC, and end it."""
 
-    output: Output = Path("phrase.wav")
-    """File for the sound where there is no sound card."""
+    output: Annotated[Path | None, arg(aliases=("-o",))] = None
+    """File for the sound; the sound card if not given, or phrase.wav where there is none."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
 
     def run(self) -> None:
         from gansynth_server.phrase import play
 
-        options = ServerOptions(checkpoint=self.checkpoint, port=0, seed=1)
-        print(play(self.output, options))
+        output = "auto" if self.output is None else str(self.output)
+        options = ServerOptions(checkpoint=self.checkpoint, port=0, seed=1, output=output)
+        print(play(options))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from gansynth_server.options import ServerOptions
 
 BEAT = 0.3  # seconds
+FALLBACK = "phrase.wav"
 
 # preset, then pitches or chords a beat apart
 PHRASE: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
@@ -19,12 +19,11 @@ PHRASE: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
 )
 
 
-def play(fallback: Path, options: ServerOptions) -> str:
+def play(options: ServerOptions) -> str:
     """Starts a server, plays the phrase through its socket, and ends it.
 
     Args:
-        fallback: file for the sound where there is no sound card.
-        options: its output ``auto`` becomes the file where it has to.
+        options: its output ``auto`` becomes :data:`FALLBACK` where there is no sound card.
 
     Returns:
         A line that says where the sound went.
@@ -35,7 +34,7 @@ def play(fallback: Path, options: ServerOptions) -> str:
     from gansynth_server.server import Server
 
     if options.output == "auto" and open_output("auto", device=options.device)[1] is not None:
-        options = replace(options, output=str(fallback))
+        options = replace(options, output=FALLBACK)
     server = Server(options)
     server.start()
     print(server.ready_line())

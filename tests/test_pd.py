@@ -335,8 +335,7 @@ def test_messages_leave_as_osc(tmp_path: Path) -> None:
 
 def test_answers_come_out_as_messages(tmp_path: Path) -> None:
     with FakeServer() as server, Bench(tmp_path, server.port) as pd:
-        pd.wait("gansynth: connected 1")
-        server.until(lambda: bool(server.said("/notify")))
+        pd.wait("gansynth: done /notify")
         server.send("/status.reply", 1, 0, 1, 3.5, 9.25, 48000.0, 0)
         server.send("/note/start", 60)
         server.send("/checkpoint/list.reply", "all_instruments", "acoustic_only")
@@ -404,12 +403,25 @@ def test_whole_note_that_fails_makes_room_for_the_next(tmp_path: Path) -> None:
         pd.wait("gansynth: fail /synthesize/get gone")
         server.replies["/synthesize/get"] = good
         server.send("/synthesized", "nowhere", 5000, 16000, 5)
-        pd.wait("gansynth: fail /synthesize/get no array named nowhere")
+        pd.wait(r"gansynth: fail /synthesize/get no\ array\ named\ nowhere")
         pd.send("gansynth synthesize note 60")
         pd.wait("gansynth: synthesized note 3000 16000")
         wave = pd.array("note", tmp_path / "note.wav")
         np.testing.assert_array_equal(wave, block_of(1, 3000))
     assert server.said("/synthesize/get")[-1][1] != "nowhere"
+
+
+def test_whole_note_that_never_comes_is_given_up(tmp_path: Path) -> None:
+    with FakeServer() as server, Bench(tmp_path, server.port) as pd:
+        notes_in_chunks(server, {"other": block_of(1, 3000)}, set())
+        get = server.replies.pop("/synthesize/get")
+        pd.wait("gansynth: done /notify")
+        server.send("/synthesized", "note", 5000, 16000, 5)
+        pd.send("gansynth synthesize other 60")
+        pd.wait(r"gansynth: fail /synthesize/get no\ answer")
+        server.replies["/synthesize/get"] = get
+        pd.wait("gansynth: synthesized other 3000 16000")
+    assert len([m for m in server.said("/synthesize/get") if m[1] == "note"]) == 1 + 25
 
 
 def test_latents_live_in_arrays(tmp_path: Path) -> None:
