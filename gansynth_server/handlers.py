@@ -187,9 +187,12 @@ class Handlers:
     # streams
 
     def stream_open(self, peer: Peer, rate: float, block: int, ahead: int) -> None:
-        bus = self._server.new_bus(round(rate))
-        peer.stream = PullStream(bus, block, ahead)
-        peer.client.bus = bus
+        wanted = (round(rate), block, ahead)
+        if peer.stream is None or peer.stream.pulled or peer.stream.form != wanted:
+            # the same again before the first pull is a client that did not hear the answer
+            bus = self._server.new_bus(round(rate))
+            peer.stream = PullStream(bus, block, ahead)
+            peer.client.bus = bus
         latency = round(1000 * peer.stream.latency, 2)
         self._reply(peer, "/done", "/stream/open", peer.stream.id, latency)
 

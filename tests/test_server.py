@@ -199,6 +199,7 @@ def test_stream_is_the_offline_note_to_the_sample(peer):
 
 def test_pull_rules(peer):
     id = peer.ask("/stream/open", 44100, 256, 2)[2]
+    assert peer.ask("/stream/open", 44100, 256, 2)[2] == id  # asked twice, opened once
     peer.send("/note", 60, 100)
     sync(peer)
     first, second = pull(peer, 1000, id), pull(peer, 1001, id)

@@ -30,6 +30,16 @@ class PullStream:
         self._newest = -1
 
     @property
+    def form(self) -> tuple[int, int, int]:
+        """Rate, block and blocks ahead."""
+        return self.bus.rate, self.block, self.ahead
+
+    @property
+    def pulled(self) -> bool:
+        """Whether any block has been asked for."""
+        return self._newest >= 0
+
+    @property
     def latency(self) -> float:
         """Seconds from the voices to the listener."""
         return self.block * self.ahead / self.bus.rate + self.bus.delay
