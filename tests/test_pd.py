@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from tests.pd_harness import PATCHES, RATE, Bench, Pd, require_pd
+from tests.server_fixture import ServerProcess
 
 BLOCK = 512
 Samples = NDArray[np.float32]
@@ -510,37 +509,11 @@ def test_another_server(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port() -> Iterator[int]:
     """The port of a gansynth-server that serves Pd alone."""
     require_pd()
-    command = Path(sys.executable).with_name("gansynth-server")
-    if not command.exists():
-        pytest.skip("needs the command gansynth-server: pip install -e .")
-    options = ["--checkpoint", "all_instruments", "--port", "0", "--output", "none"]
-    server = subprocess.Popen(
-        [str(command), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    watchdog = threading.Timer(120, server.kill)
-    watchdog.start()
-    try:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if line.startswith("gansynth-server ready"):
-                found = re.search(r"(?:port |:)(\d+)", line)
-                assert found, line
-                yield int(found[1])
-                break
-        else:
-            assert server.stderr is not None
-            pytest.fail(f"gansynth-server ended: {server.stderr.read()}")
-    finally:
-        watchdog.cancel()
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    with ServerProcess("--output", "none") as server:
+        yield server.port
 
 
 def pitch_of(sound: Samples, near: float) -> float:
