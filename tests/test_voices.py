@@ -129,6 +129,24 @@ def test_fractional_pitch(sounds):
     assert abs(1200 * np.log2(pitch_of(sound, 48000) / 440) - 50) < 1
 
 
+def test_held_note_lasts_until_released_and_stays_in_tune(sounds):
+    bank = Voices(16000, 2)
+    n = note(sounds[0], hold=True)
+    bank.start(n)
+    sound = bank.render(16000 * 12)
+    assert bank.sounding == 1
+    level = np.sqrt((sound.reshape(-1, 16000) ** 2).mean(axis=1))
+    assert np.allclose(level[1:], level[1], rtol=0.02)
+    for second in range(1, 12):
+        part = sound[16000 * second : 16000 * (second + 1)]
+        assert abs(1200 * np.log2(pitch_of(part, 16000) / 440)) < 2
+    steps = np.abs(np.diff(sound[16000:], 2))  # a click would stand out among them
+    assert steps.max() < 1.1 * steps[:16000].max()
+    bank.release(n)
+    assert not bank.render(16000)[4800:].any()
+    assert bank.take_ended() == [n]
+
+
 def test_more_notes_than_voices_all_sound(sounds):
     bank = Voices(16000, 4)
     notes = [note(sounds[0], pitch=60 + i / 8) for i in range(20)]

@@ -1,15 +1,17 @@
 """Our checkpoints: a folder of safetensors weights, config, presets and a model card.
 
-NAME/model.safetensors   weights, float16
+NAME/model.safetensors   weights, float16, or float32 where that would lose something
 NAME/config.json         generator config and provenance
 NAME/presets.json        named latents (optional)
 NAME/README.md           model card
+NAME/discriminator.safetensors   for training, float32 (optional)
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ FORMAT = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 PRESETS = "presets.json"
+DISCRIMINATOR = "discriminator.safetensors"
 VARIABLE = "GANSYNTH_CHECKPOINTS"
 
 
@@ -47,13 +50,17 @@ class Checkpoint:
 
 def search_path() -> list[Path]:
     """Folders that hold checkpoints, first found first: the variable's, the user's, ours."""
-    import platformdirs
-
     named = [Path(p) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
-    user = Path(platformdirs.user_data_dir("gansynth-server", appauthor=False)) / "checkpoints"
     package = Path(__file__).resolve().parents[1]
     # inside a wheel they lie in the package, in a source tree beside it
-    return [*named, user, package / "checkpoints", package.parent / "checkpoints"]
+    return [*named, user_folder(), package / "checkpoints", package.parent / "checkpoints"]
+
+
+def user_folder() -> Path:
+    """Where the user's own checkpoints lie."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("gansynth-server", appauthor=False)) / "checkpoints"
 
 
 def available() -> dict[str, Path]:
@@ -120,13 +127,25 @@ def save(
     provenance: dict[str, Any],
     presets: dict[str, NDArray[np.float32]] | None = None,
 ) -> None:
+    """Writes a checkpoint folder, its weights rounded to float16."""
+    tensors = {k: v.detach().half().cpu().numpy() for k, v in generator.state_dict().items()}
+    write(folder, tensors, generator.config, provenance, presets)
+
+
+def write(
+    folder: Path,
+    tensors: Mapping[str, NDArray[np.floating[Any]]],
+    config: GeneratorConfig,
+    provenance: dict[str, Any],
+    presets: dict[str, NDArray[np.float32]] | None = None,
+) -> None:
     """Writes a checkpoint folder; each file is replaced as a whole or not at all."""
-    from safetensors.torch import save as serialise
+    from safetensors.numpy import save as serialise
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().half().contiguous().cpu() for k, v in generator.state_dict().items()}
-    info = {"format": FORMAT, "generator": generator.config.to_dict(), "provenance": provenance}
-    _replace(folder / WEIGHTS, serialise(tensors, metadata={"config": json.dumps(info)}))
+    contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    info = {"format": FORMAT, "generator": config.to_dict(), "provenance": provenance}
+    _replace(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
     _replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
     if presets is not None:
         rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}

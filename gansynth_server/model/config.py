@@ -32,8 +32,8 @@ class GeneratorConfig:
     """Everything that is needed to build a generator and to read its output.
 
     The defaults are Magenta's ``mel_prog_hires``. ``filters`` holds the
-    channels of blocks 1…n; the output has ``start`` × 2^(n-1) pixels, which
-    must be 128 frames × 1024 bins.
+    channels of blocks 1…n; the output has ``start`` × 2^(n-1) × ``upscale``
+    pixels, which must be 128 frames × 1024 bins.
     """
 
     latent_size: int = 256
@@ -44,6 +44,10 @@ class GeneratorConfig:
     pitch_bias: bool = False
     """Adds a learnt [pitch, 2, 1024] bias before the last tanh (not Magenta's)."""
     normalizer: Normalizer = field(default_factory=Normalizer)
+    upscale: int = 1
+    """Nearest-neighbour enlargement of a network whose training ended before full size."""
+    progress: float | None = None
+    """Growth at which such a training ended, 0…blocks-1; None is the last block alone."""
 
     @property
     def input_size(self) -> int:
@@ -52,7 +56,7 @@ class GeneratorConfig:
     @property
     def shape(self) -> tuple[int, int]:
         """Frames and bins of the output."""
-        scale = 2 ** (len(self.filters) - 1)
+        scale = 2 ** (len(self.filters) - 1) * self.upscale
         return self.start[0] * scale, self.start[1] * scale
 
     def label(self, pitch: int) -> int:
@@ -75,7 +79,10 @@ class GeneratorConfig:
             config = cls(**values)
         except (TypeError, ValueError) as error:
             raise UserError(f"the checkpoint's config is not one of ours: {error}") from error
-        sizes = (config.latent_size, *config.filters, *config.start, len(config.pitches))
+        sizes = (
+            *(config.latent_size, *config.filters, *config.start),
+            *(config.upscale, len(config.pitches)),
+        )
         if not all(1 <= size <= 4096 for size in sizes) or len(config.filters) > 12:
             raise UserError(f"the checkpoint's config has impossible sizes: {sizes}")
         return config

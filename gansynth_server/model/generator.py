@@ -59,21 +59,24 @@ class Generator(nn.Module):
         Args:
             z: [N, latent_size] latents, drawn from N(0, 1), not normalised.
             labels: [N] indices into ``config.pitches``.
-            progress: growth during training, 0…blocks-1; None is full growth,
-                which skips every to_rgb but the last.
+            progress: growth during training, 0…blocks-1; None is the config's,
+                and if that is None too, full growth, which skips every to_rgb
+                but the last.
 
         Returns:
             [N, 2, frames, bins] normalised spectra.
         """
         x = self.condition(z, labels)
         last = len(self.blocks) - 1
-        weights = stage_weights(last if progress is None else progress, last + 1)
+        grown = self.config.progress if progress is None else progress
+        weights = stage_weights(last if grown is None else grown, last + 1)
         out: Tensor | None = None
         for b, block in enumerate(self.blocks):
             x = block(x)  # [N, filters[b], 2·2^b, 16·2^b]
             if weights[b] > 0:
                 image = self.image(b, x, labels)
-                image = F.interpolate(image, scale_factor=float(2 ** (last - b)))
+                scale = 2 ** (last - b) * self.config.upscale
+                image = F.interpolate(image, scale_factor=float(scale))
                 out = image * weights[b] if out is None else out + image * weights[b]
         assert out is not None
         return out

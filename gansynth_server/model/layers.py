@@ -68,3 +68,7 @@ class ScaledConv(nn.Module):
         """
         kernel = self.weight.flip(2, 3) * self.scale
         return torch.einsum("ni,oihw->nohw", x, kernel) + self.bias[:, None, None]
+
+    def to_pixel(self, x: Tensor) -> Tensor:
+        """[N, in, kh, kw] → [N, out]: the valid convolution where the kernel fits once."""
+        return F.linear(x.flatten(1), self.weight.flatten(1) * self.scale, self.bias)

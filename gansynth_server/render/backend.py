@@ -27,22 +27,29 @@ class Backend(Protocol):
 
 
 class Eager:
-    """Plain PyTorch in float32, on the CPU or on CUDA."""
+    """Plain PyTorch in float32, on the CPU or on CUDA.
+
+    Nets with fewer than four channels in some block run in float64: the pixel
+    norm of so few magnifies rounding, and they are so small that it costs nothing.
+    """
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.name = f"eager {device.type}"
         self.batch = 4 if device.type == "cpu" else 32
         self._device = device
         self._normalizer = checkpoint.config.normalizer
-        generator = checkpoint.generator.to(device)
+        tiny = min(checkpoint.config.filters) < 4
+        self._dtype = torch.float64 if tiny else torch.float32
+        generator = checkpoint.generator.to(device, self._dtype)
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def raw(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> torch.Tensor:
         """Normalised spectra as the network gives them, [N, 128, 1024, 2]."""
-        latents = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
+        latents = torch.from_numpy(np.ascontiguousarray(z, np.float32))
+        latents = latents.to(self._device, self._dtype)
         images = self._generator(latents, torch.from_numpy(labels).to(self._device))
-        return images.permute(0, 2, 3, 1)
+        return images.permute(0, 2, 3, 1).float()
 
     @torch.inference_mode()
     def polar(

@@ -28,6 +28,8 @@ class Note:
     on: float = 0.0
     off: float | None = None
     spectrum: Spectrum | None = None
+    hold: bool = False
+    """Stays in the steady middle of its spectrum until released, so it may last for ever."""
 
     @property
     def ratio(self) -> float:

@@ -27,6 +27,9 @@ RELEASE = 0.300
 CUT = 0.005
 """Seconds of attack, of release and of the fade when a voice is cut off."""
 
+STEADY = (40, 80)
+"""Frames between which a held note moves to and fro: about 1.1 to 2.4 s after its start."""
+
 FIRST = LEAD // HOP - 3  # frame 3 is the first that reaches into the note
 SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
 
@@ -56,7 +59,10 @@ class Voices:
         self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
         # the last segment repeats the first, so that what is read lies in one piece
         self._ring = np.zeros((count, SEGMENTS + 1, self._hop), np.float32)
-        self._frame = np.zeros(count, np.int64)  # next frame to add
+        self._frame = np.zeros(count, np.int64)  # frames added so far, FIRST more
+        self._place = np.zeros(count, np.int64)  # frame of the spectrum to add next
+        self._step = np.ones(count, np.int64)  # and the way to the one after it
+        self._held = np.zeros(count, bool)
         self._position = np.zeros(count)  # place in the note's sound, samples
         self._ratio = np.ones(count)
         self._age = np.zeros(count, np.int64)  # samples since the start
@@ -144,7 +150,9 @@ class Voices:
         # phases of frame FIRST-1: the frames before it are silent
         increments = note.spectrum.increment[:FIRST]
         self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
-        self._frame[row] = FIRST
+        self._frame[row] = self._place[row] = FIRST
+        self._step[row] = 1
+        self._held[row] = note.hold
         self._position[row] = 0
         self._ratio[row] = note.ratio
         self._age[row] = 0
@@ -178,7 +186,7 @@ class Voices:
             mix = sound[good].sum(axis=0)
         self._age[rows] += size
         self._position[rows] += size * self._ratio[rows]
-        over = (self._position[rows] >= self._length) | (
+        over = (~self._held[rows] & (self._position[rows] >= self._length)) | (
             self._age[rows] >= self._off[rows] + self._fade[rows]
         )
         for row in rows[over & self._active[rows]]:
@@ -200,11 +208,11 @@ class Voices:
         """One frame for each of some rows, through one inverse FFT."""
         frame = self._frame[rows]
         segments = (frame[:, None] + np.arange(4)) % SEGMENTS
-        playing = frame < FRAMES
+        playing = self._place[rows] < FRAMES
         live = rows[playing]
         if len(live):
             spectra = [self.notes[row].spectrum for row in live]
-            at = frame[playing]
+            at = self._place[live]
             magnitude = np.stack([s.magnitude[t] for s, t in zip(spectra, at, strict=True)])
             increment = np.stack([s.increment[t] for s, t in zip(spectra, at, strict=True)])
             phase = self._phase[live] + increment
@@ -218,6 +226,10 @@ class Voices:
         self._ring[rows[~playing], segments[~playing][:, 3]] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
         self._frame[rows] += 1
+        self._place[rows] += self._step[rows]
+        held, place = self._held[rows], self._place[rows]
+        self._step[rows[held & (place >= STEADY[1])]] = -1
+        self._step[rows[held & (place <= STEADY[0])]] = 1
 
     def _read(self, rows: NDArray[np.int64], size: int) -> Float32:
         """The next samples of some rows, repitched where their ratio asks for it."""

@@ -1,0 +1,27 @@
+"""What ``gansynth`` can do: the one table of its commands. Each imports what it needs when run."""
+
+from typing import Annotated
+
+from tyro.conf import subcommand
+
+from gansynth_server.commands.batch import BatchCommand
+from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
+from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
+from gansynth_server.commands.note import NoteCommand
+from gansynth_server.commands.play import PlayCommand
+from gansynth_server.commands.render import RenderCommand
+from gansynth_server.commands.training import DatasetCommand, MeasureCommand, TrainCommand
+
+Command = (
+    Annotated[NoteCommand, subcommand("note")]
+    | Annotated[RenderCommand, subcommand("render")]
+    | Annotated[BatchCommand, subcommand("batch")]
+    | Annotated[PlayCommand, subcommand("play")]
+    | Annotated[PresetsCommand, subcommand("presets")]
+    | Annotated[CheckpointsCommand, subcommand("checkpoints")]
+    | Annotated[ConvertCommand, subcommand("convert")]
+    | Annotated[MessagesCommand, subcommand("messages")]
+    | Annotated[DatasetCommand, subcommand("dataset")]
+    | Annotated[TrainCommand, subcommand("train")]
+    | Annotated[MeasureCommand, subcommand("measure")]
+)

@@ -1,0 +1,1 @@
+"""MIDI files: read, rendered through the voices, or mixed as Magenta does."""
