@@ -13,8 +13,9 @@ from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.training.codes import Codes
 from gansynth_server.training.dataset import Dataset, render_soundfont
-from gansynth_server.training.fit import FitOptions, Windows, crop, fit
+from gansynth_server.training.fit import Windows, crop, fit
 from gansynth_server.training.measure import centroid, cents_off, envelope
+from gansynth_server.training.options import FitOptions
 from gansynth_server.training.regression import phase_loss
 
 SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
+
+from gansynth_server.training.options import FitOptions
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,13 @@ class TrainCommand:
     """Folder that gansynth dataset made."""
     output: Annotated[Path, arg(aliases=("-o",))]
     """Checkpoint folder to write."""
-    minutes: float = 60.0
-    """Time that the training takes."""
-    seed: int = 0
-    """Of weights, noise and order."""
+    options: Annotated[FitOptions, arg(name="")] = field(default_factory=FitOptions)
 
     def run(self) -> None:
         from gansynth_server.training.dataset import Dataset
-        from gansynth_server.training.fit import FitOptions, fit
+        from gansynth_server.training.fit import fit
 
-        fit(Dataset.open(self.data), self.output, FitOptions(minutes=self.minutes, seed=self.seed))
+        fit(Dataset.open(self.data), self.output, self.options)
 
 
 @dataclass(frozen=True)

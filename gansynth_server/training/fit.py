@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.training.codes import Codes
 from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.options import FitOptions
 from gansynth_server.training.regression import (
+    band_loss,
     magnitude_loss,
     phase_loss,
     pitch_means,
@@ -40,26 +43,6 @@ from gansynth_server.training.regression import (
 COARSE = 4  # index of the 32×256 block: the first part trains magnitudes there
 LOGGED = ("step", "minutes", "loss", "magnitude", "phase", "examples_per_second")
 HALO = 6  # frames at each cut edge of a window that see its zero padding
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """What a run is made of; ``gansynth train`` has a flag for each."""
-
-    minutes: float = 60.0
-    fmap_base: int = 1024
-    fmap_max: int = 128
-    code_size: int = 16
-    code_noise: float = 0.25
-    """Standard deviation of the noise on a code, whose own is 1."""
-    batch: int = 12
-    coarse_share: float = 0.08
-    """Part of the time spent on 32×256 magnitudes."""
-    window_rows: int = 12
-    """Rows of the 32-row image that a step renders at full resolution (of 32)."""
-    learning_rate: float = 3e-3
-    compile: bool = True
-    seed: int = 0
 
 
 class Windows(nn.Module):
@@ -99,7 +82,13 @@ def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray
 
 
 def window_loss(
-    halves: Windows, x: Tensor, target: Tensor, label: Tensor, starts: Tensor, rows: int
+    halves: Windows,
+    x: Tensor,
+    target: Tensor,
+    label: Tensor,
+    starts: Tensor,
+    rows: int,
+    band_weight: float,
 ) -> tuple[Tensor, Tensor]:
     """Magnitude and phase loss of one window of frames per note.
 
@@ -118,6 +107,7 @@ def window_loss(
     image = torch.where(inner[:, None, :, None], image, wanted)
     peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
     level = magnitude_loss(image[:, :1], wanted[:, :1], peak)
+    level = level + band_weight * band_loss(image[:, :1], wanted[:, :1])
     return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0])
 
 
@@ -128,6 +118,37 @@ def deafen(generator: Generator, codes: Codes, code_size: int) -> None:
     axes = codes.rotation[:code_size]
     along = torch.einsum("ozhw,cz,cy->oyhw", first[:, :size], axes, axes)
     first[:, :size] = along * math.sqrt(size / code_size)
+
+
+def _begin(
+    options: FitOptions,
+    config: GeneratorConfig,
+    spectra: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    instruments: NDArray[np.int64],
+    names: list[str],
+) -> tuple[Generator, Codes, dict[str, Any]]:
+    """A new network and codes that start at the data's means, or those of a checkpoint.
+
+    Returns:
+        Also the provenance of that checkpoint.
+    """
+    if options.start is not None:
+        before = checkpoint.load(options.start)
+        if before.config != config or set(names) - set(before.presets):
+            raise UserError(f"{options.start} was trained with other options or instruments")
+        presets = torch.from_numpy(np.stack([before.presets[name] for name in names]))
+        codes = Codes(torch.zeros(0, options.code_size), config.latent_size, options.code_noise)
+        codes.values = nn.Parameter((presets @ codes.rotation.T)[:, : options.code_size])
+        return before.generator.train().requires_grad_(True), codes, before.provenance
+    generator = Generator(config)
+    assert generator.pitch_bias is not None
+    generator.pitch_bias.data = pitch_means(spectra, labels, len(config.pitches))
+    left, scale, _ = torch.linalg.svd(timbre_features(spectra, instruments), full_matrices=False)
+    start = (left * scale)[:, : options.code_size]
+    codes = Codes(start, config.latent_size, options.code_noise)
+    deafen(generator, codes, start.shape[1])
+    return generator, codes, {}
 
 
 def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
@@ -149,13 +170,7 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
     )
     labels = np.array([config.label(note.pitch) for note in data.notes])
 
-    generator = Generator(config)
-    assert generator.pitch_bias is not None
-    generator.pitch_bias.data = pitch_means(spectra, labels, len(config.pitches))
-    left, scale, _ = torch.linalg.svd(timbre_features(spectra, instruments), full_matrices=False)
-    start = (left * scale)[:, : options.code_size]
-    codes = Codes(start, config.latent_size, options.code_noise)
-    deafen(generator, codes, start.shape[1])
+    generator, codes, history = _begin(options, config, spectra, labels, instruments, names)
     generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     halves = Windows(generator)
     if options.compile:
@@ -163,6 +178,7 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
         halves.fine = torch.compile(halves.fine)  # type: ignore[method-assign]
 
     slow = generator.pitch_bias
+    assert slow is not None
     fast = [p for p in generator.parameters() if p is not slow] + [codes.values]
     groups = [{"params": fast, "share": 1.0}, {"params": [slow], "share": 0.1}]
     adam = torch.optim.Adam(groups, lr=options.learning_rate, betas=(0.9, 0.99))
@@ -172,6 +188,7 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
         averaged = Generator(config)
         averaged.load_state_dict(average)
         provenance: dict[str, Any] = {
+            **({"start": history} if history else {}),
             "recipe": "regression (gansynth train)",
             "options": asdict(options),
             "notes": len(data.notes),
@@ -212,7 +229,9 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
                 # onsets are short and matter most: a third of the windows begin there
                 later = rng.random(len(index)) > 1 / 3
                 starts = torch.from_numpy(rng.integers(0, 33 - rows, len(index)) * later)
-                level, phase = window_loss(halves, x, target, label, starts, rows)
+                level, phase = window_loss(
+                    halves, x, target, label, starts, rows, options.band_weight
+                )
                 loss = 0.1 * loss + level + 0.3 * phase
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

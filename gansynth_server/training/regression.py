@@ -53,6 +53,24 @@ def magnitude_loss(level: Tensor, target: Tensor, peak: Tensor) -> Tensor:
     return (weight * (level - target).square()).mean()
 
 
+def band_loss(level: Tensor, target: Tensor) -> Tensor:
+    """Squared error of the log powers of 128 bands over a window, the loud ones above all.
+
+    Regression of log magnitudes alone makes what varies too soft; the power of
+    a band is what a listener hears as its level.
+
+    Args:
+        level, target: [N, 1, frames, 1024] normalised log powers.
+    """
+    bands = []
+    for image in (level, target):
+        power = (image / _N.magnitude_a).reshape(*image.shape[:3], 128, 8)
+        bands.append(torch.logsumexp(power, dim=(2, 4)) * _N.magnitude_a)  # [N, 1, 128]
+    ours, wanted = bands
+    weight = 0.05 + torch.sigmoid(12 * (wanted - wanted.amax(dim=2, keepdim=True) + 0.45))
+    return (weight * (ours - wanted).square()).mean()
+
+
 def phase_loss(phase: Tensor, target: Tensor, level: Tensor) -> Tensor:
     """Magnitude-weighted 1 - cos of the error of the phase increments, 0…2."""
     weight = torch.exp((level - level.amax(dim=(1, 2), keepdim=True)) / _N.magnitude_a / 2)
