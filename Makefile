@@ -6,8 +6,9 @@ VENV ?= .venv
 # e.g. PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA
 PIP_FLAGS ?=
 BIN = $(VENV)/bin
-PLAY_PACKAGES = libportaudio2
-TEST_PACKAGES = libportaudio2 puredata-core jackd2 fluidr3mono-gm-soundfont
+VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || echo python3-venv)
+PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
+TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core jackd2 fluidr3mono-gm-soundfont
 
 .PHONY: play test debian-play debian-test
 

@@ -76,7 +76,8 @@ class Generator(nn.Module):
             if weights[b] > 0:
                 image = self.image(b, x, labels)
                 scale = 2 ** (last - b) * self.config.upscale
-                image = F.interpolate(image, scale_factor=float(scale))
+                if scale > 1:
+                    image = F.interpolate(image, scale_factor=float(scale))
                 out = image * weights[b] if out is None else out + image * weights[b]
         assert out is not None
         return out
