@@ -1,0 +1,185 @@
+"""Losses, gradients and one step of each optimiser, as Magenta's own code gives them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gansynth_server.model.config import progressive_filters
+from gansynth_server.model.discriminator import Discriminator
+from gansynth_server.spectral.transform import denormalise
+from gansynth_server.training.losses import (
+    TensorFlowAdam,
+    blend,
+    discriminator_loss,
+    generator_loss,
+)
+from tests import golden_rule
+from tests.golden_rule import FOLDER, TINY, tensor
+
+STAGES = {
+    "07": (replace(TINY, filters=TINY.filters[:5], upscale=4), 3.3, 16),
+    "12w": (replace(TINY, filters=progressive_filters(1024, 16)), 6.0, 16),
+}
+GENERATOR = "Generator/progressive_gan_generator/progressive_gan_block_{}/{}"
+JUDGE = "Discriminator/progressive_gan_discriminator/progressive_gan_block_{}/{}"
+
+
+def judge_layers(judge):
+    """(TensorFlow name, layer) of all layers of the discriminator."""
+    for b, block in enumerate(judge.blocks, 1):
+        for part in ("from_rgb", "conv0", "conv1"):
+            yield JUDGE.format(b, part) + "{}", getattr(block, part), "/conv2d/kernel"
+    yield JUDGE.format(1, "logits") + "{}", judge.score, "/dense/kernel"
+    name = "Discriminator/discriminator_cond/classification_logits{}"
+    yield name, judge.pitch, "/dense/kernel"
+
+
+def layers(net):
+    for b, block in enumerate(net.blocks, 1):
+        for part in ("conv0", "conv1", "to_rgb"):
+            yield GENERATOR.format(b, part) + "{}", getattr(block, part), "/conv2d/kernel"
+
+
+def to_tensorflow(weight: torch.Tensor, kernel: str) -> np.ndarray:
+    """A weight or its gradient in TensorFlow's layout."""
+    w = weight.detach()
+    return (w[:, :, 0, 0].T if "dense" in kernel else w.permute(2, 3, 1, 0)).numpy()
+
+
+def build_judge(config, features):
+    judge = Discriminator(config, features)
+    for name, layer, kernel in judge_layers(judge):
+        shape = to_tensorflow(layer.weight, kernel).shape
+        value = torch.from_numpy(tensor(name.format(kernel), shape))
+        value = value.T[:, :, None, None] if "dense" in kernel else value.permute(3, 2, 0, 1)
+        layer.weight.data = value.contiguous()
+        layer.bias.data = torch.from_numpy(tensor(name.format("/bias"), tuple(layer.bias.shape)))
+    return judge
+
+
+class Stage:
+    """Both networks with the golden weights, and the golden batch."""
+
+    def __init__(self, name: str) -> None:
+        config, self.progress, features = STAGES[name]
+        self.data = np.load(FOLDER / f"losses_stage{name}.npz")
+        self.config = config
+        self.generator = golden_rule.generator(config, suffix="").train().requires_grad_(True)
+        self.judge = build_judge(config, features)
+        scaled = next(k for k in self.data if k.startswith("real_pre_blend"))
+        real = torch.from_numpy(self.data[scaled].astype(np.float32) / 32)
+        self.real = blend(real.permute(0, 3, 1, 2), config, self.progress)
+        self.z = torch.from_numpy(self.data["z"])
+        self.fake_labels = torch.from_numpy(self.data["gen_labels"])
+        self.real_labels = torch.from_numpy(self.data["real_labels"])
+        self.amounts = torch.from_numpy(self.data["gp_alpha"])
+
+    def fakes(self) -> torch.Tensor:
+        raw = self.generator(self.z, self.fake_labels, self.progress).permute(0, 2, 3, 1)
+        return denormalise(raw, self.config.normalizer).permute(0, 3, 1, 2)
+
+    def generator_loss(self) -> torch.Tensor:
+        return generator_loss(*self.judge(self.fakes(), self.progress), self.fake_labels)
+
+    def judgement(self):
+        fake = self.fakes().detach()
+        return discriminator_loss(
+            self.judge, self.real, fake, self.real_labels, self.amounts, self.progress
+        )
+
+
+@pytest.fixture(scope="module", params=["07", "12w"])
+def stage(request):
+    return Stage(request.param)
+
+
+def close(ours: float, theirs: float) -> bool:
+    return abs(ours - theirs) <= 1e-5 * max(1, abs(theirs))
+
+
+def test_blended_reals_and_fakes(stage):
+    assert np.allclose(
+        stage.real[0].permute(1, 2, 0).numpy()[::8, ::8],
+        stage.data["real_blended_note0_every8x8"],
+        atol=1e-5,
+    )
+    fake = stage.fakes()[0].permute(1, 2, 0).detach().numpy()[::8, ::8]
+    assert np.abs(fake - stage.data["generated_note0_every8x8"]).max() < 5e-3
+
+
+def test_losses(stage):
+    value = {k.split("/", 1)[1]: stage.data[k] for k in stage.data if k.startswith("value/")}
+    assert close(stage.generator_loss().item(), value["generator_loss"])
+    judgement = stage.judgement()
+    summary = "summary:"
+    wasserstein = value[summary + "discriminator_wasserstein_loss/discriminator_wass_loss"]
+    assert close(judgement.wasserstein.item(), wasserstein)
+    penalty = value[summary + "wasserstein_gradient_penalty/gradient_penalty_loss"]
+    assert close(judgement.penalty.item(), penalty)
+    assert close(judgement.drift.item(), value[summary + "real_score_penalty"])
+    assert close(judgement.pitch.item(), value["real_ac_loss"])
+    assert close(judgement.total.item(), value["discriminator_loss"])
+
+
+def pairs(golden, kind, named, what):
+    """(key, ours, Magenta's) for every tensor of one kind that the golden data holds."""
+    for name, layer, kernel in named:
+        for suffix, parameter in ((kernel, layer.weight), ("/bias", layer.bias)):
+            key = f"{kind}/{name.format(suffix)}"
+            if key in golden:
+                ours = what(parameter)
+                flat = ours.detach().numpy() if suffix == "/bias" else to_tensorflow(ours, kernel)
+                yield name.format(suffix), flat, golden[key]
+
+
+def gradient(parameter):
+    """Of a parameter; zero where none flows, as through the to_rgb of other resolutions."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def worst_gradient(stage, kind, named):
+    errors = []
+    for _, ours, theirs in pairs(stage.data, kind, named, gradient):
+        size = max(float(np.sqrt(np.mean(theirs**2))), 1e-6)
+        errors.append(float(np.sqrt(np.mean((ours - theirs) ** 2))) / size)
+    assert len(errors) > 20
+    return max(errors)
+
+
+def test_gradients(stage):
+    stage.generator.zero_grad()
+    stage.judge.zero_grad()
+    stage.generator_loss().backward()
+    assert worst_gradient(stage, "grad_G", layers(stage.generator)) <= 1e-3
+    stage.judge.zero_grad()
+    stage.judgement().total.backward()
+    assert worst_gradient(stage, "grad_D", judge_layers(stage.judge)) <= 1e-3
+
+
+@pytest.mark.parametrize("name", ["07", "12w"])
+def test_one_step_of_each(name):
+    own = Stage(name)
+    before = {id(p): p.detach().clone() for n in (own.generator, own.judge) for p in n.parameters()}
+
+    def delta(parameter):
+        return parameter.detach() - before[id(parameter)]
+
+    for net, loss, kind, named in (
+        (own.generator, own.generator_loss, "G", layers),
+        (own.judge, lambda: own.judgement().total, "D", judge_layers),
+    ):
+        optimiser = TensorFlowAdam(net.parameters())
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+        compared = equal = 0
+        for key, ours, theirs in pairs(own.data, f"after_step/{kind}_delta", named(net), delta):
+            # the first step is lr·sign(gradient): a gradient of mere rounding has no sign
+            clear = np.abs(own.data[f"grad_{kind}/{key}"])
+            clear = clear > 0.02 * np.sqrt(np.mean(clear**2))
+            compared += int(clear.sum())
+            equal += int((np.abs(ours - theirs)[clear] < 1e-6).sum())
+        assert compared > 5000
+        assert equal >= 0.9995 * compared
