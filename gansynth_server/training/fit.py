@@ -190,7 +190,7 @@ def fit(data: Dataset, folder: Path, options: FitOptions) -> None:
         provenance: dict[str, Any] = {
             **({"start": history} if history else {}),
             "recipe": "regression (gansynth train)",
-            "options": asdict(options),
+            "options": asdict(options) | {"start": options.start and Path(options.start).name},
             "notes": len(data.notes),
             "instruments": len(names),
             "examples": step * options.batch,
