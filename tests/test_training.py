@@ -66,7 +66,7 @@ def test_codes_are_latents_of_unit_variance():
     codes = Codes(torch.randn(40, 8) @ torch.randn(8, 8) + 3, 256, 0.25)
     z = codes.latents(torch.randint(0, 40, (4000,)))
     assert z.shape == (4000, 256)
-    assert abs(float(z.square().mean()) - 1) < 0.05
+    assert abs(z.square().mean().item() - 1) < 0.05
     along = z @ codes.rotation[:8].T
     assert (along.var(dim=0) - 1).abs().max() < 0.2
     assert np.array_equal(codes.preset(3), codes.preset(3))
