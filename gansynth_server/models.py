@@ -17,8 +17,9 @@ class Models:
         import torch
 
         if not 0 <= threads <= 1024:
-            raise UserError(f"--threads must be 0 (all cores) to 1024, not {threads}")
-        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+            raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
+        # with a core left to it, the sound need not wait for the network
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
         self._device = torch_device
         self._loaded: dict[str, api.Model] = {}
         self._lock = threading.Lock()

@@ -35,7 +35,7 @@ class ServerOptions:
     torch_device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1 …"""
     threads: int = 0
-    """CPU threads of the network; 0 takes all cores."""
+    """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

@@ -184,6 +184,7 @@ class Server:
     # the threads
 
     def _run_osc(self) -> None:
+        raise_priority()  # pulls come this way
         while not self._stopping.is_set():
             try:
                 datagram, source = self._socket.recvfrom(DATAGRAM)
