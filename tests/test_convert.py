@@ -421,22 +421,23 @@ def large_tar(path):
     path.write_bytes(info.tobuf() + bytes(1024))
 
 
-def large_zip(path):
-    """A member whose directory entry claims 4 GB."""
-    zipped(path, {"golden/stage_00012/model.index": bytes(2**20)})
+def claiming_zip(path, size, claimed):
+    """A member of a size whose directory entry claims another."""
+    zipped(path, {"golden/stage_00012/model.index": bytes(size)})
     data = bytearray(path.read_bytes())
     at = data.index(b"PK\x01\x02") + 24
-    data[at : at + 4] = struct.pack("<I", 0xFFFFFFF0)
+    data[at : at + 4] = struct.pack("<I", claimed)
     path.write_bytes(data)
+
+
+def large_zip(path):
+    """A member whose directory entry claims 4 GB."""
+    claiming_zip(path, 2**20, 0xFFFFFFF0)
 
 
 def lying_zip(path):
     """A member that inflates to more than it claims."""
-    zipped(path, {"golden/stage_00012/model.index": bytes(2**24)})
-    data = bytearray(path.read_bytes())
-    at = data.index(b"PK\x01\x02") + 24
-    data[at : at + 4] = struct.pack("<I", 100)
-    path.write_bytes(data)
+    claiming_zip(path, 2**24, 100)
 
 
 def cut_zip(path):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
-from gansynth_server.synth.interpolate import Resampler
+from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
@@ -51,7 +51,9 @@ class Bus:
     @property
     def delay(self) -> float:
         """Seconds that the limiter and the resampler add."""
-        return self._limiter.delay / self.rate + (0.0 if direct(self.rate) else 6 / BANK_RATE)
+        return self._limiter.delay / self.rate + (
+            0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
+        )
 
     def post(self, command: Command) -> None:
         """Has a command run on the voices before the next block."""
