@@ -1,45 +1,61 @@
 """Notes to train on: a memory-mapped int16 array beside a JSON index.
 
-A data folder holds ``notes.npy`` (int16 [N, 64000] at 16 kHz), ``index.json``
-(one entry a row: instrument, program, pitch, velocity) and, once
-:func:`spectra` was asked for, ``spectra.npy`` (float16 [N, 2, 128, 1024],
-normalised as the generator's output is).
+A data folder holds ``notes.s16`` (little-endian int16 [N, 64000] at 16 kHz)
+and ``index.json``: ``format``, ``about`` (where the notes come from and under
+which licence) and ``notes``, one row per note. Spectra are made from the
+waves while training, on the training's device.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.config import Normalizer
-from gansynth_server.spectral import transform
-from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLE_RATE, SAMPLES
-from gansynth_server.training.general_midi import GENERAL_MIDI
+from gansynth_server.spectral.constants import SAMPLES
 
-HELD_SECONDS = 3
-PEAK = 0.5
+FORMAT = 1
+INDEX = "index.json"
+WAVES = "notes.s16"
+HELD_OUT = 20
+"""One in so many (instrument, pitch) pairs is held out of the training."""
 
-# General MIDI programs of one definite pitch, by index in bank 0. Left out:
-# 47 timpani, 55 orchestra hit, 86 fifths, and 96…127, effects and percussion.
-PITCHED_PROGRAMS = tuple(p for p in (*range(96), *range(104, 112)) if p not in (31, 47, 55, 86, 87))
+Split = Literal["train", "test"]
+Source = Literal["acoustic", "electronic", "synthetic"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Note:
-    """One row of the data."""
+    """One row of the data: NSynth's terms."""
 
     instrument: str
-    program: int
+    """Unique name of the instrument, such as ``acoustic_grand_piano``."""
     pitch: int
+    """MIDI note number."""
     velocity: int
+    """MIDI velocity 1…127."""
+    split: Split
+    family: str = ""
+    """Kind of instrument, such as ``brass``."""
+    source: str = ""
+    """How it makes its sound: ``acoustic``, ``electronic``, ``synthetic``, or unknown."""
+
+
+def split_of(instrument: str, pitch: int) -> Split:
+    """The split of all notes of an instrument at a pitch, so that velocities never leak.
+
+    The same on every machine: a checksum of both decides.
+    """
+    return "train" if zlib.crc32(f"{instrument}/{pitch}".encode()) % HELD_OUT else "test"
 
 
 @dataclass(frozen=True)
@@ -49,103 +65,141 @@ class Dataset:
     folder: Path
     notes: tuple[Note, ...]
     waves: NDArray[np.int16]
+    about: Mapping[str, Any]
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
-        """Maps a data folder; UserError when it is none."""
+        """Maps a data folder; UserError when it is none, or an unfinished one."""
         try:
-            entries = json.loads((folder / "index.json").read_text())
-            waves = np.load(folder / "notes.npy", mmap_mode="r")
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if index["format"] != FORMAT:
+                raise UserError(f"{folder} has data of format {index['format']}, not {FORMAT}")
+            notes = tuple(Note(**entry) for entry in index["notes"])
+            waves = np.memmap(folder / WAVES, "<i2", mode="r", shape=(len(notes), SAMPLES))
+            return cls(folder, notes, waves, index["about"])
         except FileNotFoundError as error:
             raise UserError(
-                f"{folder} holds no data set; make one with: "
-                f"gansynth dataset FILE.sf2 --output {folder}"
+                f"{folder} holds no finished data set; make one, or go on with one, with: "
+                f"gansynth dataset soundfont|nsynth|folder … --output {folder}"
             ) from error
-        return cls(folder, tuple(Note(**entry) for entry in entries), waves)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"the data in {folder} is damaged ({error}); make it anew") from error
 
-    def audio(self, rows: list[int] | slice) -> torch.Tensor:
+    def rows(self, split: Split | None = None, source: Source | None = None) -> NDArray[np.int64]:
+        """Row numbers of a split and of a kind of instruments; None is all."""
+        return np.array(
+            [
+                row
+                for row, note in enumerate(self.notes)
+                if split in (None, note.split) and source in (None, note.source)
+            ],
+            np.int64,
+        )
+
+    def audio(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> torch.Tensor:
         """Waves of some rows as float32 [n, 64000]."""
         return torch.from_numpy(self.waves[rows].astype(np.float32) / 32768)
 
-    def spectra(self) -> NDArray[np.float16]:
-        """All notes as normalised spectra, float16 [N, 2, 128, 1024]; made once, then mapped."""
-        path = self.folder / "spectra.npy"
-        if not path.exists():
-            partial = path.with_suffix(".partial")
-            shape = (len(self.notes), 2, FRAMES, BINS)
-            out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            for start in track(range(0, shape[0], 32), description="spectra"):
-                batch = self.audio(slice(start, start + 32))
-                images = transform.normalise(transform.mel_spectra(batch), Normalizer())
-                out[start : start + 32] = images.permute(0, 3, 1, 2).half().numpy()
-            out.flush()
-            partial.rename(path)
-        return np.load(path, mmap_mode="r")
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of the instruments, in the order of their first notes."""
+        return tuple(dict.fromkeys(note.instrument for note in self.notes))
 
 
-def render_soundfont(
-    soundfont: Path,
-    folder: Path,
-    pitches: Sequence[int] = range(24, 85),
-    velocity: int = 100,
-    programs: Sequence[int] = PITCHED_PROGRAMS,
-) -> Dataset:
-    """Renders a General MIDI soundfont in NSynth's form: 3 s held, 1 s of release.
+class Writer:
+    """Makes a data folder note by note; what was written stays if it is interrupted.
+
+    ::
+
+        with Writer(folder, about) as writer:
+            for … in …:
+                if key not in writer:
+                    writer.add(key, note, wave)
+        data = writer.finish()
 
     Args:
-        soundfont: an sf2 or sf3 file.
-        folder: where the data goes; created.
-        pitches: MIDI pitches to render.
-        velocity: MIDI velocity of every note.
-        programs: General MIDI programs of bank 0.
+        folder: created; a finished data set there is an error, an unfinished
+            one of the same ``about`` is continued.
+        about: what the notes are made from, as JSON; the settings that
+            decide which notes there are belong here too.
 
-    Returns:
-        The opened data; every note has its peak at 0.5. Programs without a
-        sound at some pitch simply have fewer notes.
+    Raises:
+        UserError: the folder holds other data.
     """
-    synth = _synth(soundfont)
-    folder.mkdir(parents=True, exist_ok=True)
-    notes: list[Note] = []
-    rows: list[NDArray[np.int16]] = []
-    for program in track(programs, description="rendering"):
-        name = synth.sfpreset_name(0, 0, program)
-        if not name:
-            continue
-        for pitch in pitches:
-            wave = _render(synth, program, pitch, velocity)
-            peak = float(np.abs(wave).max())
-            if peak < 1e-4:
-                continue
-            rows.append(np.round(wave * (PEAK / peak * 32767)).astype(np.int16))
-            notes.append(Note(GENERAL_MIDI[program], program, pitch, velocity))
-    np.save(folder / "notes.npy", np.stack(rows))
-    (folder / "index.json").write_text(json.dumps([asdict(note) for note in notes]))
-    return Dataset.open(folder)
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self.folder, self.about = folder, json.loads(json.dumps(about))
+        if (folder / INDEX).exists():
+            raise UserError(f"{folder} holds a data set already; give another --output")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._rows = folder / "index.partial.jsonl"
+        lines = self._rows.read_bytes().splitlines(keepends=True) if self._rows.exists() else []
+        whole = [line for line in lines if line.endswith(b"\n")]
+        if whole and json.loads(whole[0]) != self.about:
+            raise UserError(
+                f"{folder} holds the beginning of another data set; delete it, give another "
+                "--output, or use the settings it was begun with"
+            )
+        self._waves = (folder / WAVES).open("r+b" if (folder / WAVES).exists() else "w+b")
+        size = SAMPLES * 2
+        count = min(max(len(whole) - 1, 0), self._waves.seek(0, 2) // size)
+        self._waves.seek(count * size)
+        self._waves.truncate()
+        kept = whole[: count + 1] or [json.dumps(self.about).encode() + b"\n"]
+        self._rows.write_bytes(b"".join(kept))
+        self._index = self._rows.open("ab")
+        self._notes = [json.loads(line) for line in kept[1:]]
+        self._keys = {entry.pop("key") for entry in self._notes}
+
+    def __len__(self) -> int:
+        return len(self._notes)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a note was written, now or before an interruption."""
+        return key in self._keys
+
+    def add(self, key: str, note: Note, wave: NDArray[np.floating[Any]]) -> None:
+        """Appends a note.
+
+        Args:
+            key: unique name of the note.
+            wave: [64000] within ±1 at 16 kHz.
+        """
+        if wave.shape != (SAMPLES,) or key in self._keys:
+            raise ValueError(f"{key}: {wave.shape}")
+        self._waves.write(np.round(np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes())
+        self._waves.flush()
+        self._index.write(json.dumps(asdict(note) | {"key": key}).encode() + b"\n")
+        self._index.flush()
+        self._notes.append(asdict(note))
+        self._keys.add(key)
+
+    def finish(self) -> Dataset:
+        """Writes the index and opens the data; UserError if there are no notes."""
+        self.close()
+        if not self._notes:
+            raise UserError(f"no notes were found for {self.folder}")
+        index = {"format": FORMAT, "about": self.about, "notes": self._notes}
+        partial = self.folder / (INDEX + ".partial")
+        partial.write_text(json.dumps(index), encoding="utf-8")
+        partial.replace(self.folder / INDEX)
+        self._rows.unlink()
+        return Dataset.open(self.folder)
+
+    def close(self) -> None:
+        self._waves.close()
+        self._index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
-def _synth(soundfont: Path):  # type: ignore[no-untyped-def]
-    try:
-        import tinysoundfont
-    except ImportError as error:
-        raise UserError(
-            "rendering a soundfont needs: pip install --no-deps tinysoundfont"
-        ) from error
-    if not soundfont.is_file():
-        raise UserError(
-            f"there is no soundfont at {soundfont}; on Debian: apt install fluidr3mono-gm-soundfont"
-        )
-    synth = tinysoundfont.Synth(samplerate=SAMPLE_RATE, gain=0.0)
-    synth.sfload(str(soundfont))
-    return synth
-
-
-def _render(synth, program: int, pitch: int, velocity: int) -> NDArray[np.float32]:  # type: ignore[no-untyped-def]
-    synth.sounds_off(0)
-    synth.program_select(0, 0, 0, program)
-    synth.noteon(0, pitch, velocity)
-    held = np.frombuffer(synth.generate(HELD_SECONDS * SAMPLE_RATE), np.float32).copy()
-    synth.noteoff(0, pitch)
-    rest = SAMPLES - HELD_SECONDS * SAMPLE_RATE
-    released = np.frombuffer(synth.generate(rest), np.float32).copy()
-    synth.generate(SAMPLE_RATE // 4)  # let it ring out before the next one
-    return np.concatenate([held, released]).reshape(-1, 2).mean(axis=1)
+SOURCES: tuple[Source, ...] = get_args(Source)
