@@ -2,6 +2,10 @@
 
 from hypothesis import settings
 
+from tests.steady import pytest_pyfunc_call
+
+__all__ = ["pytest_pyfunc_call"]
+
 # shared machines are slow at times; that is no finding
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")

@@ -636,6 +636,7 @@ def play_twice(jack: Jack) -> list[dict[str, Any]]:
     return takes
 
 
+@pytest.mark.real_time
 def test_a_real_sound_card_plays_what_the_source_gives() -> None:
     takes = run_with_jack(play_twice)
     print(takes)

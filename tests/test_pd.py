@@ -20,6 +20,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from tests.pd_harness import PATCHES, RATE, Bench, Pd, require_pd
 from tests.server_fixture import ServerProcess
 
+pytestmark = pytest.mark.real_time
+
 BLOCK = 512
 Samples = NDArray[np.float32]
 

@@ -11,6 +11,8 @@ import pytest
 from tests.jack import RATE, Jack, jack_ports, run_with_jack
 from tests.server_fixture import START, Peer, ServerProcess
 
+pytestmark = pytest.mark.real_time
+
 
 def play_on_jack(jack: Jack) -> dict[str, Any]:
     """A server on the JACK device plays note 69; a JACK client records what reaches the card."""
