@@ -74,7 +74,6 @@ class Renderer:
                 jobs = self._take()
                 self._rendering = len(jobs)
             self._render(jobs)
-            self._rendering = 0
 
     def _take(self) -> list[Job]:
         backend = self._jobs[0].backend
@@ -91,7 +90,9 @@ class Renderer:
         except Exception as error:
             _log.exception("a render failed")
             for job in jobs:
+                self._rendering -= 1
                 job.failed(f"the render failed: {error}")
             return
         for job, spectrum in zip(jobs, spectra, strict=True):
+            self._rendering -= 1  # first, for who is told may ask how many wait
             job.done(spectrum)
