@@ -23,10 +23,11 @@ SHOWN = 512  # bins, up to 4 kHz: there is little to see above
 
 def check_plots() -> None:
     """UserError where matplotlib is missing, before any time is spent on notes."""
-    _pyplot()
+    load_pyplot()
 
 
-def _pyplot() -> Any:
+def load_pyplot() -> Any:
+    """matplotlib.pyplot without a window; UserError where it is missing."""
     try:
         import matplotlib
 
@@ -53,7 +54,7 @@ def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     stacked = torch.stack(list(waves.values()))
     levels = decibels(stacked)[:, :SHOWN]
     frequency = transform.specgram(transform.stft(stacked))[:, LEAD // HOP - 3 :, :SHOWN, 1]
@@ -79,22 +80,29 @@ def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
 
 
 def contact_sheet(
-    path: Path, waves: Sequence[Tensor], rows: Sequence[str], columns: Sequence[str]
+    path: Path,
+    waves: Sequence[Tensor | None],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    captions: Sequence[str] = (),
 ) -> None:
     """Writes a PNG of small spectrograms.
 
     Args:
-        waves: [64000] each, row by row.
-        rows: names of the latents.
+        waves: [64000] each, row by row; None leaves a place empty.
+        rows: names of the latents or instruments.
         columns: names of the pitches; ``len(waves)`` is rows × columns.
+        captions: of the pictures, where they need one.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     height, width = THUMBNAIL
     sheet = np.full((len(rows) * (height + 2), len(columns) * (width + 2)), np.nan, np.float32)
     for n, sound in enumerate(waves):
+        if sound is None:
+            continue
         row, column = divmod(n, len(columns))
         small = _shrink(decibels(sound[None])[0, :SHOWN])
         top, left = row * (height + 2), column * (width + 2)
@@ -102,6 +110,10 @@ def contact_sheet(
     inches = (1.8 + len(columns) * 0.8, 0.8 + len(rows) * 0.8)
     figure, axes = pyplot.subplots(figsize=inches)
     axes.imshow(sheet, cmap="magma", vmin=FLOOR, vmax=0, interpolation="nearest")
+    for n, caption in enumerate(captions):
+        row, column = divmod(n, len(columns))
+        place = (column * (width + 2) + 2, row * (height + 2) + 2)
+        axes.text(*place, caption, color="white", fontsize=7, va="top")
     axes.set_xticks(np.arange(len(columns)) * (width + 2) + width / 2, columns)
     axes.set_yticks(np.arange(len(rows)) * (height + 2) + height / 2, rows)
     axes.set_frame_on(False)
@@ -124,4 +136,4 @@ def _save(figure: Any, path: Path) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
     finally:
-        _pyplot().close(figure)
+        load_pyplot().close(figure)

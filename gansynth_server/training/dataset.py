@@ -2,16 +2,19 @@
 
 A data folder holds ``notes.s16`` (little-endian int16 [N, 64000] at 16 kHz)
 and ``index.json``: ``format``, ``about`` (where the notes come from and under
-which licence) and ``notes``, one row per note. Spectra are made from the
-waves while training, on the training's device.
+which licence), ``notes``, one row per note, and ``left_out``, how many were
+not taken, by reason. Spectra are made from the waves while training, on the
+training's device.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
@@ -31,6 +34,9 @@ HELD_OUT = 20
 
 Split = Literal["train", "test"]
 Source = Literal["acoustic", "electronic", "synthetic"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+FULL_SCALE = 32768
+"""What ±1 is in the file, so that int16 sources come through bit for bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Dataset:
     notes: tuple[Note, ...]
     waves: NDArray[np.int16]
     about: Mapping[str, Any]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many notes were not taken, by reason."""
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
@@ -76,7 +84,7 @@ class Dataset:
                 raise UserError(f"{folder} has data of format {index['format']}, not {FORMAT}")
             notes = tuple(Note(**entry) for entry in index["notes"])
             waves = np.memmap(folder / WAVES, "<i2", mode="r", shape=(len(notes), SAMPLES))
-            return cls(folder, notes, waves, index["about"])
+            return cls(folder, notes, waves, index["about"], index.get("left_out", {}))
         except FileNotFoundError as error:
             raise UserError(
                 f"{folder} holds no finished data set; make one, or go on with one, with: "
@@ -98,7 +106,7 @@ class Dataset:
 
     def audio(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> torch.Tensor:
         """Waves of some rows as float32 [n, 64000]."""
-        return torch.from_numpy(self.waves[rows].astype(np.float32) / 32768)
+        return torch.from_numpy(self.waves[rows].astype(np.float32) / FULL_SCALE)
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ class Writer:
         with Writer(folder, about) as writer:
             for … in …:
                 if key not in writer:
-                    writer.add(key, note, wave)
+                    writer.add(key, note, wave)  # or writer.skip(key, "silent")
         data = writer.finish()
 
     Args:
@@ -131,31 +139,61 @@ class Writer:
         self.folder, self.about = folder, json.loads(json.dumps(about))
         if (folder / INDEX).exists():
             raise UserError(f"{folder} holds a data set already; give another --output")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._rows = folder / "index.partial.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._rows = folder / "index.partial.jsonl"
+            self._waves = (folder / WAVES).open("a+b")
+            self._resume()
+            self._index = self._rows.open("ab")
+        except OSError as error:
+            raise UserError(f"cannot write to {folder}: {error.strerror}") from error
+        except (ValueError, KeyError) as error:
+            raise UserError(f"the unfinished data in {folder} is damaged; delete it") from error
+
+    def _resume(self) -> None:
+        """Takes over the rows of an interrupted run, up to the last whole note."""
         lines = self._rows.read_bytes().splitlines(keepends=True) if self._rows.exists() else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        if whole and json.loads(whole[0]) != self.about:
+        whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        if len(whole) > 1 and whole[0] != self.about:
+            self._waves.close()
             raise UserError(
-                f"{folder} holds the beginning of another data set; delete it, give another "
+                f"{self.folder} holds the beginning of another data set; delete it, give another "
                 "--output, or use the settings it was begun with"
             )
-        self._waves = (folder / WAVES).open("r+b" if (folder / WAVES).exists() else "w+b")
         size = SAMPLES * 2
-        count = min(max(len(whole) - 1, 0), self._waves.seek(0, 2) // size)
-        self._waves.seek(count * size)
-        self._waves.truncate()
-        kept = whole[: count + 1] or [json.dumps(self.about).encode() + b"\n"]
-        self._rows.write_bytes(b"".join(kept))
-        self._index = self._rows.open("ab")
-        self._notes = [json.loads(line) for line in kept[1:]]
-        self._keys = {entry.pop("key") for entry in self._notes}
+        stored = self._waves.seek(0, 2) // size
+        self._notes: list[dict[str, Any]] = []
+        self._left_out: Counter[str] = Counter()
+        self._keys: set[str] = set()
+        kept = [json.dumps(self.about)]
+        for row in whole[1:]:
+            if "left_out" not in row and len(self._notes) == stored:
+                break
+            kept.append(json.dumps(row))
+            self._take(row)
+        self._waves.truncate(len(self._notes) * size)
+        partial = self._rows.with_suffix(".new")
+        partial.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        partial.replace(self._rows)
+
+    def _take(self, row: dict[str, Any]) -> None:
+        row = dict(row)
+        self._keys.add(row.pop("key"))
+        if "left_out" in row:
+            self._left_out[row["left_out"]] += 1
+        else:
+            self._notes.append(row)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._index.write(json.dumps(row).encode() + b"\n")
+        self._index.flush()
+        self._take(row)
 
     def __len__(self) -> int:
         return len(self._notes)
 
     def __contains__(self, key: str) -> bool:
-        """Whether a note was written, now or before an interruption."""
+        """Whether a note was written or left out, now or before an interruption."""
         return key in self._keys
 
     def add(self, key: str, note: Note, wave: NDArray[np.floating[Any]]) -> None:
@@ -164,22 +202,38 @@ class Writer:
         Args:
             key: unique name of the note.
             wave: [64000] within ±1 at 16 kHz.
+
+        Raises:
+            UserError: the disk is full, or such.
         """
         if wave.shape != (SAMPLES,) or key in self._keys:
             raise ValueError(f"{key}: {wave.shape}")
-        self._waves.write(np.round(np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes())
-        self._waves.flush()
-        self._index.write(json.dumps(asdict(note) | {"key": key}).encode() + b"\n")
-        self._index.flush()
-        self._notes.append(asdict(note))
-        self._keys.add(key)
+        top = FULL_SCALE - 1
+        scaled = np.clip(np.round(wave * FULL_SCALE), -FULL_SCALE, top)
+        try:
+            self._waves.write(scaled.astype("<i2").tobytes())
+            self._waves.flush()
+            self._write(asdict(note) | {"key": key})
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder}: {error.strerror}; mend that and run it again"
+            ) from error
+
+    def skip(self, key: str, reason: str) -> None:
+        """Counts a note that is left out, and remembers it over an interruption."""
+        if key not in self._keys:
+            self._write({"left_out": reason, "key": key})
 
     def finish(self) -> Dataset:
         """Writes the index and opens the data; UserError if there are no notes."""
         self.close()
         if not self._notes:
-            raise UserError(f"no notes were found for {self.folder}")
+            reasons = ", ".join(f"{n} {reason}" for reason, n in self._left_out.items())
+            raise UserError(
+                f"no notes were found for {self.folder}" + (f": {reasons}" if reasons else "")
+            )
         index = {"format": FORMAT, "about": self.about, "notes": self._notes}
+        index["left_out"] = dict(self._left_out)
         partial = self.folder / (INDEX + ".partial")
         partial.write_text(json.dumps(index), encoding="utf-8")
         partial.replace(self.folder / INDEX)
@@ -187,8 +241,10 @@ class Writer:
         return Dataset.open(self.folder)
 
     def close(self) -> None:
-        self._waves.close()
-        self._index.close()
+        for file in (self._waves, self._index):
+            # all was flushed but for what could not be written, which was told
+            with contextlib.suppress(OSError):
+                file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,6 +256,3 @@ class Writer:
         at: TracebackType | None,
     ) -> None:
         self.close()
-
-
-SOURCES: tuple[Source, ...] = get_args(Source)

@@ -1,0 +1,214 @@
+"""Recordings to notes: sounds at 16 kHz, where notes begin and end, and their pitches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
+from gansynth_server.training.sources import PEAK, SILENT
+
+Float32 = NDArray[np.float32]
+
+BLOCK = 80
+"""Samples of a level, 5 ms."""
+SMOOTH = 13
+"""Blocks under a level's window, 65 ms: two periods of the lowest note."""
+BEFORE = 4
+"""Blocks before a note begins that show what it stands out of."""
+AUDIBLE, CLEAR = -48.0, -36.0
+"""dB from the loudest: a take is over AUDIBLE, and over CLEAR somewhere."""
+GAP = SAMPLE_RATE // 20
+"""Samples of silence that part two takes."""
+STRIKE = 10.0
+"""dB by which the level rises within a window where a note is struck again."""
+APART = SAMPLE_RATE // 4
+"""Least samples between two strikes."""
+LEAD_IN = SAMPLE_RATE // 200
+"""Samples kept before a note begins."""
+FADE_IN, FADE_OUT = SAMPLE_RATE // 500, SAMPLE_RATE // 50
+
+HOP, WINDOW = 320, 2048
+HERTZ = (27.5, 2093.0)
+"""Wider than any pitch wanted, so that a higher one is not taken for its suboctave."""
+VOICED = 0.03
+"""Least probability of a pitch: that of hiss is 0.01, that of notes mostly over 0.1."""
+STEP = 0.7
+"""Semitones from its median at which a note is another one."""
+PARTIALS = (12, 19, 24)
+"""Semitones by which a partial may be taken for the fundamental."""
+STEADY = 5
+"""Frames, 0.1 s, of a pitch that is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Samples ``start`` … ``stop`` of a sound, and the MIDI pitch heard there."""
+
+    start: int
+    stop: int
+    pitch: int | None = None
+
+
+def load(path: Path) -> Float32:
+    """A sound file as [n] at 16 kHz, its channels mixed; ValueError where it is damaged."""
+    from scipy.signal import firwin, resample_poly
+
+    try:
+        sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    mono = sound.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise ValueError("not finite")
+    if rate != SAMPLE_RATE and len(mono):
+        up, down = (r // gcd(rate, SAMPLE_RATE) for r in (SAMPLE_RATE, rate))
+        widest = max(up, down)
+        # flat to 0.9 of the lower Nyquist frequency, 90 dB down at it
+        taps = firwin(2 * 60 * widest + 1, 0.95 / widest, window=("kaiser", 9.0))
+        mono = resample_poly(mono, up, down, window=taps).astype(np.float32)
+    return mono - mono.mean() if len(mono) else mono
+
+
+def takes(sound: Float32) -> list[Span]:
+    """The parts of a sound that silence parts; empty where all is silent."""
+    if len(sound) < BLOCK or np.abs(sound).max() < SILENT:
+        return []
+    levels = _levels(sound)
+    over = levels > levels.max() + AUDIBLE
+    edges = np.flatnonzero(np.diff(over.astype(np.int8), prepend=0, append=0))
+    found: list[Span] = []
+    for begun, ended in edges.reshape(-1, 2).tolist():
+        if levels[begun:ended].max() < levels.max() + CLEAR:
+            continue
+        # the window hears a sound half of its length early and late
+        start = _onset(sound, begun - BEFORE, begun + 2 * SMOOTH) if begun else 0
+        stop = (ended - SMOOTH // 2) * BLOCK if ended < len(levels) else len(sound)
+        if found and start - found[-1].stop < GAP:
+            start = found.pop().start
+        found.append(Span(start, max(stop, start + BLOCK)))
+    return found
+
+
+def strikes(sound: Float32, take: Span) -> list[Span]:
+    """A take cut where its level jumps up: notes struck while others ring."""
+    part = sound[take.start : take.stop]
+    levels = _levels(part)
+    before = np.array([levels[max(0, n - SMOOTH) : n + 1].min() for n in range(len(levels))])
+    jumps = (levels - before > STRIKE) & (levels > levels.max() - 30)
+    starts = [take.start]
+    for block in np.flatnonzero(jumps & ~np.roll(jumps, 1)).tolist():
+        at = take.start + _onset(part, block - SMOOTH // 2, block + SMOOTH)
+        if at - starts[-1] >= APART and take.stop - at >= APART // 2:
+            starts.append(at)
+    stops = [*(start - LEAD_IN for start in starts[1:]), take.stop]
+    return [Span(start, stop) for start, stop in zip(starts, stops, strict=True)]
+
+
+def melody(sound: Float32, take: Span) -> Iterator[Span]:
+    """A take cut at its strikes and where its pitch moves on, with the pitches heard.
+
+    Raises:
+        UserError: librosa is missing.
+    """
+    frames = _pitches(sound[take.start : take.stop])
+    for struck in strikes(sound, take):
+        first = (struck.start - take.start) // HOP
+        runs = _runs(frames[first : (struck.stop - take.start) // HOP + 1])
+        if not runs:
+            yield struck
+            continue
+        starts = [struck.start, *(take.start + (first + at) * HOP for at, _ in runs[1:])]
+        for n, (start, stop) in enumerate(pairwise([*starts, struck.stop])):
+            # a leap like this, unstruck, is more often misheard than played
+            doubtful = n and round(abs(runs[n][1] - runs[n - 1][1])) in PARTIALS
+            yield Span(start, stop, None if doubtful else round(runs[n][1]))
+
+
+def note(sound: Float32, span: Span) -> Float32:
+    """A span as a note, [64000]: from its beginning, faded where it was cut, its peak 0.5."""
+    start = max(0, span.start - LEAD_IN)
+    wave = sound[start : min(span.stop, start + SAMPLES)].astype(np.float32)
+    rise, fall = (min(n, len(wave) // 2) for n in (FADE_IN, FADE_OUT))
+    if start and rise:
+        wave[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)
+    if fall:
+        wave[-fall:] *= np.linspace(1, 0, fall, dtype=np.float32)
+    wave *= PEAK / np.abs(wave).max()
+    return np.pad(wave, (0, SAMPLES - len(wave)))
+
+
+def need_librosa() -> Any:
+    """librosa, or a UserError that says how to get it."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise UserError(
+            "hearing the pitches of files whose names say none needs: "
+            "pip install 'gansynth-server[eval]'"
+        ) from error
+    return librosa
+
+
+def _levels(sound: Float32) -> NDArray[np.float64]:
+    """Smoothed level of each block in dB, [⌈n / 80⌉]."""
+    padded = np.pad(sound, (0, -len(sound) % BLOCK)).astype(np.float64)
+    energy = (padded.reshape(-1, BLOCK) ** 2).mean(axis=1)
+    window = np.hanning(SMOOTH + 2)[1:-1]
+    smooth = np.convolve(energy, window / window.sum(), mode="full")
+    half = SMOOTH // 2
+    return 10 * np.log10(smooth[half : half + len(energy)] + 1e-12)
+
+
+def _onset(sound: Float32, begun: int, ended: int) -> int:
+    """The first sample that stands out, in a range of blocks that begins before a note does."""
+    begun = max(0, begun)
+    part = np.abs(sound[begun * BLOCK : ended * BLOCK])
+    floor = part[: BEFORE * BLOCK].max()
+    return begun * BLOCK + int(np.argmax(part > floor + 0.1 * (part.max() - floor)))
+
+
+def _pitches(sound: Float32) -> NDArray[np.float64]:
+    """MIDI pitch of every 20 ms, nan where there is none."""
+    librosa = need_librosa()
+    hertz, _, probability = librosa.pyin(
+        sound,
+        fmin=HERTZ[0],
+        fmax=HERTZ[1],
+        sr=SAMPLE_RATE,
+        frame_length=WINDOW,
+        hop_length=HOP,
+        # a fifth of a semitone tells semitones apart at a quarter of the time
+        n_thresholds=50,
+        resolution=0.2,
+    )
+    hertz[probability < VOICED] = np.nan
+    return np.asarray(69 + 12 * np.log2(hertz / 440))
+
+
+def _runs(frames: NDArray[np.float64]) -> list[tuple[int, float]]:
+    """First frame and median of each steady pitch; vibrato stays within one."""
+    runs: list[list[int]] = []
+    away: list[int] = []
+    for n in np.flatnonzero(np.isfinite(frames)).tolist():
+        if runs and abs(frames[n] - np.median(frames[runs[-1]])) < STEP:
+            runs[-1].append(n)
+            away = []
+            continue
+        # a pitch is a new one when it was steady for a while
+        if away and abs(frames[n] - np.median(frames[away])) >= STEP:
+            away = []
+        away.append(n)
+        if len(away) >= STEADY:
+            runs.append(away)
+            away = []
+    return [(run[0], float(np.median(frames[run]))) for run in runs]

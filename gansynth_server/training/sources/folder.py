@@ -1,0 +1,113 @@
+"""Notes of a folder of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gansynth_server.errors import UserError
+from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
+from gansynth_server.training.sources import PITCHES, cut, names, track
+
+SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64".split())
+SHORTEST = SAMPLE_RATE // 10
+
+
+def collect(
+    recordings: Path,
+    folder: Path,
+    *,
+    pitches: Sequence[int] = PITCHES,
+    family: str = "",
+    source: Source | None = None,
+    licence: str = "",
+) -> Dataset:
+    """Cuts recordings to notes; goes on where it was interrupted.
+
+    A file whose name says its pitch (see :func:`names.parse`) is parted only
+    by silence. Any other is cut where notes are struck or the pitch moves on,
+    and its pitches are heard.
+
+    Args:
+        recordings: sound files of any rate and length, also in subfolders. The
+            subfolder is the instrument's name, or else the file name without
+            its pitch.
+        folder: where the data goes; created.
+        pitches: MIDI note numbers that are taken.
+        family: label of all instruments, such as ``brass``.
+        source: label of all instruments.
+        licence: of the recordings.
+
+    Returns:
+        The opened data; every note has its peak at 0.5.
+
+    Raises:
+        UserError: there are no recordings, librosa is missing, or the folder
+            holds other data.
+    """
+    files = sorted(
+        path
+        for path in recordings.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
+    if not files:
+        raise UserError(f"{recordings} holds no sound files; give a folder of recordings")
+    if any(names.parse(path.stem).pitch is None for path in files):
+        cut.need_librosa()
+    title = recordings.resolve().name
+    about = {
+        "kind": "folder",
+        "title": title,
+        "licence": licence,
+        "settings": {"pitches": list(pitches), "family": family, "source": source},
+    }
+    with Writer(folder, about) as writer:
+        for path in track(files, recordings.name):
+            name = path.relative_to(recordings).as_posix()
+            if name in writer:
+                continue
+            named = names.parse(path.stem)
+            within = "_".join(path.relative_to(recordings).parent.parts)
+            instrument = names.clean(within) or named.instrument or names.clean(title)
+            sound, found = _notes(path, named.pitch, pitches)
+            for n, each in enumerate(found, 1):
+                # the last note has the file's name: where that is written, all of it is
+                key = name if n == len(found) else f"{name}#{n}"
+                if key in writer:
+                    continue
+                if isinstance(each, str):
+                    writer.skip(key, each)
+                    continue
+                pitch, span = each
+                split = split_of(instrument, pitch)
+                note = Note(instrument, pitch, named.velocity, split, family, source or "")
+                writer.add(key, note, cut.note(sound, span))
+        return writer.finish()
+
+
+def _notes(
+    path: Path, pitch: int | None, pitches: Sequence[int]
+) -> tuple[cut.Float32, list[tuple[int, cut.Span] | str]]:
+    """The sound of a file, and the pitch and place of each note, or why it is left out."""
+    try:
+        sound = cut.load(path)
+    except ValueError:
+        return np.zeros(0, np.float32), ["file is damaged"]
+    takes = cut.takes(sound)
+    if pitch is None:
+        spans = [span for take in takes for span in cut.melody(sound, take)]
+    else:
+        spans = [replace(take, pitch=pitch) for take in takes]
+    return sound, [_judged(span, pitches) for span in spans] or ["silent"]
+
+
+def _judged(span: cut.Span, pitches: Sequence[int]) -> tuple[int, cut.Span] | str:
+    if span.stop - span.start < SHORTEST:
+        return "shorter than 0.1 s"
+    if span.pitch is None:
+        return "no steady pitch heard"
+    return (span.pitch, span) if span.pitch in pitches else "pitch out of range"
