@@ -1,76 +1,174 @@
-"""The workshop: notes from a real soundfont, a short training on them, figures."""
+"""The trainer: stages, data order, regression, adversarial training, going on bit by bit."""
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import gansynth_server as gs
-from gansynth_server.model.config import GeneratorConfig, progressive_filters
+from gansynth_server.model.config import GeneratorConfig, Normalizer, progressive_filters
 from gansynth_server.model.generator import Generator
+from gansynth_server.spectral import transform
+from gansynth_server.training import run as runs
 from gansynth_server.training.codes import Codes
-from gansynth_server.training.dataset import Dataset, render_soundfont
-from gansynth_server.training.fit import Windows, crop, fit
-from gansynth_server.training.measure import centroid, cents_off, envelope
-from gansynth_server.training.options import FitOptions
-from gansynth_server.training.regression import phase_loss
+from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.options import TrainOptions
+from gansynth_server.training.pace import matrix_peak
+from gansynth_server.training.reals import Reals, fit_normalizer, order
+from gansynth_server.training.reconstruction import Windows, crop
+from gansynth_server.training.regression import Loudness, phase_loss
+from gansynth_server.training.schedule import stages
+from gansynth_server.training.sources import soundfont
+from gansynth_server.training.train import train
+from gansynth_server.training.watch import Watch
+
+TINY = TrainOptions(
+    config="mel_prog_tiny",
+    stable_images=4,
+    transition_images=4,
+    total_images=56,
+    batch=2,
+    reconstruction_batch=4,
+    code_size=3,
+    device="cpu",
+    sample_minutes=0,
+    seed=3,
+)
+
 
 SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def small_data(tmp_path_factory):
     if not SOUNDFONT.exists():
         assert os.environ.get("CI") != "true", "CI needs fluidr3mono-gm-soundfont"
         pytest.skip("needs: apt install fluidr3mono-gm-soundfont")
-    folder = tmp_path_factory.mktemp("data")
-    return render_soundfont(SOUNDFONT, folder, pitches=(57, 69), programs=(0, 16, 56, 73))
+    folder = tmp_path_factory.mktemp("data") / "notes"
+    return soundfont.render([SOUNDFONT], folder, pitches=(57, 60, 69), programs=(0, 16, 56, 73))
 
 
-def test_rendered_notes_are_what_the_index_says(data):
-    assert [(n.instrument, n.pitch) for n in data.notes] == [
-        (name, pitch)
-        for name in ("acoustic_grand_piano", "drawbar_organ", "trumpet", "flute")
-        for pitch in (57, 69)
+# the schedule
+
+
+def magenta_progress(images: int, stable: int, transition: int, blocks: int) -> float:
+    """Growth after a number of images by the formula of Magenta's ``compute_progress``."""
+    n = min(images, blocks * stable + (blocks - 1) * transition - 1)
+    both = stable + transition
+    return n // both + max(0.0, (n % both - stable) / transition)
+
+
+def test_stages_are_magentas():
+    options = TrainOptions()
+    plan = stages(options, 7)
+    assert len(plan) == 13
+    assert sum(s.images for s in plan) == options.total_images
+    assert plan[-1].images == 1_400_000
+    seen = 0
+    for stage in plan:
+        for done in range(0, stage.images, 100_000):
+            wanted = magenta_progress(seen + done, 800_000, 800_000, 7)
+            assert stage.progress(stage.position(done, 0.0)) == pytest.approx(wanted, abs=1e-6)
+        seen += stage.images
+
+
+def test_a_time_budget_is_shared_out_among_the_stages():
+    plan = stages(TrainOptions(minutes=30), 7)
+    assert len(plan) == 13
+    assert sum(s.seconds for s in plan) == pytest.approx(1800)
+    lengths = [s.seconds for s in plan]
+    assert lengths == sorted(lengths)
+    assert [s.position(0, s.seconds / 2) for s in plan] == [0.5] * 13
+    half = stages(TrainOptions(minutes=30, reconstruction=0.5), 7)
+    assert [(s.name, s.seconds, s.adversarial) for s in half] == [
+        ("reconstruction", 900, False),
+        ("128×1024", 900, True),
     ]
-    waves = data.audio(slice(None)).numpy()
-    assert waves.shape == (8, 64000)
-    assert np.allclose(np.abs(waves).max(axis=1), 0.5, atol=1e-3)
-    for wave, note in zip(waves, data.notes, strict=True):
-        if note.instrument != "drawbar_organ":  # it sounds an octave of stops
-            assert abs(cents_off(wave, note.pitch)) < 50
-    piano, organ = envelope(waves[0]), envelope(waves[2])
-    assert piano[50] < 0.5 * piano[2] and organ[50] > 0.5 * organ[10]
-    assert centroid(waves[7]) < centroid(waves[5])  # a flute is duller than a trumpet
+    assert len(stages(TrainOptions(minutes=30, reconstruction=1), 7)) == 1
+    assert [s.progress(0.5) for s in stages(TrainOptions(start="mine"), 7)] == [6.0]
 
 
-def test_a_short_training_leaves_a_checkpoint_that_plays(data, tmp_path):
-    options = FitOptions(
-        minutes=0.3, fmap_base=512, fmap_max=32, code_size=3, batch=4, compile=False
-    )
-    fit(data, tmp_path / "mine", options)
-    model = gs.load(str(tmp_path / "mine"))
-    assert set(model.presets) == {"acoustic_grand_piano", "drawbar_organ", "trumpet", "flute"}
-    assert model.checkpoint.provenance["notes"] == 8
-    note = model.generate(69, model.preset("trumpet"))
-    assert np.abs(note.audio).max() > 0.005
-    # the bias per pitch alone puts it in tune
-    assert abs(cents_off(note.audio, 69)) < 50
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reconstruction": 1.5}, {"window_rows": 2}, {"minutes": 0}, {"batch": 0}, {"code_size": 0}],
+)
+def test_impossible_options_name_their_flag(wrong):
+    with pytest.raises(gs.UserError, match=r"--|batches"):
+        TrainOptions(**wrong)
+
+
+def test_every_epoch_has_every_note_once_and_any_part_can_be_had():
+    whole = order(10, 0, 40, seed=1)
+    for epoch in range(4):
+        assert sorted(whole[epoch * 10 : epoch * 10 + 10]) == list(range(10))
+    assert not np.array_equal(whole[:10], whole[10:20])
+    assert np.array_equal(order(10, 7, 9, seed=1), whole[7:16])
+    assert not np.array_equal(order(10, 0, 10, seed=2), whole[:10])
+
+
+# the data
+
+
+def test_reals_are_the_notes_spectra(small_data):
+    config = TINY.network(tuple(range(57, 70)))
+    rows = small_data.rows()
+    direct = Reals(small_data, config, rows, torch.device("cpu"), cache_gb=0)
+    cached = Reals(small_data, config, rows, torch.device("cpu"), cache_gb=1)
+    places = np.array([3, 0, 5])
+    physical = transform.mel_spectra(small_data.audio(places))
+    wanted = transform.normalise(physical, config.normalizer).permute(0, 3, 1, 2)
+    assert torch.equal(direct.normalised(places), wanted)
+    for _ in range(2):
+        assert torch.equal(cached.normalised(places), wanted.half().float())
+    assert [config.pitches[i] for i in direct.labels[places].tolist()] == [
+        small_data.notes[i].pitch for i in places
+    ]
+
+
+def test_linear_spectra_are_scaled_to_the_data(small_data):
+    rows = small_data.rows()
+    assert fit_normalizer(small_data, rows, "mel") == Normalizer()
+    fitted = fit_normalizer(small_data, rows, "linear")
+    level = transform.physical_spectra(small_data.audio(rows), "linear")
+    normalised = transform.normalise(level, fitted)[..., 0]
+    assert float(normalised.min()) == pytest.approx(-0.8, abs=1e-4)
+    assert float(normalised.max()) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_linear_spectra_sound_again(small_data):
+    waves = small_data.audio([0, 4])
+    spectra = transform.physical_spectra(waves, "linear")
+    again = transform.waves(*transform.polar(spectra, "linear"))
+    without_dc = transform.istft(transform.stft(waves))
+    assert (again - without_dc).abs().max() < 1e-4
+
+
+# regression
 
 
 def test_codes_are_latents_of_unit_variance():
     torch.manual_seed(0)
+    chance = torch.Generator().manual_seed(0)
     codes = Codes(torch.randn(40, 8) @ torch.randn(8, 8) + 3, 256, 0.25)
-    z = codes.latents(torch.randint(0, 40, (4000,)))
+    z = codes.latents(torch.randint(0, 40, (4000,)), chance)
     assert z.shape == (4000, 256)
     assert abs(z.square().mean().item() - 1) < 0.05
     along = z @ codes.rotation[:8].T
     assert (along.var(dim=0) - 1).abs().max() < 0.2
-    assert np.array_equal(codes.preset(3), codes.preset(3))
-    assert 12 < np.linalg.norm(codes.preset(3)) < 20
+    presets = codes.presets()
+    assert np.array_equal(presets[3], codes.presets()[3])
+    assert 12 < np.linalg.norm(presets[3]) < 20
+    again = Codes.of_presets(torch.from_numpy(np.stack(presets)), 8, 0.25)
+    assert (again.whitened() - codes.whitened()).abs().max() < 0.05
 
 
 def test_windows_away_from_their_edges_equal_the_whole():
@@ -88,44 +186,201 @@ def test_windows_away_from_their_edges_equal_the_whole():
 
 
 def test_phase_loss_knows_whole_turns_and_silence():
+    loudness = Loudness(GeneratorConfig())
     target, level = torch.zeros(1, 4, 8), torch.zeros(1, 4, 8)
-    assert float(phase_loss(target + 1.6, target, level)) < 1e-6  # 2·0.8 is a turn
-    assert float(phase_loss(target + 0.8, target, level)) > 1.99
+    assert float(phase_loss(target + 1.6, target, level, loudness)) < 1e-6  # 2·0.8 is a turn
+    assert float(phase_loss(target + 0.8, target, level, loudness)) > 1.99
     level[0, 0] = -1.0
     wrong_where_silent = target.clone()
     wrong_where_silent[0, 0] = 0.8
-    assert float(phase_loss(wrong_where_silent, target, level)) < 1e-2
+    assert float(phase_loss(wrong_where_silent, target, level, loudness)) < 1e-2
 
 
-def test_the_model_card_says_what_was_measured():
-    folder = gs.load("all_instruments").checkpoint.path
-    figures = json.loads((folder / "figures.json").read_text())
-    card = (folder / "README.md").read_text()
-    assert figures["notes"] == 61
-    assert figures["in_tune"] >= 0.97
-    assert f"| {100 * figures['in_tune']:.0f} %" in card
-    for name in ("envelope_correlation", "centroid_rank_correlation"):
-        assert f"| {figures[name]:.2f}" in card
+def test_a_time_budget_leaves_a_checkpoint_that_plays(small_data, tmp_path):
+    from gansynth_server.training.evaluation.listen import cents_off
+
+    options = TrainOptions(
+        config="mel_prog_lite", fmap_base=512, fmap_max=32, pitch_bias=True, reconstruction=1,
+        minutes=0.3, code_size=3, reconstruction_batch=4, device="cpu",
+    )  # fmt: skip
+    train(small_data, tmp_path / "mine", options)
+    model = gs.load(str(tmp_path / "mine"))
+    assert set(model.presets) == {"acoustic_grand_piano", "drawbar_organ", "trumpet", "flute"}
+    provenance = model.checkpoint.provenance
+    assert provenance["notes"] == len(small_data.rows("train"))
+    assert 0.3 <= provenance["minutes"] < 0.6
+    note = model.generate(69, model.preset("trumpet"))
+    assert np.abs(note.audio).max() > 0.005
+    assert abs(cents_off(note.audio, 69)) < 50  # the bias per pitch alone puts it in tune
+    for name in ("curves.png", "log.jsonl", "state.safetensors", "discriminator.safetensors"):
+        assert (tmp_path / "mine" / name).stat().st_size > 0, name
+    assert len(list((tmp_path / "mine" / "samples").iterdir())) == 2
 
 
-def test_shipped_checkpoint_is_in_tune():
-    model = gs.load("all_instruments")
-    pitches = [36, 48, 57, 64, 69, 76]
-    z = np.random.default_rng(123).standard_normal((len(pitches), 256)).astype(np.float32)
-    waves = model.generate_batch(z, pitches)
-    assert max(abs(cents_off(w, p)) for w, p in zip(waves, pitches, strict=True)) <= 50
+# going on
 
 
-def test_shipped_presets_behave_as_their_instruments():
-    model = gs.load("all_instruments")
+class HaltError(Exception):
+    pass
 
-    def note(name: str) -> np.ndarray:
-        return model.generate_batch(model.preset(name)[None], [60])[0]
 
-    piano, organ = envelope(note("acoustic_grand_piano")), envelope(note("drawbar_organ"))
-    assert piano[50] < 0.5 * piano[2:6].max()
-    assert organ[50] > 0.5 * organ[4:40].mean()
-    assert centroid(note("flute")) < centroid(note("trumpet"))
+def train_part(monkeypatch, data, folder, options, steps: int) -> None:
+    """A training that keeps itself and ends after so many steps."""
+    plain = Watch.step
+    left = [steps]
+
+    def step(self, stage, losses):
+        plain(self, stage, losses)
+        left[0] -= 1
+        if not left[0]:
+            self.keep()
+            raise HaltError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "step", step)
+        with pytest.raises(HaltError):
+            train(data, folder, options)
+
+
+@pytest.mark.parametrize("kind", ["wgan-gp", "non-saturating", "reconstruction"])
+def test_resuming_is_bit_exact(small_data, tmp_path, monkeypatch, kind):
+    options = replace(TINY, loss="wgan-gp" if kind == "reconstruction" else kind)
+    if kind == "reconstruction":
+        options = replace(
+            options, reconstruction=0.75, total_images=16, pitch_bias=True, coarse=0.3
+        )
+    train(small_data, tmp_path / "whole", options)
+    for steps in (3, 1):
+        train_part(monkeypatch, small_data, tmp_path / "parts", options, steps)
+    train(small_data, tmp_path / "parts", options)
+    whole, parts = (load_file(tmp_path / n / runs.STATE) for n in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+    for name in ("model.safetensors", "discriminator.safetensors"):
+        one, other = (load_file(tmp_path / n / name) for n in ("whole", "parts"))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_with_other_options_is_not_mixed_up(small_data, tmp_path):
+    short = replace(TINY, total_images=2, start=None, reconstruction=0)
+    short = replace(short, stable_images=1, transition_images=0, total_images=8)
+    train(small_data, tmp_path / "run", short)
+    with pytest.raises(gs.UserError, match="--batch 2"):
+        train(small_data, tmp_path / "run", replace(short, batch=4))
+    (tmp_path / "run" / runs.STATE).write_bytes(b"no")
+    with pytest.raises(gs.UserError, match="damaged"):
+        train(small_data, tmp_path / "run", short)
+
+
+def test_weights_alone_are_a_start(small_data, tmp_path):
+    first = replace(TINY, reconstruction=1.0, total_images=8, pitch_bias=True)
+    train(small_data, tmp_path / "first", first)
+    (tmp_path / "first" / runs.STATE).unlink()
+    second = replace(
+        TINY, start=str(tmp_path / "first"), total_images=2, pitch_bias=True, learning_rate=1e-9
+    )
+    run = train(small_data, tmp_path / "second", second)
+    assert run.images == 2
+    before, after = (load_file(tmp_path / n / "model.safetensors") for n in ("first", "second"))
+    assert all(torch.allclose(before[k], after[k], atol=1e-3) for k in before)
+    presets = [json.loads((tmp_path / n / "presets.json").read_text()) for n in ("first", "second")]
+    for name, latent in presets[0].items():
+        assert np.allclose(latent, presets[1][name], atol=0.5), name
+    with pytest.raises(gs.UserError, match="another network"):
+        train(small_data, tmp_path / "third", replace(second, fmap_max=8))
+
+
+def test_a_checkpoint_of_a_growing_run_is_played_at_its_growth(small_data, tmp_path, monkeypatch):
+    train_part(monkeypatch, small_data, tmp_path / "growing", TINY, 4)
+    model = gs.load(str(tmp_path / "growing"))
+    assert model.checkpoint.config.progress == 0.5
+    assert model.generate(60).audio.shape == (64000,)
+
+
+def test_discriminator_that_learns_alone_at_first(small_data, tmp_path):
+    options = replace(TINY, reconstruction=0.5, total_images=8, judge_first=100)
+    train(small_data, tmp_path / "run", options)
+    state = load_file(tmp_path / "run" / runs.STATE)
+    moved = [k for k in state if k.startswith("optimiser/")]
+    assert not moved, "a finished stage keeps no moments"
+    judge = runs.networks(
+        gs.load(str(tmp_path / "run")).checkpoint.config, options, torch.device("cpu")
+    )[2]
+    changed = [
+        name
+        for name, tensor in judge.state_dict().items()
+        if not torch.equal(tensor, state["judge/" + name])
+    ]
+    assert "score.weight" in changed
+
+
+LAUNCH = """
+from pathlib import Path
+import sys
+from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.train import train
+from tests.test_training import TINY
+from dataclasses import replace
+from gansynth_server.training import parallel, run as runs
+data, folder = Dataset.open(Path(sys.argv[1])), Path(sys.argv[2])
+options = replace(TINY, stable_images=4, transition_images=0, total_images=28)
+leave = parallel.leave
+parallel.leave = lambda: None
+run = train(data, folder, options)
+run.keep(folder / f"rank{parallel.rank()}")
+leave()
+"""
+
+
+def test_two_processes_train_one_network(small_data, tmp_path):
+    script = tmp_path / "launch.py"
+    script.write_text(LAUNCH)
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(script), str(small_data.folder), str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / f"rank{n}" / runs.STATE) for n in (0, 1))
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+    assert json.loads((tmp_path / "config.json").read_text())["provenance"]["images"] == 28
+
+
+def test_an_interrupt_finishes_the_step_and_keeps_the_run(small_data, tmp_path):
+    code = (
+        "from pathlib import Path; from dataclasses import replace;"
+        "from tests.test_training import TINY; from gansynth_server.training.train import train;"
+        "from gansynth_server.training.dataset import Dataset; import sys;"
+        "options = replace(TINY, stable_images=10**6);"
+        "train(Dataset.open(Path(sys.argv[1])), Path(sys.argv[2]), options)"
+    )
+    root = Path(__file__).parents[1]
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(small_data.folder), str(folder)],
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (folder / "log.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    run = runs.load(folder, replace(TINY, stable_images=10**6), torch.device("cpu"))
+    assert run is not None and run.images > 0 and run.stage == 0
+
+
+def test_the_machines_peak_is_a_plausible_number():
+    assert 1e9 < matrix_peak(torch.device("cpu"), "float32", 512) < 1e14
 
 
 def test_missing_data_says_how_to_make_it(tmp_path):

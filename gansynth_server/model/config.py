@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from gansynth_server.errors import UserError
+
+Representation = Literal["mel", "linear"]
+REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)
 
 
 def progressive_filters(fmap_base: int, fmap_max: int, blocks: int = 7) -> tuple[int, ...]:
@@ -48,6 +51,8 @@ class GeneratorConfig:
     """Nearest-neighbour enlargement of a network whose training ended before full size."""
     progress: float | None = None
     """Growth at which such a training ended, 0…blocks-1; None is the last block alone."""
+    representation: Representation = "mel"
+    """What the 1024 bins are: mel bands of log power, or linear bins of log magnitude."""
 
     @property
     def input_size(self) -> int:
@@ -85,4 +90,6 @@ class GeneratorConfig:
         )
         if not all(1 <= size <= 4096 for size in sizes) or len(config.filters) > 12:
             raise UserError(f"the checkpoint's config has impossible sizes: {sizes}")
+        if config.representation not in REPRESENTATIONS:
+            raise UserError(f"the checkpoint's config has no such spectra: {config.representation}")
         return config

@@ -37,7 +37,7 @@ class Eager:
         self.name = f"eager {device.type}"
         self.batch = 4 if device.type == "cpu" else 32
         self._device = device
-        self._normalizer = checkpoint.config.normalizer
+        self._config = checkpoint.config
         tiny = min(checkpoint.config.filters) < 4
         self._dtype = torch.float64 if tiny else torch.float32
         generator = checkpoint.generator.to(device, self._dtype)
@@ -56,7 +56,8 @@ class Eager:
         self, z: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Linear magnitudes and phase increments, two [N, 128, 1024]."""
-        return transform.polar(transform.denormalise(self.raw(z, labels), self._normalizer))
+        spectra = transform.denormalise(self.raw(z, labels), self._config.normalizer)
+        return transform.polar(spectra, self._config.representation)
 
     def render(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Spectrum]:
         magnitude, increment = (part.cpu().numpy() for part in self.polar(z, labels))

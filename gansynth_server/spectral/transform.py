@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansynth_server.model.config import Normalizer
+from gansynth_server.model.config import Normalizer, Representation
 from gansynth_server.spectral import mel
 from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SILENCE
 
@@ -105,19 +105,21 @@ def _from_mel(bands: Tensor) -> Tensor:
     return total
 
 
-def polar(mel_spectra: Tensor) -> tuple[Tensor, Tensor]:
-    """Mel spectra in physical units → what a voice needs, in the linear domain.
+def polar(spectra: Tensor, representation: Representation = "mel") -> tuple[Tensor, Tensor]:
+    """Spectra in physical units → what a voice needs, in the linear domain.
 
     Args:
-        mel_spectra: [N, 128, 1024, 2] mel (log power, IF).
+        spectra: [N, 128, 1024, 2] mel (log power, IF) or linear (log magnitude, IF).
 
     Returns:
         magnitude [N, 128, 1024] and phase increment per frame [N, 128, 1024]
         in radians; the increments of frame 0 are absolute phases. Increments
         are projected before they are added up, so no mel phase is ever wrapped.
     """
-    magnitude = torch.sqrt(_from_mel(torch.exp(mel_spectra[..., 0])) + SILENCE)
-    return magnitude, _from_mel(mel_spectra[..., 1] * math.pi)
+    level, increment = spectra[..., 0], spectra[..., 1] * math.pi
+    if representation == "linear":
+        return torch.exp(level), increment
+    return torch.sqrt(_from_mel(torch.exp(level)) + SILENCE), _from_mel(increment)
 
 
 def waves(magnitude: Tensor, increment: Tensor) -> Tensor:
@@ -130,3 +132,8 @@ def waves(magnitude: Tensor, increment: Tensor) -> Tensor:
 def mel_spectra(waves_: Tensor) -> Tensor:
     """Waves [N, 64000] → mel (log power, IF) [N, 128, 1024, 2] in physical units."""
     return to_mel(specgram(stft(waves_)))
+
+
+def physical_spectra(waves_: Tensor, representation: Representation = "mel") -> Tensor:
+    """Waves [N, 64000] → spectra [N, 128, 1024, 2] in physical units."""
+    return mel_spectra(waves_) if representation == "mel" else specgram(stft(waves_))

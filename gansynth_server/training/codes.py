@@ -27,16 +27,28 @@ class Codes(nn.Module):
         centred = self.values - self.values.mean(dim=0)
         return centred / centred.square().mean(dim=0).add(1e-6).sqrt()
 
-    def latents(self, instruments: Tensor) -> Tensor:
+    def latents(self, instruments: Tensor, chance: torch.Generator) -> Tensor:
         """[N] instrument indices → [N, latent_size] noisy latents."""
         code = self.whitened()[instruments]
-        code = math.sqrt(1 - self.noise**2) * code + self.noise * torch.randn_like(code)
-        rest = torch.randn(len(code), len(self.rotation) - code.shape[1])
-        return torch.cat([code, rest], dim=1) @ self.rotation
+        noise = torch.randn(len(code), len(self.rotation), device=code.device, generator=chance)
+        size = code.shape[1]
+        code = math.sqrt(1 - self.noise**2) * code + self.noise * noise[:, :size]
+        return torch.cat([code, noise[:, size:]], dim=1) @ self.rotation
 
-    def preset(self, instrument: int) -> NDArray[np.float32]:
-        """The latent of an instrument: its code, and a fixed draw for the other axes."""
-        generator = torch.Generator().manual_seed(instrument)
-        code = self.whitened()[instrument].detach() * math.sqrt(1 - self.noise**2)
-        rest = torch.randn(len(self.rotation) - len(code), generator=generator)
-        return (torch.cat([code, rest]) @ self.rotation).numpy()
+    def presets(self) -> list[NDArray[np.float32]]:
+        """The latent of each instrument: its code, and a fixed draw for the other axes."""
+        codes = self.whitened().detach() * math.sqrt(1 - self.noise**2)
+        found = []
+        for instrument, code in enumerate(codes):
+            generator = torch.Generator().manual_seed(instrument)
+            rest = torch.randn(len(self.rotation) - len(code), generator=generator)
+            latent = torch.cat([code, rest.to(code.device)]) @ self.rotation
+            found.append(latent.cpu().numpy())
+        return found
+
+    @classmethod
+    def of_presets(cls, presets: Tensor, code_size: int, noise: float) -> Codes:
+        """The codes whose presets these are, [instruments, latent_size]."""
+        codes = cls(torch.zeros(0, code_size), presets.shape[1], noise)
+        codes.values = nn.Parameter((presets @ codes.rotation.T)[:, :code_size])
+        return codes

@@ -1,25 +1,29 @@
-"""Magenta's adversarial losses (WGAN-GP with an auxiliary pitch classifier) and its Adam.
+"""Adversarial losses with an auxiliary pitch classifier, and Magenta's Adam.
 
+Magenta's WGAN-GP, and the non-saturating loss with R1 (Mescheder et al. 2018).
 All spectra here are in physical units, [N, 2, 128, 1024]: log mel power and
 instantaneous frequency.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.discriminator import Discriminator
+from gansynth_server.model.config import GeneratorConfig, Normalizer
 from gansynth_server.model.generator import stage_weights
+from gansynth_server.training.options import Loss
 
 PITCH_WEIGHT = 10.0
-PENALTY_WEIGHT = 10.0
 DRIFT_WEIGHT = 0.001
+
+Judge = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+"""Spectra [N, 2, 128, 1024] and progress → scores [N] and pitch logits [N, pitches]."""
 
 
 def blend(real: Tensor, config: GeneratorConfig, progress: float) -> Tensor:
@@ -39,32 +43,35 @@ def blend(real: Tensor, config: GeneratorConfig, progress: float) -> Tensor:
     return out
 
 
-def generator_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """-E[D(fake)] + 10 · cross entropy of the pitch heard in the fakes."""
-    return PITCH_WEIGHT * F.cross_entropy(logits, labels) - scores.mean()
+def generator_loss(loss: Loss, scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """How far the fakes are from being taken for real, + 10 · cross entropy of their pitch."""
+    deception = -scores.mean() if loss == "wgan-gp" else F.softplus(-scores).mean()
+    return deception + PITCH_WEIGHT * F.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True)
 class Judgement:
     """The discriminator's loss and what it is made of, each a scalar tensor."""
 
-    wasserstein: Tensor
+    contrast: Tensor
+    """Wasserstein: E[D(fake)] - E[D(real)]; non-saturating: both softplus terms."""
     penalty: Tensor
     drift: Tensor
     pitch: Tensor
+    penalty_weight: float
 
     @property
     def total(self) -> Tensor:
         return (
-            self.wasserstein
-            + PENALTY_WEIGHT * self.penalty
+            self.contrast
+            + self.penalty_weight * self.penalty
             + DRIFT_WEIGHT * self.drift
             + PITCH_WEIGHT * self.pitch
         )
 
 
 def gradient_penalty(
-    judge: Discriminator, real: Tensor, fake: Tensor, amounts: Tensor, progress: float
+    judge: Judge, real: Tensor, fake: Tensor, amounts: Tensor, progress: float
 ) -> Tensor:
     """Mean squared distance from 1 of the slope between reals and fakes.
 
@@ -77,15 +84,16 @@ def gradient_penalty(
     return (slopes.square().sum(dim=(1, 2, 3)).sqrt() - 1).square().mean()
 
 
-def discriminator_loss(
-    judge: Discriminator,
+def wasserstein_judgement(
+    judge: Judge,
     real: Tensor,
     fake: Tensor,
     labels: Tensor,
     amounts: Tensor,
     progress: float,
+    penalty_weight: float = 10.0,
 ) -> Judgement:
-    """E[D(fake)] - E[D(real)], gradient penalty, drift, and the pitch of the reals.
+    """Magenta's: Wasserstein distance, gradient penalty, drift, and the pitch of the reals.
 
     Args:
         real: blended reals; labels [N] are theirs.
@@ -98,39 +106,63 @@ def discriminator_loss(
         gradient_penalty(judge, real, fake, amounts, progress),
         scores.square().mean(),
         F.cross_entropy(logits, labels),
+        penalty_weight,
     )
 
 
-class TensorFlowAdam(torch.optim.Optimizer):
+def slope_at_reals(
+    judge: Judge, real: Tensor, progress: float, normalizer: Normalizer
+) -> tuple[Tensor, Tensor, Tensor]:
+    """R1: half the mean squared slope of the score at the reals, per normalised unit.
+
+    Returns:
+        the penalty, and the scores and logits that came by the way.
+    """
+    real = real.detach().requires_grad_(True)
+    scores, logits = judge(real, progress)
+    (slopes,) = torch.autograd.grad(scores.sum(), real, create_graph=True)
+    unit = real.new_tensor([normalizer.magnitude_a, normalizer.phase_a])[:, None, None]
+    return (slopes / unit).square().sum(dim=(1, 2, 3)).mean() / 2, scores, logits
+
+
+def non_saturating_judgement(
+    judge: Judge,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor,
+    progress: float,
+    normalizer: Normalizer,
+    penalty_weight: float | None,
+) -> Judgement:
+    """Logistic loss of reals and fakes; R1 only if it has a weight in this step."""
+    if penalty_weight is None:
+        penalty = real.new_zeros(())
+        scores, logits = judge(real, progress)
+    else:
+        penalty, scores, logits = slope_at_reals(judge, real, progress, normalizer)
+    contrast = F.softplus(judge(fake, progress)[0]).mean() + F.softplus(-scores).mean()
+    pitch = F.cross_entropy(logits, labels)
+    return Judgement(contrast, penalty, real.new_zeros(()), pitch, penalty_weight or 0.0)
+
+
+class TensorFlowAdam(torch.optim.Adam):
     """Adam with TensorFlow's epsilon, which is added before the bias correction.
 
-    ``w -= lr · sqrt(1 - β2^t) / (1 - β1^t) · m / (sqrt(v) + ε)``
+    ``w -= lr · sqrt(1 - β2^t) / (1 - β1^t) · m / (sqrt(v) + ε)``, which is
+    PyTorch's with an epsilon that shrinks with t.
     """
 
+    EPSILON = 1e-8
+
     def __init__(
-        self,
-        parameters: Iterable[torch.nn.Parameter],
-        lr: float = 8e-4,
-        betas: tuple[float, float] = (0.0, 0.99),
-        eps: float = 1e-8,
+        self, parameters: Any, lr: float = 8e-4, betas: tuple[float, float] = (0.0, 0.99)
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(parameters, lr=lr, betas=betas)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            first, second = group["betas"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["step"] = 0
-                    state["m"] = torch.zeros_like(parameter)
-                    state["v"] = torch.zeros_like(parameter)
-                state["step"] += 1
-                state["m"].lerp_(parameter.grad, 1 - first)
-                state["v"].lerp_(parameter.grad.square(), 1 - second)
-                correction = (1 - second ** state["step"]) ** 0.5 / (1 - first ** state["step"])
-                move = state["m"] / (state["v"].sqrt() + group["eps"])
-                parameter.sub_(move, alpha=group["lr"] * correction)
+            steps = (self.state[p]["step"] for p in group["params"] if p in self.state)
+            step = int(next(steps, torch.zeros(()))) + 1
+            group["eps"] = self.EPSILON / (1 - group["betas"][1] ** step) ** 0.5
+        super().step()

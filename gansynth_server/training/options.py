@@ -3,35 +3,120 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from gansynth_server.errors import UserError
+from gansynth_server.model.config import GeneratorConfig, Representation, progressive_filters
+
+ConfigName = Literal["mel_prog_hires", "linear_prog_hires", "mel_prog_lite", "mel_prog_tiny"]
+Loss = Literal["wgan-gp", "non-saturating"]
+Precision = Literal["float32", "bfloat16"]
+Sources = Literal["all", "acoustic", "electronic", "synthetic"]
+
+# fmap_base, fmap_max, latent_size, representation of each named network
+_NETWORKS: dict[ConfigName, tuple[int, int, int, Representation]] = {
+    "mel_prog_hires": (4096, 256, 256, "mel"),
+    "linear_prog_hires": (4096, 256, 256, "linear"),
+    "mel_prog_lite": (1024, 128, 256, "mel"),
+    "mel_prog_tiny": (256, 16, 32, "mel"),
+}
 
 
 @dataclass(frozen=True)
-class FitOptions:
-    """What a run is made of; ``gansynth train`` has a flag for each."""
+class TrainOptions:
+    """Settings of a run; ``gansynth train`` has a flag for each. The defaults are Magenta's."""
 
-    minutes: float = 60.0
-    """Time that the training takes; it always ends with finished weights."""
-    fmap_base: int = 1024
-    """Channels of block b are fmap_base / 2^b …"""
-    fmap_max: int = 128
+    config: ConfigName = "mel_prog_hires"
+    """Network: Magenta's, the paper's with linear frequencies, about a tenth of it, a toy."""
+    fmap_base: int | None = None
+    """Channels of block b are fmap_base / 2^b … (the config's if not given)"""
+    fmap_max: int | None = None
     """… but at most this many."""
-    code_size: int = 16
-    """Directions of the latent that carry the timbre."""
-    code_noise: float = 0.25
-    """Standard deviation of the noise on a code, whose own is 1."""
-    batch: int = 12
-    """Notes per step."""
-    coarse_share: float = 0.08
-    """Part of the time spent on 32×256 magnitudes."""
+    pitch_bias: bool = False
+    """Learn a [2, 1024] bias per pitch before the last tanh, started at the data's mean."""
+    sources: Sources = "all"
+    """Kind of instruments to learn."""
+
+    minutes: float | None = None
+    """Time for all stages, shared out between them; if not given, images count."""
+    stable_images: int = 800_000
+    """Images at each resolution."""
+    transition_images: int = 800_000
+    """Images while a resolution fades in."""
+    total_images: int = 11_000_000
+    """Images at the end of the last stage."""
+    batch: int = 8
+    """Images per step and device."""
+    learning_rate: float = 8e-4
+    """Adam's, of generator and discriminator."""
+    ema_decay: float = 0.999
+    """Decay per step of the moving average of the generator, which is what is kept."""
+    loss: Loss = "wgan-gp"
+    """Magenta's, or the non-saturating loss with R1, which costs less than half a step."""
+    penalty: float | None = None
+    """Weight of the gradient penalty; 10 for wgan-gp, 1 for R1 in normalised units."""
+    judge_first: int = 0
+    """Images at the start of adversarial training from which the discriminator alone learns."""
+
+    reconstruction: float = 0.0
+    """Part of the run, 0 to 1, that begins it by regression on the notes (1 on CPU)."""
+    reconstruction_batch: int = 12
+    """Notes per step of it."""
+    reconstruction_rate: float = 3e-3
+    """Adam's learning rate at its start; it falls to 0 along a cosine."""
+    coarse: float = 0.08
+    """Part of it spent on magnitudes of 32×256 alone."""
     window_rows: int = 12
     """Rows of the 32-row image that a step renders at full resolution (of 32)."""
-    learning_rate: float = 3e-3
-    """Adam's at the start; it falls to 0 along a cosine."""
     band_weight: float = 5.0
     """Weight of the error of band powers against that of single magnitudes."""
+    code_size: int = 16
+    """Directions of the latent that carry the timbre of the data's instruments."""
+    code_noise: float = 0.25
+    """Standard deviation of the noise on a code, whose own is 1."""
+
     start: str | None = None
-    """Checkpoint to go on from, weights and presets; a new network if not given."""
-    compile: bool = True
-    """Three times as fast, but needs a C++ compiler and a minute to begin."""
+    """Checkpoint whose weights (and discriminator, if kept) a new run begins with."""
+    precision: Precision = "float32"
+    """Of convolutions; bfloat16 where the hardware multiplies it faster."""
+    channels_last: bool = True
+    """Memory order of images; faster on CPUs and tensor cores."""
+    compile: bool = False
+    """torch.compile; needs a C++ compiler and a minute or more to begin."""
+    cache_gb: float = 6.0
+    """Memory on the training's device for spectra that were made once."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 …; auto takes a GPU where there is one."""
+    keep_minutes: float = 10.0
+    """Between two savings of the run."""
+    sample_minutes: float = 10.0
+    """Between two grids of notes, drawn and written as sound; 0 for none but the last."""
     seed: int = 0
     """Of weights, noise and order."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reconstruction <= 1:
+            raise UserError(f"--reconstruction is a part, 0 to 1, not {self.reconstruction:g}")
+        if not 4 <= self.window_rows <= 32:
+            raise UserError(f"--window-rows is 4 to 32, not {self.window_rows}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise UserError(f"--minutes must be more than 0, not {self.minutes:g}")
+        if min(self.batch, self.reconstruction_batch, self.code_size) < 1:
+            raise UserError("batches and --code-size must be at least 1")
+
+    @property
+    def judge_features(self) -> int:
+        """Channels of the discriminator's last layer."""
+        base, most, _, _ = _NETWORKS[self.config]
+        return min(self.fmap_base or base, self.fmap_max or most)
+
+    def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
+        """The generator that is to be trained, for the pitches of the data."""
+        base, most, latent_size, representation = _NETWORKS[self.config]
+        return GeneratorConfig(
+            latent_size=latent_size,
+            pitches=pitches,
+            filters=progressive_filters(self.fmap_base or base, self.fmap_max or most),
+            pitch_bias=self.pitch_bias,
+            representation=representation,
+        )

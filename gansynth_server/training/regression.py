@@ -1,4 +1,8 @@
-"""What regression on spectra starts from and what it minimises."""
+"""What regression on spectra starts from and what it minimises.
+
+``Loudness`` reads normalised magnitudes, so that the same losses serve mel
+spectra (log power) and linear ones (log magnitude).
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,68 @@ import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansynth_server.model.config import Normalizer
+from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.training.reals import Reals
 
-_N = Normalizer()
+SAMPLES_PER_PITCH = 32
+"""Notes of a pitch that its mean is taken over."""
+SAMPLES_PER_INSTRUMENT = 16
 
 
-def timbre_features(spectra: NDArray[np.float16], instruments: NDArray[np.int64]) -> Tensor:
+class Loudness:
+    """Normalised magnitudes ↔ amplitudes, and phases ↔ turns, of one generator's output."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        power = 2 if config.representation == "mel" else 1
+        self.per_neper = config.normalizer.magnitude_a * power
+        """Normalised magnitude per factor e of amplitude."""
+        self.radians = math.pi / config.normalizer.phase_a
+        """Phase increment in radians per normalised unit."""
+
+    def amplitude(self, level: Tensor) -> Tensor:
+        """Relative amplitude of normalised magnitudes."""
+        return torch.exp(level / self.per_neper)
+
+
+def _some(groups: Tensor, most: int) -> dict[int, np.ndarray]:
+    """Evenly spread places of each group, at most so many."""
+    found = {}
+    numbers = groups.cpu().numpy()
+    for group in np.unique(numbers):
+        places = np.flatnonzero(numbers == group)
+        found[group] = places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)]
+    return found
+
+
+def timbre_features(reals: Reals) -> Tensor:
     """[instruments, 16·32] mean coarse log magnitudes, without those common to all."""
-    totals = torch.zeros(int(instruments.max()) + 1, 16 * 32)
-    counts = torch.bincount(torch.from_numpy(instruments)).clamp(min=1)
-    for start in range(0, len(spectra), 256):
-        images = torch.from_numpy(spectra[start : start + 256, 0].astype(np.float32))
-        coarse = F.avg_pool2d(images[:, None], (8, 32)).flatten(1)
-        totals.index_add_(0, torch.from_numpy(instruments[start : start + 256]), coarse)
-    means = totals / counts[:, None]
-    return means - means.mean(dim=0)
+    means = [
+        F.avg_pool2d(reals.normalised(places)[:, :1], (8, 32)).flatten(1).mean(dim=0)
+        for places in _some(reals.instruments, SAMPLES_PER_INSTRUMENT).values()
+    ]
+    features = torch.stack(means)
+    return features - features.mean(dim=0)
 
 
-def pitch_means(spectra: NDArray[np.float16], labels: NDArray[np.int64], count: int) -> Tensor:
+def pitch_means(reals: Reals) -> Tensor:
     """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments; else 0.
 
     Mean log magnitude, and the circular mean of the phase increment weighted
-    by magnitude, over all notes and frames that sound.
+    by magnitude, over notes and frames that sound.
     """
-    bias = torch.zeros(count, 2, 1024)
-    for label in np.unique(labels):
-        notes = torch.from_numpy(spectra[labels == label][:, :, 4:]).float()
-        level, angle = notes[:, 0], notes[:, 1] * (math.pi / _N.phase_a)
-        weight = torch.exp((level - _N.magnitude_b) / _N.magnitude_a / 2)
+    loudness = Loudness(reals.config)
+    bias = torch.zeros(len(reals.config.pitches), 2, reals.config.shape[1], device=reals.device)
+    for label, places in _some(reals.labels, SAMPLES_PER_PITCH).items():
+        notes = reals.normalised(places)[:, :, 4:]
+        level, angle = notes[:, 0], notes[:, 1] * loudness.radians
+        weight = loudness.amplitude(level)
         real = (weight * angle.cos()).sum(dim=(0, 1))
         imaginary = (weight * angle.sin()).sum(dim=(0, 1))
         mean = torch.stack(
-            [level.mean(dim=(0, 1)), torch.atan2(imaginary, real) * (_N.phase_a / math.pi)]
+            [level.mean(dim=(0, 1)), torch.atan2(imaginary, real) / loudness.radians]
         )
         bias[label] = torch.atanh(mean.clamp(-0.95, 0.95))
     return bias
@@ -53,26 +83,27 @@ def magnitude_loss(level: Tensor, target: Tensor, peak: Tensor) -> Tensor:
     return (weight * (level - target).square()).mean()
 
 
-def band_loss(level: Tensor, target: Tensor) -> Tensor:
+def band_loss(level: Tensor, target: Tensor, loudness: Loudness) -> Tensor:
     """Squared error of the log powers of 128 bands over a window, the loud ones above all.
 
     Regression of log magnitudes alone makes what varies too soft; the power of
     a band is what a listener hears as its level.
 
     Args:
-        level, target: [N, 1, frames, 1024] normalised log powers.
+        level, target: [N, 1, frames, 1024] normalised log magnitudes.
     """
+    unit = loudness.per_neper / 2  # of power
     bands = []
     for image in (level, target):
-        power = (image / _N.magnitude_a).reshape(*image.shape[:3], 128, 8)
-        bands.append(torch.logsumexp(power, dim=(2, 4)) * _N.magnitude_a)  # [N, 1, 128]
+        power = (image / unit).reshape(*image.shape[:3], 128, 8)
+        bands.append(torch.logsumexp(power, dim=(2, 4)) * unit)  # [N, 1, 128]
     ours, wanted = bands
     weight = 0.05 + torch.sigmoid(12 * (wanted - wanted.amax(dim=2, keepdim=True) + 0.45))
     return (weight * (ours - wanted).square()).mean()
 
 
-def phase_loss(phase: Tensor, target: Tensor, level: Tensor) -> Tensor:
+def phase_loss(phase: Tensor, target: Tensor, level: Tensor, loudness: Loudness) -> Tensor:
     """Magnitude-weighted 1 - cos of the error of the phase increments, 0…2."""
-    weight = torch.exp((level - level.amax(dim=(1, 2), keepdim=True)) / _N.magnitude_a / 2)
-    error = 1 - torch.cos((phase - target) * (math.pi / _N.phase_a))
+    weight = loudness.amplitude(level - level.amax(dim=(1, 2), keepdim=True))
+    error = 1 - torch.cos((phase - target) * loudness.radians)
     return (weight * error).sum() / weight.sum()

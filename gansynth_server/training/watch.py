@@ -1,0 +1,196 @@
+"""What can be seen of a run: progress bar, JSONL, TensorBoard, curves, and grids of notes."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import numpy as np
+import soundfile
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
+
+from gansynth_server.errors import UserError
+from gansynth_server.spectral import plot, transform
+from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.training.curves import curves
+from gansynth_server.training.run import Run
+from gansynth_server.training.schedule import Stage
+
+EVERY = 20.0
+"""Seconds between two rows of the log."""
+TIMBRES, PITCHES = 4, 6
+
+
+class Silent:
+    """For all processes but the first."""
+
+    def step(self, stage: Stage, losses: dict[str, Tensor]) -> None: ...
+
+    def keep(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Watch(Silent):
+    """Shows and keeps a run.
+
+    Args:
+        folder: gets ``log.jsonl``, ``events/`` for TensorBoard where it is
+            installed, ``samples/`` with a PNG and a WAV per grid, and the run.
+    """
+
+    def __init__(self, folder: Path, run: Run, plan: list[Stage]) -> None:
+        self.folder, self.run, self.plan = folder, run, plan
+        self.options = run.options
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+        self._tensors: dict[str, Tensor] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), "{task.percentage:>3.0f}%",
+            TimeElapsedColumn(),
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._log = (self.folder / "log.jsonl").open("a")
+        self._events = _tensorboard(self.folder / "events")
+        self._progress.start()
+        self._bar = self._progress.add_task("", total=1.0)
+        self._shown = self._kept = self._sampled = time.monotonic()
+        self._stop = False
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C: the step in hand is finished and the run kept; a second one ends it at once."""
+        self._stop = True
+        signal.signal(signal.SIGINT, self._handler)
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._handler)
+        self._progress.stop()
+        self._log.close()
+        if self._events is not None:
+            self._events.close()
+
+    def step(self, stage: Stage, losses: dict[str, Tensor]) -> None:
+        """After each step: shows, logs and keeps what is due."""
+        for name, value in losses.items():
+            # added up on the device: asking for a number each step would wait for the GPU
+            self._tensors[name] = self._tensors.get(name, torch.zeros_like(value)) + value
+        self._steps += 1
+        if self._stop:
+            self.keep()
+            raise KeyboardInterrupt
+        now = time.monotonic()
+        if now - self._shown >= EVERY:
+            self._report(stage, now)
+        if now - self._kept >= self.options.keep_minutes * 60:
+            self.keep()
+        if self.options.sample_minutes and now - self._sampled >= self.options.sample_minutes * 60:
+            self.sample()
+
+    def _report(self, stage: Stage, now: float) -> None:
+        run = self.run
+        size = self.options.batch if stage.adversarial else self.options.reconstruction_batch
+        values = {name: float(total) / self._steps for name, total in self._tensors.items()}
+        row = {
+            "stage": stage.name,
+            "images": run.images,
+            "minutes": round(run.seconds / 60, 3),
+            "images_per_second": round(self._steps * size / (now - self._shown), 2),
+            **{name: round(value, 5) for name, value in values.items()},
+        }
+        self._log.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._log.flush()
+        if self._events is not None:
+            for name, value in row.items():
+                if isinstance(value, float | int) and math.isfinite(value):
+                    self._events.add_scalar(name, value, run.images)
+        shown = " ".join(f"{name} {value:.3g}" for name, value in values.items())
+        position = stage.position(run.stage_images, run.stage_seconds)
+        self._progress.update(
+            self._bar,
+            completed=position,
+            description=f"{run.stage + 1}/{len(self.plan)} {stage.name}: {shown}",
+        )
+        self._tensors, self._steps, self._shown = {}, 0, now
+
+    def keep(self) -> None:
+        """Writes the run and its checkpoint."""
+        self.run.keep(self.folder)
+        self._kept = time.monotonic()
+
+    def sample(self) -> None:
+        """A grid of notes, pitches across and timbres down: spectrograms and sound."""
+        waves = grid(self.run)
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        name = f"{self.run.images:09d}"
+        soundfile.write(folder / f"{name}.wav", waves.flatten().numpy(), SAMPLE_RATE)
+        pitches = [str(self.run.config.pitches[label]) for label in grid_labels(self.run)]
+        timbres = [f"latent {n}" for n in range(TIMBRES)]
+        self._draw(plot.contact_sheet, folder / f"{name}.png", list(waves), timbres, pitches)
+        self._sampled = time.monotonic()
+
+    def _draw(self, draw: Callable[..., None], *args: Any) -> None:
+        """A picture that cannot be drawn does not end a training."""
+        try:
+            draw(*args)
+        except UserError as error:
+            self._progress.console.print(str(error))
+
+    def finish(self) -> None:
+        """The last grid, the curves, and where it all is."""
+        self.sample()
+        self._draw(curves, self.folder)
+        self._progress.console.print(
+            f"{self.folder}: {self.run.images} images in {self.run.seconds / 60:.1f} minutes; "
+            f"play it: gansynth-server --checkpoint {self.folder}"
+        )
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A writer of TensorBoard's event files, or None where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder)
+
+
+def grid_labels(run: Run) -> list[int]:
+    """Labels of the pitches in a grid, spread over those that the generator has."""
+    ends = np.linspace(0, len(run.config.pitches) - 1, PITCHES + 2)
+    return [int(label) for label in ends.round()[1:-1]]
+
+
+@torch.no_grad()
+def grid(run: Run) -> Tensor:
+    """Notes of the averaged generator, always of the same latents: [TIMBRES · PITCHES, 64000]."""
+    config, labels = run.config, grid_labels(run)
+    chance = torch.Generator().manual_seed(0)
+    z = torch.randn(TIMBRES, config.latent_size, generator=chance).to(run.device)
+    waves = []
+    for latent in z:
+        pitches = torch.tensor(labels, device=run.device)
+        spectra = run.average(latent.expand(len(labels), -1), pitches, run.progress)
+        physical = transform.denormalise(spectra.float().permute(0, 2, 3, 1), config.normalizer)
+        waves.append(transform.waves(*transform.polar(physical, config.representation)).cpu())
+    return torch.cat(waves).clamp(-1, 1)
