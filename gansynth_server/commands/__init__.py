@@ -7,11 +7,12 @@ from tyro.conf import subcommand
 from gansynth_server.commands.batch import BatchCommand
 from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
+from gansynth_server.commands.evaluate import EvaluateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
 from gansynth_server.commands.render import RenderCommand
-from gansynth_server.commands.training import MeasureCommand, TrainCommand
+from gansynth_server.commands.training import TrainCommand
 
 Command = (
     Annotated[NoteCommand, subcommand("note")]
@@ -24,5 +25,5 @@ Command = (
     | Annotated[MessagesCommand, subcommand("messages")]
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]
-    | Annotated[MeasureCommand, subcommand("measure")]
+    | Annotated[EvaluateCommand, subcommand("evaluate")]
 )

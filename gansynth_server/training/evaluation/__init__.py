@@ -1,0 +1,5 @@
+"""How good a checkpoint is: GANSynth's own metrics, and others, beside those of real notes."""
+
+from gansynth_server.training.evaluation.evaluate import EvaluateOptions, evaluate
+
+__all__ = ["EvaluateOptions", "evaluate"]

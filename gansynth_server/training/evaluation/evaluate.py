@@ -1,0 +1,249 @@
+"""Figures of a checkpoint beside those of real notes and of their mel round trip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.api import Model
+from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.evaluation import listen, timbre
+from gansynth_server.training.evaluation.classifier import Verdict, classify
+from gansynth_server.training.evaluation.distances import (
+    entropy,
+    frechet_distance,
+    inception_score,
+)
+from gansynth_server.training.evaluation.features import features_of, pictures
+from gansynth_server.training.evaluation.reference import Reference, ReferenceOptions, reference
+from gansynth_server.training.evaluation.rows import Row, generate, make_rows
+from gansynth_server.training.evaluation.sounds import Sounds
+from gansynth_server.training.sources import track
+
+HEADLINES = (
+    "pitch_accuracy",
+    "in_tune",
+    "frechet_distance",
+    "ndb",
+    "envelope_correlation",
+    "centroid_rank_correlation",
+)
+"""Figures of the model that stand by themselves at the top."""
+OPTIONAL = (
+    "same_instrument",
+    "timbre_change",
+    "envelope_correlation",
+    "centroid_rank_correlation",
+    "attack_rank_correlation",
+    "preset_instrument",
+)
+"""Figures for which some data sets or checkpoints have no notes."""
+SILENT = 10 ** (-50 / 20)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What an evaluation takes."""
+
+    notes: int = 500
+    """Most notes of each row; there are no more than held-out ones."""
+    seed: int = 0
+    """Of latents and of the choice of notes."""
+    reference: ReferenceOptions = field(default_factory=ReferenceOptions)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures, and the notes that the pictures are drawn from."""
+
+    figures: dict[str, Any]
+    rows: tuple[Row, ...]
+
+
+def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None) -> Evaluation:
+    """Measures a checkpoint against the held-out notes of a data set.
+
+    Args:
+        model: the checkpoint.
+        data: its data, or other notes to compare it with; a classifier is
+            trained on its train split the first time and kept in its folder.
+        options: how much is measured.
+
+    Returns:
+        ``figures["rows"]`` has the measures of ``model``, ``real`` (held-out
+        notes) and ``round_trip`` (those through the mel spectra and back), all
+        of as many notes at the same pitches; see :func:`measure`.
+
+    Raises:
+        UserError: librosa is missing, or there are no held-out notes at
+            pitches of the checkpoint.
+    """
+    options = options or EvaluateOptions()
+    listen.check_librosa()
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "classifier"):
+        known = reference(data, options.reference)
+    with _timed(seconds, "notes"):
+        usable = tuple(sorted(set(model.pitches) & set(known.net.pitches)))
+        rows = make_rows(model, data, usable, options.notes, options.seed)
+    sure = known.sure(data)
+    measured: dict[str, dict[str, Any]] = {}
+    details: dict[str, Any] = {}
+    for row in rows:
+        with _timed(seconds, row.name):
+            figures, detail = measure(row, rows[1], known, sure)
+        measured[row.name], details[row.name] = figures, detail
+    with _timed(seconds, "path"):
+        measured["model"] |= _path(model, known, options.seed)
+    figures = {name: measured["model"][name] for name in HEADLINES}
+    figures |= {
+        "notes": len(rows[0].sounds),
+        "seed": options.seed,
+        "rows": {
+            name: {key: _json(value) for key, value in row.items()}
+            for name, row in measured.items()
+        },
+        "presets": details["model"].pop("presets", {}),
+        "pitch_error": {name: detail["cents"] for name, detail in details.items()},
+        "heard_pitches": {name: detail["heard"] for name, detail in details.items()},
+        "pitches": rows[0].sounds.pitches.tolist(),
+        "pyin": {
+            "sure_pitches": sorted(sure),
+            "tried": len(known.heard),
+            "octave_instruments": known.octaves(data),
+        },
+        "noise_flatness": round(known.noise, 4),
+        "data": describe(data),
+        "settings": asdict(options),
+        "seconds": {part: round(time, 1) for part, time in seconds.items()},
+    }
+    return Evaluation({key: _json(value) for key, value in figures.items()}, rows)
+
+
+def describe(data: Dataset) -> dict[str, Any]:
+    """What a card says of a data set: counts, and what it says of itself."""
+    return {
+        "notes": len(data.notes),
+        "held_out": len(data.rows("test")),
+        "instruments": len(data.instruments),
+        "pitches": sorted({note.pitch for note in data.notes}),
+        "velocities": sorted({note.velocity for note in data.notes}),
+        "about": dict(data.about),
+    }
+
+
+def measure(
+    row: Row, real: Row, known: Reference, sure: frozenset[int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All figures of one kind of sound.
+
+    Args:
+        row: the sounds.
+        real: the real ones, for the presets.
+        known: the reference of the data.
+        sure: pitches at which pyin can be trusted.
+
+    Returns:
+        Figures (numbers; None where there is nothing to measure), and what
+        they are of, note by note.
+    """
+    sounds = row.sounds
+    inputs = features_of(sounds)
+    verdict = classify(known.net, inputs)
+    heard = np.array(known.net.pitches)[verdict.pitch.argmax(axis=1)]
+    posterior = verdict.pitch
+    figures: dict[str, Any] = {
+        "pitch_accuracy": float(np.mean(heard == sounds.pitches)),
+        "pitch_entropy": float(entropy(posterior).mean()),
+        "instrument_accuracy": _right(known, verdict, sounds),
+        "inception_score_pitch": inception_score(posterior),
+        "inception_score_instrument": inception_score(verdict.instrument),
+        "frechet_distance": frechet_distance(verdict.embedding, known.embedding),
+        "ndb": known.bins.different(pictures(inputs)),
+    }
+    pairs = list(zip(sounds.waves, sounds.pitches, strict=True))
+    cents = np.array([listen.cents_off(*pair) for pair in track(pairs, f"pitch: {row.name}")])
+    figures |= _tuning(cents, np.isin(sounds.pitches, sorted(sure)))
+    figures |= _loudness(sounds, known.noise)
+    figures |= dict.fromkeys(OPTIONAL)
+    if row.neighbours:
+        told = [
+            classify(known.net, features_of(part)).instrument.argmax(axis=1)
+            for part in row.neighbours
+        ]
+        figures["same_instrument"] = float(np.mean(told[0] == told[1]))
+        figures["timbre_change"] = timbre.consistency(*row.neighbours)
+    detail: dict[str, Any] = {"cents": [_json(round(c, 1)) for c in cents], "heard": heard.tolist()}
+    if row.presets is not None and real.presets is not None:
+        compared = timbre.alike(real.presets, row.presets)
+        detail["presets"] = compared.pop("instruments")
+        figures |= compared
+        said = classify(known.net, features_of(row.presets))
+        figures["preset_instrument"] = _right(known, said, row.presets)
+    return figures, detail
+
+
+def _right(known: Reference, verdict: Verdict, sounds: Sounds) -> float | None:
+    """Share of the notes whose instrument is told right, of those that the classifier knows."""
+    if sounds.instruments is None:
+        return None
+    told = [known.net.instruments[index] for index in verdict.instrument.argmax(axis=1)]
+    right = [
+        a == b for a, b in zip(told, sounds.instruments, strict=True) if b in known.net.instruments
+    ]
+    return float(np.mean(right)) if right else None
+
+
+def _tuning(cents: NDArray[np.float64], sure: NDArray[np.bool_]) -> dict[str, Any]:
+    tuning = listen.Tuning.of(cents)
+    return {
+        "in_tune": tuning.right,
+        "in_tune_sure": float(np.mean(np.abs(cents[sure]) <= 50)) if sure.any() else None,
+        "octave_off": tuning.octave,
+        "elsewhere": tuning.other,
+        "unvoiced": tuning.unvoiced,
+        "median_cents": float(np.nanmedian(np.abs(cents))) if np.isfinite(cents).any() else None,
+    }
+
+
+def _loudness(sounds: Sounds, noise: float) -> dict[str, Any]:
+    spectral, levels = listen.spectral(sounds), listen.levels(sounds)
+    silent = levels.peak < SILENT
+    rise = levels.attack[np.isfinite(levels.attack)]
+    return {
+        "silent": int(silent.sum()),
+        "clipped": int((levels.peak > 1).sum()),
+        "noise_only": int((~silent & (spectral.flatness > noise)).sum()),
+        "attack_ms": float(np.median(rise)) if len(rise) else None,
+        "rms_db": float(np.median(levels.rms)),
+        "peak": float(levels.peak.max()),
+        "treble_db": float(np.median(spectral.treble)),
+        "flatness": float(np.median(spectral.flatness)),
+        "coherence": float(np.mean(spectral.coherence)),
+    }
+
+
+def _path(model: Model, known: Reference, seed: int) -> dict[str, float]:
+    pitch = min(model.pitches, key=lambda p: abs(p - 60))
+    latents = timbre.paths(model.latent_size, seed)
+    sounds = generate(model, latents, np.full(len(latents), pitch), "paths")
+    return timbre.smoothness(classify(known.net, features_of(sounds)).embedding)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    seconds[part] = perf_counter() - start
+
+
+def _json(value: Any) -> Any:
+    """Numbers that are not finite are no JSON."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

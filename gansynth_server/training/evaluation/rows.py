@@ -1,0 +1,108 @@
+"""The sounds that are measured side by side: the checkpoint's, real ones, and those sent round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.api import Model
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import draw
+from gansynth_server.training.dataset import Dataset
+from gansynth_server.training.evaluation import timbre
+from gansynth_server.training.evaluation.sounds import Sounds, round_trip
+from gansynth_server.training.sources import track
+
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of sound with everything that is measured of it."""
+
+    name: str
+    sounds: Sounds
+    """Held-out notes, or others at the same pitches in the same order."""
+    neighbours: tuple[Sounds, Sounds] | None
+    """Timbres at one pitch, and the same at the next one."""
+    presets: Sounds | None
+    """Notes of the instruments that the checkpoint has presets of."""
+
+
+def make_rows(
+    model: Model, data: Dataset, pitches: tuple[int, ...], most: int, seed: int
+) -> tuple[Row, Row, Row]:
+    """The rows ``model``, ``real`` and ``round_trip``.
+
+    Args:
+        model: the checkpoint.
+        data: the real notes.
+        pitches: MIDI note numbers that may be used.
+        most: of the held-out notes.
+        seed: of latents, and of the choice of notes.
+
+    Raises:
+        UserError: there are no held-out notes at these pitches.
+    """
+    rng = np.random.default_rng(seed)
+    rows = data.rows("test")
+    held = rows[[data.notes[row].pitch in pitches for row in rows]]
+    if len(held) < 2:
+        raise UserError(
+            f"{data.folder} has no held-out notes at the checkpoint's pitches; "
+            "make a data set with more pitches or instruments"
+        )
+    held = np.sort(rng.permutation(held)[:most])
+    pairs = timbre.neighbour_rows(data, pitches, seed)
+    named = timbre.preset_rows(data, frozenset(model.presets), pitches)
+    real = Row(
+        "real",
+        Sounds.of_data(data, held),
+        (Sounds.of_data(data, pairs[:, 0]), Sounds.of_data(data, pairs[:, 1]))
+        if len(pairs)
+        else None,
+        Sounds.of_data(data, named) if len(named) else None,
+    )
+    return _mine(model, real, seed), real, _returned(real)
+
+
+def generate(
+    model: Model,
+    latents: NDArray[np.float32],
+    pitches: NDArray[np.int64],
+    title: str,
+    instruments: tuple[str, ...] | None = None,
+) -> Sounds:
+    """Notes of a checkpoint: latents [N, latent_size] at N pitches."""
+    starts = track(range(0, len(pitches), CHUNK), f"generating {title}")
+    waves = [model.generate_batch(latents[n : n + CHUNK], pitches[n : n + CHUNK]) for n in starts]
+    return Sounds(np.concatenate(waves), pitches, instruments)
+
+
+def _mine(model: Model, real: Row, seed: int) -> Row:
+    def latents(like: Sounds) -> NDArray[np.float32]:
+        return np.stack([draw(model.latent_size, seed + n) for n in range(len(like))])
+
+    neighbours, presets = None, None
+    if real.neighbours:
+        low, high = (
+            generate(model, latents(part), part.pitches, "neighbours") for part in real.neighbours
+        )
+        neighbours = low, high
+    if real.presets and real.presets.instruments:
+        names = real.presets.instruments
+        named = np.stack([model.preset(name) for name in names])
+        presets = generate(model, named, real.presets.pitches, "presets", names)
+    sounds = generate(model, latents(real.sounds), real.sounds.pitches, "notes")
+    return Row("model", sounds, neighbours, presets)
+
+
+def _returned(real: Row) -> Row:
+    neighbours = None
+    if real.neighbours:
+        low, high = real.neighbours
+        neighbours = round_trip(low), round_trip(high)
+    presets = round_trip(real.presets) if real.presets else None
+    return Row("round_trip", round_trip(real.sounds), neighbours, presets)

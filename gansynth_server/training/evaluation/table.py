@@ -1,0 +1,70 @@
+"""The table of figures, for the terminal and for the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NAMES = {"model": "checkpoint", "real": "real", "round_trip": "mel round trip"}
+"""Rows of the figures → titles of the columns."""
+
+MEASURES: tuple[tuple[str, str, str], ...] = (
+    ("pitch_accuracy", "pitch accuracy (classifier)", "%"),
+    ("pitch_entropy", "pitch entropy, nats", ".2f"),
+    ("instrument_accuracy", "instrument accuracy (classifier)", "%"),
+    ("inception_score_pitch", "inception score, pitch", ".1f"),
+    ("inception_score_instrument", "inception score, instrument", ".1f"),
+    ("frechet_distance", "Fréchet distance", ".1f"),
+    ("ndb", "NDB / 50", ".2f"),
+    ("in_tune", "within 50 cents (pyin)", "%"),
+    ("in_tune_sure", "within 50 cents where pyin is sure", "%"),
+    ("octave_off", "heard in another octave (pyin)", "%"),
+    ("elsewhere", "heard elsewhere (pyin)", "%"),
+    ("unvoiced", "no pitch heard (pyin)", "%"),
+    ("median_cents", "median distance, cents (pyin)", ".1f"),
+    ("attack_ms", "attack, ms (median)", ".0f"),
+    ("rms_db", "level, dBFS RMS (median)", ".1f"),
+    ("peak", "highest peak", ".2f"),
+    ("treble_db", "power above 4 kHz, dB (median)", ".1f"),
+    ("flatness", "spectral flatness (median)", ".3f"),
+    ("coherence", "phase coherence", ".3f"),
+    ("silent", "silent notes", "d"),
+    ("clipped", "clipped notes", "d"),
+    ("noise_only", "notes of noise only", "d"),
+    ("timbre_change", "change of timbre to the next pitch", ".2f"),
+    ("same_instrument", "same instrument at the next pitch", "%"),
+    ("path_ratio", "slerp path: longest over mean step", ".2f"),
+    ("path_length", "slerp path: way over distance", ".2f"),
+    ("envelope_correlation", "presets: correlation of 50 ms levels", ".2f"),
+    ("centroid_rank_correlation", "presets: rank correlation of brightness", ".2f"),
+    ("attack_rank_correlation", "presets: rank correlation of attacks", ".2f"),
+    ("preset_instrument", "presets told right (classifier)", "%"),
+)
+"""Key of a figure, what it is called, and its format."""
+
+
+def shown(value: float | None, form: str) -> str:
+    """A figure as it is printed; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f} %" if form == "%" else f"{value:{form}}"
+
+
+def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Name of each measure and its value in each row of ``figures["rows"]``."""
+    rows = figures["rows"]
+    for key, title, form in MEASURES:
+        yield title, *(shown(rows[name].get(key), form) for name in NAMES)
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Prints the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *NAMES.values(), title=f"{figures['notes']} notes of each kind")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for line in lines(figures):
+        table.add_row(*line)
+    Console().print(table)
