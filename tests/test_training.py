@@ -33,9 +33,9 @@ from gansynth_server.training.watch import Watch
 
 TINY = TrainOptions(
     config="mel_prog_tiny",
-    stable_images=4,
-    transition_images=4,
-    total_images=56,
+    stable_images=2,
+    transition_images=2,
+    total_images=28,
     batch=2,
     reconstruction_batch=4,
     code_size=3,
@@ -201,20 +201,22 @@ def test_a_time_budget_leaves_a_checkpoint_that_plays(small_data, tmp_path):
 
     options = TrainOptions(
         config="mel_prog_lite", fmap_base=512, fmap_max=32, pitch_bias=True, reconstruction=1,
-        minutes=0.3, code_size=3, reconstruction_batch=4, device="cpu",
+        minutes=0.5, code_size=3, reconstruction_batch=4, device="cpu",
     )  # fmt: skip
     train(small_data, tmp_path / "mine", options)
     model = gs.load(str(tmp_path / "mine"))
     assert set(model.presets) == {"acoustic_grand_piano", "drawbar_organ", "trumpet", "flute"}
     provenance = model.checkpoint.provenance
     assert provenance["notes"] == len(small_data.rows("train"))
-    assert 0.3 <= provenance["minutes"] < 0.6
+    assert 0.5 <= provenance["minutes"] < 1
     note = model.generate(69, model.preset("trumpet"))
     assert np.abs(note.audio).max() > 0.005
     assert abs(cents_off(note.audio, 69)) < 50  # the bias per pitch alone puts it in tune
     for name in ("curves.png", "log.jsonl", "state.safetensors", "discriminator.safetensors"):
         assert (tmp_path / "mine" / name).stat().st_size > 0, name
     assert len(list((tmp_path / "mine" / "samples").iterdir())) == 2
+    (events,) = (tmp_path / "mine" / "events").iterdir()
+    assert b"images_per_second" in events.read_bytes()
 
 
 # going on
@@ -250,7 +252,7 @@ def test_resuming_is_bit_exact(small_data, tmp_path, monkeypatch, kind):
             options, reconstruction=0.75, total_images=16, pitch_bias=True, coarse=0.3
         )
     train(small_data, tmp_path / "whole", options)
-    for steps in (3, 1):
+    for steps in (2, 1):
         train_part(monkeypatch, small_data, tmp_path / "parts", options, steps)
     train(small_data, tmp_path / "parts", options)
     whole, parts = (load_file(tmp_path / n / runs.STATE) for n in ("whole", "parts"))
@@ -292,7 +294,8 @@ def test_weights_alone_are_a_start(small_data, tmp_path):
 
 
 def test_a_checkpoint_of_a_growing_run_is_played_at_its_growth(small_data, tmp_path, monkeypatch):
-    train_part(monkeypatch, small_data, tmp_path / "growing", TINY, 4)
+    options = replace(TINY, transition_images=4)
+    train_part(monkeypatch, small_data, tmp_path / "growing", options, 3)
     model = gs.load(str(tmp_path / "growing"))
     assert model.checkpoint.config.progress == 0.5
     assert model.generate(60).audio.shape == (64000,)

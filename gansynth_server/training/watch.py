@@ -49,8 +49,8 @@ class Watch(Silent):
     """Shows and keeps a run.
 
     Args:
-        folder: gets ``log.jsonl``, ``events/`` for TensorBoard where it is
-            installed, ``samples/`` with a PNG and a WAV per grid, and the run.
+        folder: gets ``log.jsonl``, ``events/`` for TensorBoard where tensorboardX
+            is installed, ``samples/`` with a PNG and a WAV per grid, and the run.
     """
 
     def __init__(self, folder: Path, run: Run, plan: list[Stage]) -> None:
@@ -167,12 +167,12 @@ class Watch(Silent):
 
 
 def _tensorboard(folder: Path) -> Any:
-    """A writer of TensorBoard's event files, or None where it is not installed."""
+    """A writer of TensorBoard's event files, or None without tensorboardX."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from tensorboardX import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(folder)
+    return SummaryWriter(str(folder))
 
 
 def grid_labels(run: Run) -> list[int]:
