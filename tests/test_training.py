@@ -152,6 +152,22 @@ def test_linear_spectra_sound_again(small_data):
     assert (again - without_dc).abs().max() < 1e-4
 
 
+def test_a_linear_generator_is_trained_and_played(small_data, tmp_path):
+    options = replace(
+        TINY, config="linear_prog_hires", fmap_base=256, fmap_max=16, pitch_bias=True,
+        reconstruction=1.0, total_images=8,
+    )  # fmt: skip
+    train(small_data, tmp_path / "linear", options)
+    model = gs.load(str(tmp_path / "linear"))
+    assert model.checkpoint.config.representation == "linear"
+    assert model.checkpoint.config.normalizer != Normalizer()
+    note = model.generate(57, model.preset("trumpet"))
+    assert 0.001 < np.abs(note.audio).max() < 2
+    raw = model.spectra(model.preset("trumpet")[None], [57])
+    assert raw.shape == (1, 128, 1024, 2)
+    assert np.abs(raw).max() <= 1
+
+
 # regression
 
 
