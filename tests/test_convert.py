@@ -475,7 +475,7 @@ def test_nothing_is_left_when_the_disk_fails(home, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert.checkpoint, "_replace", full)
+    monkeypatch.setattr(convert.checkpoint, "replace", full)
     assert "No space left" in refusal(capsys, "convert", GOLDEN)
     assert not contents(home)
 

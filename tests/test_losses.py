@@ -185,3 +185,33 @@ def test_one_step_of_each(name):
             equal += int((np.abs(ours - theirs)[clear] < 1e-6).sum())
         assert compared > 5000
         assert equal >= 0.9995 * compared
+
+
+def test_r1_is_the_slope_per_normalised_unit():
+    config = TINY
+    n = config.normalizer
+    torch.manual_seed(0)
+    direction = torch.randn(2, 4, 8)
+    unit = torch.tensor([n.magnitude_a, n.phase_a])[:, None, None]
+
+    def judge(spectra, progress):
+        scores = (spectra * unit * direction).sum(dim=(1, 2, 3))
+        return scores, torch.zeros(len(spectra), 61)
+
+    real, fake = torch.randn(3, 2, 4, 8), torch.randn(3, 2, 4, 8)
+    penalty, scores, _ = slope_at_reals(judge, real, 6.0, n)
+    assert penalty.item() == pytest.approx(direction.square().sum().item() / 2, rel=1e-5)
+
+    labels = torch.tensor([0, 5, 60])
+    due = non_saturating_judgement(judge, real, fake, labels, 6.0, n, 3.0)
+    off = non_saturating_judgement(judge, real, fake, labels, 6.0, n, None)
+    fakes = judge(fake, 6.0)[0]
+    wanted = np.logaddexp(0, fakes.numpy()).mean() + np.logaddexp(0, -scores.detach()).mean()
+    for judgement in (due, off):
+        assert judgement.contrast.item() == pytest.approx(float(wanted), rel=1e-5)
+        assert judgement.pitch.item() == pytest.approx(np.log(61), rel=1e-5)
+    assert due.total.item() - off.total.item() == pytest.approx(3 * penalty.item(), rel=1e-4)
+    deceived = generator_loss("non-saturating", fakes, torch.zeros(3, 61), labels)
+    assert deceived.item() == pytest.approx(
+        float(np.logaddexp(0, -fakes.numpy()).mean()) + 10 * np.log(61), rel=1e-5
+    )

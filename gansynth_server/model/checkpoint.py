@@ -145,14 +145,15 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
     info = {"format": FORMAT, "generator": config.to_dict(), "provenance": provenance}
-    _replace(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
-    _replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
+    replace(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
+    replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
     if presets is not None:
         rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}
-        _replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
+        replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes) -> None:
+    """Writes a file as a whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)

@@ -56,6 +56,7 @@ class Adversarial:
             losses["generator"] = self._update_generator(progress)
             run.follow(options.ema_decay)
         judgement = self._update_judge(progress)
+        run.judged = True
         losses |= {
             "judge": judgement.total.detach(),
             "contrast": judgement.contrast.detach(),

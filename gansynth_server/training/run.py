@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from gansynth_server.errors import UserError
@@ -58,6 +58,8 @@ class Run:
     seconds: float = 0.0
     progress: float | None = None
     """Growth of the networks in the present stage; None is full."""
+    judged: bool = False
+    """Whether the discriminator has learnt anything."""
     _since: float = field(default_factory=time.monotonic)
     _waiting: dict[str, Tensor] = field(default_factory=dict)
 
@@ -161,10 +163,8 @@ class Run:
             "counters": {name: getattr(self, name) for name in COUNTERS},
         }
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / (STATE + ".partial")
         contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        save_file(contiguous, partial, {"run": json.dumps(info)})
-        partial.replace(folder / STATE)
+        checkpoint.replace(folder / STATE, serialise(contiguous, {"run": json.dumps(info)}))
         self.export(folder)
 
     def export(self, folder: Path) -> None:
@@ -179,8 +179,9 @@ class Run:
         config = replace(self.config, progress=self.progress)
         weights = {k: v.half().cpu().numpy() for k, v in self.average.state_dict().items()}
         checkpoint.write(folder, weights, config, provenance, presets)
-        half = {k: v.half().cpu().contiguous() for k, v in self.judge.state_dict().items()}
-        save_file(half, folder / checkpoint.DISCRIMINATOR)
+        if self.judged:
+            half = {k: v.half().cpu().contiguous() for k, v in self.judge.state_dict().items()}
+            checkpoint.replace(folder / checkpoint.DISCRIMINATOR, serialise(half))
 
 
 COUNTERS = (

@@ -86,10 +86,12 @@ def begin(
     reals = Reals(data, config, rows, device, options.cache_gb)
     generator, average, judge = runs.networks(config, options, device)
     codes: Codes | None = None
+    judged = False
     if before is not None:
         generator.load_state_dict(before.generator.state_dict())
         if (before.path / checkpoint.DISCRIMINATOR).exists():
             judge.load_state_dict(discriminators.load(before.path, config).state_dict())
+            judged = True
         if not set(reals.names) - set(before.presets):
             presets = torch.from_numpy(np.stack([before.presets[name] for name in reals.names]))
             codes = Codes.of_presets(presets, options.code_size, options.code_noise)
@@ -107,4 +109,6 @@ def begin(
         **({"start": before.provenance} if before is not None else {}),
     }
     codes = codes.to(device) if codes is not None else None
-    return Run(options, generator, average, judge, codes, device, reals.names, provenance), reals
+    run = Run(options, generator, average, judge, codes, device, reals.names, provenance)
+    run.judged = judged
+    return run, reals
