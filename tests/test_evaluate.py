@@ -303,7 +303,12 @@ def tiny(tmp_path_factory):
     names = ("trumpet", "flute", "my_own")
     presets = {name: np.full(8, n, np.float32) for n, name in enumerate(names)}
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    checkpoint.save(folder, net, {"recipe": "none", "options": {"minutes": 0.5}}, presets)
+    checkpoint.save(
+        folder,
+        net,
+        {"data": {"licence": "a\nb"}, "options": {"minutes": 0.5}, "note": "a |\nb"},
+        presets,
+    )
     return folder
 
 
@@ -342,6 +347,7 @@ def test_the_command_writes_figures_pictures_and_card(data, tiny, found, tmp_pat
     check_card(text, figures)
     assert text.startswith("---\nlicense: mit\n")
     assert "options › minutes | 0.5 |" in text
+    assert "| note | a \\| b |" in text
     assert "`my_own`" in text
     assert "gansynth dataset soundfont FluidR3Mono_GM.sf3" in text
 

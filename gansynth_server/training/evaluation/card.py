@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from gansynth_server.model.checkpoint import Checkpoint
@@ -16,8 +17,10 @@ LICENCES = {
     "cc0-1.0": r"\bCC0\b",
 }
 """Hugging Face's identifier of a licence → what a data set says that means it."""
-WEAK = 0.5
-"""A rank correlation under which a checkpoint hardly follows its instruments."""
+LONGEST = 400
+"""Characters of a value that are shown."""
+WEAK, PARTLY = 0.5, 0.8
+"""Shares and rank correlations under which a checkpoint hardly, and only partly, follows."""
 
 DEFINITIONS = f"""\
 How they are measured:
@@ -28,12 +31,12 @@ How they are measured:
   64-dimensional embedding, to the train split) are as in the GANSynth paper (Engel et al. 2019,
   section 4), but of this classifier: compare them with the real notes' own, not with other
   papers'.
-* NDB / 50 is the share of 50 clusters of the train split's log mel spectrograms in which the
-  notes are represented otherwise than in the train split (two-proportion z-test at p = 0.05);
-  notes of the same kind have about 0.05.
+* NDB is the share of 50 clusters (fewer for few notes) of the train split's log mel
+  spectrograms in which the notes are represented otherwise than in the train split
+  (two-proportion z-test at p = 0.05); notes of the same kind have about 0.05.
 * pyin is librosa's, in steps of {listen.STEP} cents. It hears some instruments in another
   octave even when they are real, so the real notes' column is the one to compare with; it is
-  "sure" at pitches where it is right on 95 % of the real notes that it was tried on.
+  "sure" at pitches where it is right on at least 95 % of the real notes that it was tried on.
 * Attack is the time from 10 to 90 % of the envelope's peak (RMS over 20 ms). Silent is a peak
   under -50 dBFS, clipped one over 1, and noise a spectral flatness halfway from the flattest
   real notes to white noise.
@@ -109,7 +112,7 @@ def _data(data: Mapping[str, Any]) -> str:
         said.append(f"made by `gansynth dataset soundfont {files}`")
     for key in ("title", "licence"):
         if about.get(key):
-            said.append(f"{key}: {' '.join(str(about[key]).split())}")
+            said.append(f"{key}: {_short(about[key])}")
     return "; ".join(said)
 
 
@@ -123,12 +126,20 @@ def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
+        # the data have a row of their own
+        if value is None or key == "data":
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key} › ")
         elif isinstance(value, list) and len(value) > 8:
             yield f"{before}{key}", f"{len(value)} values"
         else:
-            yield f"{before}{key}", f"{value:g}" if isinstance(value, float) else str(value)
+            yield f"{before}{key}", f"{value:g}" if isinstance(value, float) else _short(value)
+
+
+def _short(value: Any) -> str:
+    """A value as one line that no cell of a table is broken by."""
+    return shorten(str(value), LONGEST, placeholder=" …").replace("|", "\\|")
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
@@ -142,25 +153,28 @@ def _figures(figures: Mapping[str, Any]) -> str:
 
 def _limits(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:
     """What the figures say against the checkpoint."""
-    if str(provenance.get("recipe", "")).startswith("regression"):
+    options = provenance.get("options", {})
+    if "regression" in str(provenance.get("recipe")) or options.get("reconstruction") == 1:
         yield "It was trained by regression alone: no discriminator took part."
+    if provenance.get("notes") == figures["data"]["notes"]:
+        yield (
+            "It was trained on all notes of the data, the held-out ones too: the comparison with "
+            "them says how well they were learnt, not how it does on unheard ones."
+        )
     mine, real = figures["rows"]["model"], figures["rows"]["real"]
     yield "Notes last four seconds at 16 kHz, so there is nothing above 8 kHz."
     held, ours = real["in_tune_sure"], mine["in_tune_sure"]
     if held is not None and ours is not None and ours < held - 0.02:
         yield f"Some notes are out of tune: {100 * (1 - ours):.0f} % where pyin is sure."
-    brightness = mine["centroid_rank_correlation"]
-    if brightness is not None and brightness < WEAK:
-        yield (
-            "The brightness of the presets hardly follows that of the instruments (rank "
-            f"correlation {brightness:.2f})."
-        )
-    attacks = mine["attack_rank_correlation"]
-    if attacks is not None and attacks < WEAK:
-        yield (
-            "The attacks of the presets hardly follow those of the instruments (rank "
-            f"correlation {attacks:.2f})."
-        )
+    for quality in ("brightness", "attack"):
+        key = "centroid" if quality == "brightness" else quality
+        follows = mine[f"{key}_rank_correlation"]
+        if follows is not None and follows < PARTLY:
+            how = "hardly follows" if follows < WEAK else "follows only in part"
+            yield (
+                f"The {quality} of the presets {how} that of the instruments "
+                f"(rank correlation {follows:.2f})."
+            )
     dull = real["treble_db"] - mine["treble_db"]
     if dull > 3:
         yield f"Notes have {dull:.0f} dB less power above 4 kHz than real ones."

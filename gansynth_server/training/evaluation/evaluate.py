@@ -105,7 +105,6 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
     figures = {name: measured["model"][name] for name in HEADLINES}
     figures |= {
         "notes": len(rows[0].sounds),
-        "seed": options.seed,
         "rows": {
             name: {key: _json(value) for key, value in row.items()}
             for name, row in measured.items()
@@ -119,9 +118,8 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
             "tried": len(known.heard),
             "octave_instruments": known.octaves(data),
         },
-        "noise_flatness": round(known.noise, 4),
         "data": describe(data),
-        "settings": asdict(options),
+        "settings": asdict(options) | {"noise_flatness": known.noise},
         "seconds": {part: round(time, 1) for part, time in seconds.items()},
     }
     return Evaluation({key: _json(value) for key, value in figures.items()}, rows)

@@ -15,7 +15,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("inception_score_pitch", "inception score, pitch", ".1f"),
     ("inception_score_instrument", "inception score, instrument", ".1f"),
     ("frechet_distance", "Fréchet distance", ".1f"),
-    ("ndb", "NDB / 50", ".2f"),
+    ("ndb", "NDB (share of bins)", ".2f"),
     ("in_tune", "within 50 cents (pyin)", "%"),
     ("in_tune_sure", "within 50 cents where pyin is sure", "%"),
     ("octave_off", "heard in another octave (pyin)", "%"),
