@@ -206,7 +206,8 @@ def test_r1_is_the_slope_per_normalised_unit():
     due = non_saturating_judgement(judge, real, fake, labels, 6.0, n, 3.0)
     off = non_saturating_judgement(judge, real, fake, labels, 6.0, n, None)
     fakes = judge(fake, 6.0)[0]
-    wanted = np.logaddexp(0, fakes.numpy()).mean() + np.logaddexp(0, -scores.detach().numpy()).mean()
+    reals = scores.detach()
+    wanted = np.logaddexp(0, fakes.numpy()).mean() + np.logaddexp(0, -reals.numpy()).mean()
     for judgement in (due, off):
         assert judgement.contrast.item() == pytest.approx(float(wanted), rel=1e-5)
         assert judgement.pitch.item() == pytest.approx(np.log(61), rel=1e-5)
