@@ -28,6 +28,8 @@ class ClassifierOptions:
     notes: int = 8000
     """Most notes of the train split that it is trained on."""
     epochs: int = 8
+    least_steps: int = 500
+    """With few notes there are more epochs, so that it is trained so many steps."""
     batch: int = 64
     learning_rate: float = 4e-3
     """Adam's at the highest; it rises and falls once."""
@@ -118,11 +120,12 @@ def _train(
     named = torch.tensor([place[name] for name in instruments])
     batch = min(options.batch, len(inputs))
     rounds = len(inputs) // batch
+    epochs = max(options.epochs, -(-options.least_steps // rounds))
     optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.learning_rate, total_steps=options.epochs * rounds
+        optimizer, options.learning_rate, total_steps=epochs * rounds
     )
-    for _ in track(range(options.epochs), "training the classifier"):
+    for _ in track(range(epochs), "training the classifier"):
         order = torch.randperm(len(inputs))[: rounds * batch]
         for rows in torch.split(order, batch):
             semitones = int(torch.randint(-options.shift, options.shift + 1, ()))
