@@ -19,7 +19,12 @@ CONFIGS = {
     "unfinished": {"latent_size": 12, "filters": SMALL, "pitch_bias": True, "progress": 4.3},
     "early": {"latent_size": 12, "filters": SMALL, "progress": 2.0},
     "enlarged": {"latent_size": 12, "filters": SMALL[:5], "upscale": 4, "pitch_bias": True},
-    "enlarged, unfinished": {"latent_size": 12, "filters": SMALL[:6], "upscale": 2, "progress": 4.5},
+    "enlarged, unfinished": {
+        "latent_size": 12,
+        "filters": SMALL[:6],
+        "upscale": 2,
+        "progress": 4.5,
+    },
 }
 
 

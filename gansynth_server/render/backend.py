@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ Labels = NDArray[np.int64]
 WHOLE: Span = (0, FRAMES)
 HEAD: Span = (0, 8)
 """The frames that a note starts with: they hold its first 64 ms."""
-SLICE_SECONDS = 0.012
+SLICE_SECONDS = 0.016
 """The rest of a note is cut so that no slice takes much longer: a new note waits for it."""
 MOST_SLICES = 4
 TOGETHER = 4
@@ -86,8 +87,7 @@ class Backend(ABC):
             count *= 2
         fits = together if rest * together < SLICE_SECONDS else 1
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
-        windows = zip(cuts, cuts[1:], strict=False)
-        self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in windows))
+        self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
         for part in self.slices[1:]:
             for size in {1, part.batch}:
                 self.seconds(part.window, size, latent_size, takes=1)

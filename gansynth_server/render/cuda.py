@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from gansynth_server.model.generator import Generator
-from gansynth_server.render.backend import WHOLE, Backend, Float32, Labels, Slice
-from gansynth_server.render.backend import PRECISIONS
+from gansynth_server.render.backend import PRECISIONS, WHOLE, Backend, Float32, Labels, Slice
 from gansynth_server.render.network import Weights, Window, safe_dtype
 from gansynth_server.render.rows import Span
 
@@ -48,7 +47,7 @@ class Graph:
         self._out[1].copy_(increment)
 
     def _captured(self, device: torch.device) -> Callable[[], None]:
-        stream = torch.cuda.Stream(device)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):

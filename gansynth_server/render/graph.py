@@ -93,14 +93,12 @@ def _span(x: Node, first: int, last: int) -> Node:
 
 def _activated(x: Node) -> Node:
     """Leaky ReLU and pixel norm, but for a factor √channels: the next kernel has it."""
-    x = op.prelu(x, _constant(np.float32([LEAKY_SLOPE])))
+    x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
     channels = x.output(0).shape[1]
     return op.normalize_l2(x, _constant([1]), EPSILON * channels, "add")
 
 
-def _image(
-    weights: Weights, b: int, x: Node, label: Node, rows: BlockRows, window: Span
-) -> Node:
+def _image(weights: Weights, b: int, x: Node, label: Node, rows: BlockRows, window: Span) -> Node:
     assert rows.image is not None
     first, last = (row - rows.out[0] for row in rows.image)
     kernel = _scaled(weights, f"rgb_{b}", x, 1)

@@ -60,6 +60,9 @@ class Weights(nn.Module):
             if self.shares[b] > 0:
                 self._image(generator, b, block)
         indices, weights = mel.mel_taps()
+        self.taps: Tensor
+        self.power_weights: Tensor
+        self.phase_weights: Tensor
         n = config.normalizer
         self.register_buffer("taps", torch.from_numpy(indices))
         self._keep("power_weights", torch.from_numpy(weights), self.exact)
@@ -76,6 +79,9 @@ class Weights(nn.Module):
         block = generator.blocks[0]
         assert isinstance(block, Block)
         conv, size = block.conv0, generator.config.latent_size
+        self.first_latent: Tensor
+        self.first_label: Tensor
+        self.first_bias: Tensor
         # each output pixel sees one tap of the kernel, flipped in both axes
         matrix = (conv.weight.double().flip(2, 3) * conv.scale).permute(1, 2, 3, 0)
         self._keep("first_latent", matrix[:size].flatten(2))

@@ -199,7 +199,8 @@ class Renderer:
         """The next tickets that can be rendered together."""
         first = self._top()
         assert first is not None
-        part, rank, tickets = first.part, first.rank, []
+        part, rank = first.part, first.rank
+        tickets: list[Ticket] = []
         ticket: Ticket | None = first
         while (
             ticket is not None
