@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -233,7 +234,7 @@ def test_prepare_cuts_a_note_into_slices():
     backend.prepare(golden_rule.TINY.latent_size)
     windows = [part.window for part in backend.slices]
     assert windows[0] == HEAD and windows[-1][1] == 128
-    assert all(a[1] == b[0] for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(windows))
 
 
 # a note whose rest is late
