@@ -11,6 +11,16 @@ from gansynth_server.model import checkpoint
 from gansynth_server.options import BackendName, PrecisionName
 
 
+def set_threads(threads: int) -> None:
+    """CPU threads of the network; 0 is all cores but one; UserError for what cannot be."""
+    import torch
+
+    if not 0 <= threads <= 1024:
+        raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
+    # with a core left to it, the sound need not wait for the network
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+
+
 class Models:
     """Loads checkpoints by name and keeps them; may be used from any thread."""
 
@@ -21,12 +31,7 @@ class Models:
         backend: BackendName = "auto",
         precision: PrecisionName = "auto",
     ) -> None:
-        import torch
-
-        if not 0 <= threads <= 1024:
-            raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
-        # with a core left to it, the sound need not wait for the network
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+        set_threads(threads)
         self._choice = torch_device, backend, precision
         self._loaded: dict[str, api.Model] = {}
         self._lock = threading.Lock()

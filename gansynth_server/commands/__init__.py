@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import subcommand
 
 from gansynth_server.commands.batch import BatchCommand
+from gansynth_server.commands.bench import BenchCommand
 from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
@@ -24,4 +25,5 @@ Command = (
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[MeasureCommand, subcommand("measure")]
+    | Annotated[BenchCommand, subcommand("bench")]
 )

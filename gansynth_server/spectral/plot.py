@@ -23,10 +23,11 @@ SHOWN = 512  # bins, up to 4 kHz: there is little to see above
 
 def check_plots() -> None:
     """UserError where matplotlib is missing, before any time is spent on notes."""
-    _pyplot()
+    load_pyplot()
 
 
-def _pyplot() -> Any:
+def load_pyplot() -> Any:
+    """matplotlib.pyplot without a screen; UserError where it is missing."""
     try:
         import matplotlib
 
@@ -53,7 +54,7 @@ def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     stacked = torch.stack(list(waves.values()))
     levels = decibels(stacked)[:, :SHOWN]
     frequency = transform.specgram(transform.stft(stacked))[:, LEAD // HOP - 3 :, :SHOWN, 1]
@@ -91,7 +92,7 @@ def contact_sheet(
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     height, width = THUMBNAIL
     sheet = np.full((len(rows) * (height + 2), len(columns) * (width + 2)), np.nan, np.float32)
     for n, sound in enumerate(waves):
@@ -124,4 +125,4 @@ def _save(figure: Any, path: Path) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
     finally:
-        _pyplot().close(figure)
+        load_pyplot().close(figure)
