@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from gansynth_server.api import Model, find_preset, nearest_pitch
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.render.jobs import Job
+from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId

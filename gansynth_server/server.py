@@ -39,7 +39,8 @@ from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.spec import Row
 from gansynth_server.peers import Peers, Source
 from gansynth_server.priority import raise_priority
-from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.render.jobs import Job
+from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId

@@ -13,7 +13,8 @@ from gansynth_server.model import checkpoint
 from gansynth_server.render import renderer as module
 from gansynth_server.render.backend import HEAD, Backend, Eager, Slice
 from gansynth_server.render.cache import SpectrumCache
-from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.render.jobs import Job
+from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
@@ -216,15 +217,15 @@ def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
     cache = SpectrumCache(3 << 20)
     keys = [(backend, bytes([n]), 0) for n in range(4)]
     for key in keys[:3]:
-        cache.put(key, Spectrum.empty())
+        cache.put(key, Spectrum.begin())
     assert cache.get(keys[0]) is not None
-    cache.put(keys[3], Spectrum.empty())
+    cache.put(keys[3], Spectrum.begin())
     assert cache.size == 3 << 20 and len(cache) == 3
     assert keys[1] not in cache and keys[0] in cache
-    cache.put(keys[3], Spectrum.empty())
+    cache.put(keys[3], Spectrum.begin())
     assert cache.size == 3 << 20
     none = SpectrumCache(0)
-    none.put(keys[0], Spectrum.empty())
+    none.put(keys[0], Spectrum.begin())
     assert len(none) == none.size == 0
 
 
@@ -254,7 +255,7 @@ def started(spectrum: Spectrum) -> tuple[Voices, Note]:
 
 
 def partial(whole: Spectrum, frames: int) -> Spectrum:
-    made = Spectrum.empty()
+    made = Spectrum.begin()
     made.magnitude.fill(np.nan)  # what must not be heard
     made.increment.fill(np.nan)
     made.extend(whole.magnitude[:frames], whole.increment[:frames])

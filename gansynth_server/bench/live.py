@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import Message, decode, encode
 
-RATE, BLOCK, AHEAD = 48000, 64, 2
+RATE, BLOCK, AHEAD = 48000, 64, 8
 CROWD_BLOCK, CROWD_AHEAD = 512, 4
 AUDIBLE = 1e-4
 """Level of the first audible sample: 80 dB below full scale."""
@@ -25,6 +26,7 @@ PAUSE = 0.25  # seconds between two notes, in which the server becomes idle
 PATIENCE = 10.0
 START = "from gansynth_server.cli import server; server()"
 NOTE_SECONDS = 3.5
+_seeds = count(1000)  # every note that is to be new has its own
 
 
 class Process:
@@ -201,7 +203,7 @@ def _first_sound(listener: Listener, n: int, cached: bool) -> float:
     if not cached:
         # another slot than that of the last note, around which notes are rendered ahead
         slot = f"slot{n % 2}"
-        listener.send("/z/random", slot, 1000 + n)
+        listener.send("/z/random", slot, next(_seeds))
     else:
         slot = "slot1"
     listener.listen(PAUSE + (n % 7) / 7 * BLOCK / RATE)

@@ -18,7 +18,7 @@ class SpectrumCache:
     """The spectra used last; used by one thread at a time.
 
     Args:
-        capacity: bytes. Spectra of which only the head is there count as whole ones.
+        capacity: bytes.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -42,8 +42,8 @@ class SpectrumCache:
 
     def put(self, key: Key, spectrum: Spectrum) -> None:
         """Keeps a spectrum; those not used for longest make room."""
-        if self._spectra.pop(key, None) is None:
-            self.size += spectrum.nbytes
+        before = self._spectra.pop(key, None)
+        self.size += spectrum.nbytes - (before.nbytes if before is not None else 0)
         self._spectra[key] = spectrum
         while self.size > self._capacity:
             self.size -= self._spectra.popitem(last=False)[1].nbytes

@@ -7,8 +7,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
@@ -16,75 +15,17 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.priority import lower_priority
-from gansynth_server.render.backend import Backend, Slice
+from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
-from gansynth_server.spectral.constants import FRAMES, HOP, SAMPLE_RATE
+from gansynth_server.render.jobs import AHEAD, Job, Ticket
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
 MOST_WAITING = 1024
-NEW, REST, AHEAD = range(3)
-"""Ranks: the head of a note that waits, what else is waited for, and what may be wanted soon."""
+QUIET = 0.05
+"""Seconds after a note before anything is rendered ahead: first it begins, or others come."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One note to render; exactly one of ``done`` and ``failed`` follows.
-
-    ``begun`` comes first, as soon as the note's head is there; without it
-    nobody waits for the head, and the note has no hurry. The calls come from
-    the render thread, or from the submitting one for what is there already.
-    """
-
-    backend: Backend
-    z: NDArray[np.float32]
-    label: int
-    done: Callable[[Spectrum], None]
-    failed: Callable[[str], None]
-    begun: Callable[[Spectrum], None] | None = None
-    telling: threading.Lock = field(default_factory=threading.Lock)
-    """Held by who calls ``begun`` until it has returned."""
-
-    @property
-    def key(self) -> Key:
-        return self.backend, self.z.tobytes(), self.label
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """A spectrum in the making, and the jobs that wait for it."""
-
-    key: Key
-    z: NDArray[np.float32]
-    slices: tuple[Slice, ...]
-    asked: float
-    spectrum: Spectrum | None = None
-    jobs: list[Job] = field(default_factory=list)
-    entry: int = -1
-    """Number of its valid entry in the queue."""
-    busy: bool = False
-    """Whether it is being rendered."""
-
-    @property
-    def ready(self) -> int:
-        return 0 if self.spectrum is None else self.spectrum.ready
-
-    @property
-    def part(self) -> Slice:
-        """What to render next."""
-        return next(part for part in self.slices if part.window[0] == self.ready)
-
-    @property
-    def rank(self) -> int:
-        if not self.jobs:
-            return AHEAD
-        return NEW if not self.ready and any(job.begun for job in self.jobs) else REST
-
-    @property
-    def due(self) -> float:
-        """When the next frames are needed, so that slices of several notes take turns."""
-        return self.asked + self.ready * HOP / SAMPLE_RATE
 
 
 class Renderer:
@@ -102,6 +43,7 @@ class Renderer:
         self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
         self._wishes = weakref.WeakKeyDictionary()
         self._entries = count()
+        self._last = -QUIET
         self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
@@ -122,6 +64,7 @@ class Renderer:
         key = job.key
         with job.telling:
             with self._wake:
+                self._last = time.monotonic()
                 spectrum = self._cache.get(key)
                 whole = spectrum is not None and spectrum.ready == FRAMES
                 if not whole:
@@ -175,7 +118,8 @@ class Renderer:
             raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
         ticket = self._tickets.get(key)
         if ticket is None:
-            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), partial)
+            whole = None if partial is None else Spectrum.begin(partial)
+            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole)
             self._tickets[key] = ticket
         elif not ticket.jobs:
             ticket.asked = time.monotonic()
@@ -194,6 +138,15 @@ class Renderer:
         while self._queue and self._queue[0][3].entry != self._queue[0][2]:
             heapq.heappop(self._queue)
         return self._queue[0][3] if self._queue else None
+
+    def _pause(self) -> float | None:
+        """Seconds to wait before there is something to do; None for as long as it takes."""
+        first = self._top()
+        if first is None:
+            return None
+        if first.rank < AHEAD:
+            return 0
+        return max(0.0, self._last + QUIET - time.monotonic())
 
     def _take(self) -> list[Ticket]:
         """The next tickets that can be rendered together."""
@@ -219,8 +172,8 @@ class Renderer:
         lower_priority()  # torch's own threads inherit it
         while True:
             with self._wake:
-                while self._running and self._top() is None:
-                    self._wake.wait()
+                while self._running and (pause := self._pause()) != 0:
+                    self._wake.wait(pause)
                 if not self._running:
                     return
                 tickets = self._take()
@@ -244,12 +197,18 @@ class Renderer:
     ) -> None:
         with self._wake:
             ticket.busy = False
-            spectrum = ticket.spectrum = ticket.spectrum or Spectrum.empty()
+            if not ticket.jobs:  # a wish; its head is kept alone, for it is small
+                self._close(ticket)
+                self._cache.put(
+                    ticket.key, Spectrum(magnitude.copy(), increment.copy(), len(magnitude))
+                )
+                return
+            spectrum = ticket.spectrum = ticket.spectrum or Spectrum.begin()
             new = not spectrum.ready
             spectrum.extend(magnitude, increment)
             whole = spectrum.ready == FRAMES
             jobs = list(ticket.jobs)
-            if whole or not jobs:
+            if whole:
                 self._close(ticket)
                 self._cache.put(ticket.key, spectrum)
             else:

@@ -37,10 +37,13 @@ class Spectrum:
         return self.magnitude.nbytes + self.increment.nbytes
 
     @classmethod
-    def empty(cls) -> Spectrum:
-        """A note of which no frame is there yet."""
+    def begin(cls, *heads: Spectrum) -> Spectrum:
+        """A note of which no frame is there yet, or those of one that ended early."""
         shape = (FRAMES, BINS)
-        return cls(np.empty(shape, np.float32), np.empty(shape, np.float32), 0)
+        made = cls(np.empty(shape, np.float32), np.empty(shape, np.float32), 0)
+        for head in heads:
+            made.extend(head.magnitude, head.increment)
+        return made
 
     def extend(self, magnitude: Float32, increment: Float32) -> None:
         """Appends the next frames, [frames, 1024] each."""
