@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName
 
 Section = Literal["network", "live", "mixing", "precision"]
+WIDTH = 140
 SMALLER = 7_000_000  # parameters; below it a full-size net is timed too
 
 
@@ -55,7 +57,8 @@ class BenchCommand:
             check_plots()
         if self.notes < 1 or self.runs < 1 or not self.seconds > 0:
             raise UserError("--notes, --runs and --seconds must be more than 0")
-        console = Console()
+        # as wide as its tables where there is no terminal to fit
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
