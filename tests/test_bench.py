@@ -1,4 +1,4 @@
-"""``gansynth bench``: its figures are of what it says; how large they are is the machine's affair."""
+"""``gansynth bench``: figures of what it says they are of; their size is the machine's affair."""
 
 import json
 

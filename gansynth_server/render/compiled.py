@@ -36,6 +36,11 @@ class Compiled(Eager):
             )
         super().__init__(generator, device, precision)
 
+    def prepare(self, latent_size: int) -> None:
+        """Compiles a graph for the head and one for the rest: each more would take its time."""
+        for part in self.slices:
+            self.seconds(part.window, part.batch, latent_size, takes=1)
+
     def _module(self, window: Span) -> torch.nn.Module:
         compiled = torch.compile(Window(self._weights, window), dynamic=False)
         assert isinstance(compiled, torch.nn.Module)
