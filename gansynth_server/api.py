@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
-from gansynth_server.render.backend import Eager, torch_device
+from gansynth_server.options import BackendName, PrecisionName
+from gansynth_server.render.backend import WHOLE, torch_device
+from gansynth_server.render.choose import choose
+from gansynth_server.render.network import safe_dtype
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
@@ -48,9 +51,17 @@ class Note:
 class Model:
     """A checkpoint ready to generate; get one from :func:`load`."""
 
-    def __init__(self, checkpoint: checkpoints.Checkpoint, device: str = "auto") -> None:
+    def __init__(
+        self,
+        checkpoint: checkpoints.Checkpoint,
+        device: str = "auto",
+        backend: BackendName = "eager",
+        precision: PrecisionName = "auto",
+    ) -> None:
         self.checkpoint = checkpoint
-        self.backend = Eager(checkpoint, torch_device(device))
+        self.backend, self.remark = choose(
+            checkpoint.generator, torch_device(device), backend, precision
+        )
 
     @property
     def latent_size(self) -> int:
@@ -71,7 +82,7 @@ class Model:
         return find_preset(self.presets, name)
 
     def spectra(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
-        """Normalised raw output of the network.
+        """Normalised raw output of the network, always as trained and in full precision.
 
         Args:
             z: [N, latent_size].
@@ -81,17 +92,28 @@ class Model:
             [N, 128, 1024, 2]: frame, mel bin, (log magnitude, instantaneous
             frequency), each in (-1, 1).
         """
-        parts = [self.backend.raw(*part).cpu().numpy() for part in self._batches(z, pitches)]
+        import torch
+
+        generator = self.checkpoint.generator
+        generator = generator.to("cpu", safe_dtype(generator))
+        dtype = next(generator.parameters()).dtype
+        parts = []
+        with torch.inference_mode():
+            for latents, labels in self._batches(z, pitches):
+                images = generator(torch.from_numpy(latents).to(dtype), torch.from_numpy(labels))
+                parts.append(images.permute(0, 2, 3, 1).float().numpy())
         return np.concatenate(parts)
 
     def generate_batch(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
         """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
+        import torch
+
         from gansynth_server.spectral import transform
 
-        parts = [
-            transform.waves(*self.backend.polar(*part)).cpu().numpy()
-            for part in self._batches(z, pitches)
-        ]
+        parts = []
+        for latents, labels in self._batches(z, pitches):
+            polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
+            parts.append(transform.waves(*polar).numpy())
         return np.concatenate(parts)
 
     def generate(
@@ -135,10 +157,8 @@ class Model:
         return Note(bus.render(samples + skip)[skip:], sample_rate)
 
     def warm(self) -> None:
-        """Renders once in each size of batch, so that the first note is as fast as the second."""
-        for count in {1, self.backend.batch}:
-            z = np.ones((count, self.latent_size), np.float32)
-            self.backend.render(z, np.zeros(count, np.int64))
+        """Prepares live notes, so that the first is as fast as the second."""
+        self.backend.prepare(self.latent_size)
 
     def _batches(
         self, z: Float32, pitches: NDArray[np.int64] | list[int]
@@ -180,13 +200,23 @@ def find_preset(presets: dict[str, Float32], name: str) -> Float32:
     raise UserError(f"no preset called {name!r}; this checkpoint has, among others: {known}")
 
 
-def load(name: str = "all_instruments", torch_device: str = "auto") -> Model:
+def load(
+    name: str = "all_instruments",
+    torch_device: str = "auto",
+    backend: BackendName = "eager",
+    precision: PrecisionName = "auto",
+) -> Model:
     """Loads a checkpoint: a bundled name, a folder, or a .safetensors file.
 
+    Args:
+        torch_device: auto, cpu, cuda …
+        backend: what renders its notes: eager, compile, openvino, cuda, or auto to measure.
+        precision: of the network: float32, bfloat16, float16, or auto.
+
     Raises:
-        UserError: it cannot be found or is not whole.
+        UserError: it cannot be found or is not whole, or the backend cannot run here.
     """
-    return Model(checkpoints.load(name), torch_device)
+    return Model(checkpoints.load(name), torch_device, backend, precision)
 
 
 @cache

@@ -61,8 +61,8 @@ def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()
-    if server.remark:
-        print(server.remark)
+    for remark in filter(None, (server.remark, server.model.remark)):
+        print(remark)
     print(server.ready_line(), flush=True)
     try:
         server.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 from gansynth_server.api import Model, find_preset, nearest_pitch
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.render.jobs import Job
+from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
 
 MOST_SLOTS = 1024
+RECENT = 2
+REACH = 7  # keys to either side of the last notes that are rendered ahead
 Event = Callable[["Client", str, NoteId], None]
 
 
@@ -37,6 +41,10 @@ class Client:
     latents: dict[str, Latent] = field(default_factory=dict)
     notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
     rendering: set[Note] = field(default_factory=set)
+    slot: str = "z"
+    """Of the last note."""
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Trained pitches of the last notes."""
     _pending: set[int] = field(default_factory=set)
     _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
 
@@ -98,6 +106,8 @@ class Instrument:
             if slot not in client.latents and len(client.latents) >= MOST_SLOTS:
                 raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
             client.latents[slot] = z
+            if slot == client.slot and client.recent:
+                self._look_ahead(client)
 
     def random(
         self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
@@ -128,7 +138,7 @@ class Instrument:
         note = Note(client, id, pitch, velocity, rendered, on=time.monotonic())
         bus = client.bus
 
-        def start(spectrum: Spectrum) -> None:
+        def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
             with self.lock:
                 wanted = note in client.rendering  # not silenced meanwhile
@@ -139,21 +149,34 @@ class Instrument:
         def failed(why: str) -> None:
             with self.lock:
                 client.rendering.discard(note)
+            bus.silence(lambda other: other is note)  # its head may sound already
             self._failed(client, why, note.id)
 
         with self.lock:
-            self._render(client, z, rendered, start, failed)
             client.rendering.add(note)
-            self.release(client, id)  # the same id again is a new note
+            before = client.notes.get(id)
+            try:
+                self._render(client, z, rendered, lambda spectrum: None, failed, begun)
+            except UserError:
+                client.rendering.discard(note)
+                raise
+            if before is not None:  # the same id again is a new note
+                self._release(*before)
             client.notes[id] = (note, bus)
+            client.slot = slot
+            client.recent.append(rendered)
+            self._look_ahead(client)
 
     def release(self, client: Client, id: NoteId) -> None:
         """Releases a note; one that is over already is no error."""
         with self.lock:
-            note, bus = client.notes.pop(id, (None, None))
-        if note is not None and bus is not None:
-            note.off = time.monotonic()
-            bus.release(note)
+            held = client.notes.pop(id, None)
+        if held is not None:
+            self._release(*held)
+
+    def _release(self, note: Note, bus: Bus) -> None:
+        note.off = time.monotonic()
+        bus.release(note)
 
     def release_all(self, client: Client) -> None:
         with self.lock:
@@ -206,6 +229,8 @@ class Instrument:
         """Changes a client's checkpoint; latents of another size give way to a random one."""
         with self.lock:
             client.model = model
+            client.recent.clear()
+            self._renderer.ahead(client, model.backend, [])
             size = model.latent_size
             client.latents = {s: z for s, z in client.latents.items() if len(z) == size}
             if "z" not in client.latents:
@@ -230,6 +255,7 @@ class Instrument:
         pitch: int,
         done: Callable[[Spectrum], None],
         failed: Callable[[str], None],
+        begun: Callable[[Spectrum], None] | None = None,
     ) -> None:
         finish = self.job(client)
 
@@ -248,8 +274,16 @@ class Instrument:
                     label,
                     lambda spectrum: then(lambda: done(spectrum)),
                     lambda why: then(lambda: failed(why)),
+                    begun,
                 )
             )
         except UserError:
             finish()
             raise
+
+    def _look_ahead(self, client: Client) -> None:
+        """Has the keys around a client's last notes rendered while there is time."""
+        z, config = client.latents[client.slot], client.model.checkpoint.config
+        near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
+        keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]
+        self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])

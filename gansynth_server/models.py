@@ -8,19 +8,31 @@ import threading
 from gansynth_server import api
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
+from gansynth_server.options import BackendName, PrecisionName
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of the network; 0 is all cores but one; UserError for what cannot be."""
+    import torch
+
+    if not 0 <= threads <= 1024:
+        raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
+    # with a core left to it, the sound need not wait for the network
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
 
 
 class Models:
     """Loads checkpoints by name and keeps them; may be used from any thread."""
 
-    def __init__(self, torch_device: str, threads: int) -> None:
-        import torch
-
-        if not 0 <= threads <= 1024:
-            raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
-        # with a core left to it, the sound need not wait for the network
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
-        self._device = torch_device
+    def __init__(
+        self,
+        torch_device: str = "auto",
+        threads: int = 0,
+        backend: BackendName = "auto",
+        precision: PrecisionName = "auto",
+    ) -> None:
+        set_threads(threads)
+        self._choice = torch_device, backend, precision
         self._loaded: dict[str, api.Model] = {}
         self._lock = threading.Lock()
 
@@ -32,7 +44,7 @@ class Models:
         """A loaded checkpoint; UserError says what is wrong with it."""
         with self._lock:
             if name not in self._loaded:
-                model = api.load(name, self._device)
+                model = api.load(name, *self._choice)
                 model.warm()
                 self._loaded[name] = self._loaded[model.checkpoint.name] = model
             return self._loaded[name]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 DEFAULT_CHECKPOINT = "all_instruments"
 DEFAULT_PORT = 57180
+
+
+BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,12 @@ class ServerOptions:
     """Clients at once; the one that was silent longest makes room."""
     torch_device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1 …"""
+    backend: BackendName = "auto"
+    """What runs it; auto measures what there is and takes the fastest."""
+    precision: PrecisionName = "auto"
+    """Of the network; auto is float32 on a CPU, bfloat16 on CUDA."""
+    cache_mb: int = 256
+    """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     seed: int | None = None

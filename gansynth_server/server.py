@@ -39,7 +39,8 @@ from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.spec import Row
 from gansynth_server.peers import Peers, Source
 from gansynth_server.priority import raise_priority
-from gansynth_server.render.renderer import Job, Renderer
+from gansynth_server.render.jobs import Job
+from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
@@ -70,17 +71,21 @@ class Server:
             options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
         )
         check_rate(self._output.rate)
-        self.models = Models(options.torch_device, options.threads)
+        self.models = Models(
+            options.torch_device, options.threads, options.backend, options.precision
+        )
         self.model = self.models.get(options.checkpoint)
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate)
-        self._renderer = Renderer()
+        self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
         self.instrument = Instrument(self._renderer, seed, self._note_failed)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
+        self.late_frames = 0
+        """Frames of notes that ended which were not rendered in time."""
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
         self._pulls = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -111,7 +116,7 @@ class Server:
         return (
             f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
-            f"backend {model.backend.name}, output {self._output.name}, "
+            f"backend {model.backend.name} {model.backend.precision}, output {self._output.name}, "
             f"latency {latency:.1f} ms"
         )
 
@@ -240,6 +245,9 @@ class Server:
             address, note = event
             if address == "/note/end":
                 self.instrument.ended(note)
+                if note.late:
+                    self.late_frames += note.late
+                    _log.info("note %s: %d frames were rendered too late", note.id, note.late)
             peer = self._peers.of(note.owner)
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
@@ -274,6 +282,8 @@ def _check(options: ServerOptions) -> None:
     ):
         if not 1 <= value <= most:
             raise UserError(f"{flag} must be 1 to {most}, not {value}")
+    if not 0 <= options.cache_mb <= 1 << 20:
+        raise UserError(f"--cache-mb must be 0 to {1 << 20}, not {options.cache_mb}")
 
 
 def _bind(options: ServerOptions) -> socket.socket:

@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import subcommand
 
 from gansynth_server.commands.batch import BatchCommand
+from gansynth_server.commands.bench import BenchCommand
 from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
@@ -26,4 +27,5 @@ Command = (
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
+    | Annotated[BenchCommand, subcommand("bench")]
 )

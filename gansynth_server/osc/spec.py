@@ -76,9 +76,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "/status",
         (),
-        "`/status.reply` voices waiting clients load peak rate underruns",
+        "`/status.reply` voices waiting clients load peak rate underruns late",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns",
+        "peak %, sample rate, underruns, frames of notes that were rendered too late",
     ),
     Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
     Row(

@@ -1,67 +1,136 @@
-"""What computes spectra, and on which device."""
+"""What computes spectra: the protocol of all backends, and plain PyTorch."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.checkpoint import Checkpoint
-from gansynth_server.spectral import transform
+from gansynth_server.model.generator import Generator
+from gansynth_server.render.network import Weights, Window, safe_dtype
+from gansynth_server.render.rows import Span
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
+Float32 = NDArray[np.float32]
+Labels = NDArray[np.int64]
 
-class Backend(Protocol):
-    """Renders batches of notes of one checkpoint."""
+WHOLE: Span = (0, FRAMES)
+HEAD: Span = (0, 8)
+"""The frames that a note starts with: they hold its first 64 ms."""
+SLICE_SECONDS = 0.016
+"""The rest of a note is cut so that no slice takes much longer: a new note waits for it."""
+MOST_SLICES = 4
+TOGETHER = 4
+"""Notes that come together and are rendered at once, where that is faster."""
+GAIN = 0.8  # share of the time one by one that counts as faster
 
-    name: str
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Frames of a note that are rendered at one go, for so many notes at most."""
+
+    window: Span
     batch: int
-    """Notes that are best rendered at once here."""
-
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Spectrum]:
-        """[N, latent] latents and [N] labels → N whole spectra."""
-        ...
 
 
-class Eager:
-    """Plain PyTorch in float32, on the CPU or on CUDA.
+class Backend(ABC):
+    """Renders batches of notes of one generator; used by one thread at a time.
 
-    Nets with fewer than four channels in some block run in float64: the pixel
-    norm of so few magnifies rounding, and they are so small that it costs nothing.
+    ``slices`` is how a live note is rendered, its head first; ``batch`` how many
+    whole notes are best rendered at once where nobody waits.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self.name = f"eager {device.type}"
+    name: str
+    precision: str = "float32"
+    batch: int = 4
+    slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
+
+    @abstractmethod
+    def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        """Some frames of notes.
+
+        Args:
+            z: [N, latent_size].
+            labels: [N].
+            window: first frame and the one after the last.
+
+        Returns:
+            magnitudes and phase increments in radians, float32 [N, frames, 1024].
+        """
+
+    def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
+        """[N, latent_size] latents and [N] labels → N whole spectra."""
+        parts = self.frames(z, labels, WHOLE)
+        return [Spectrum(m, i) for m, i in zip(*parts, strict=True)]
+
+    def prepare(self, latent_size: int) -> None:
+        """Compiles what live notes need, and chooses their slices by measured time."""
+        head = self.seconds(HEAD, 1, latent_size)
+        gains = self.seconds(HEAD, TOGETHER, latent_size) < GAIN * TOGETHER * head
+        together = TOGETHER if gains else 1
+        rest = self.seconds((HEAD[1], FRAMES), 1, latent_size)
+        count = 1
+        while count < MOST_SLICES and rest / count > SLICE_SECONDS:
+            count *= 2
+        fits = together if rest * together < SLICE_SECONDS else 1
+        cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
+        self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
+        for part in self.slices[1:]:
+            for size in {1, part.batch}:
+                self.seconds(part.window, size, latent_size, takes=1)
+
+    def seconds(self, window: Span, count: int, latent_size: int, takes: int = 3) -> float:
+        """The shortest time of some runs, after one that compiles and warms."""
+        z, labels = np.ones((count, latent_size), np.float32), np.zeros(count, np.int64)
+        self.frames(z, labels, window)
+        best = np.inf
+        for _ in range(takes):
+            begun = time.perf_counter()
+            self.frames(z, labels, window)
+            best = min(best, time.perf_counter() - begun)
+        return float(best)
+
+
+class Eager(Backend):
+    """Plain PyTorch, on the CPU or on CUDA; float64 where :func:`safe_dtype` says so."""
+
+    kind = "eager"
+
+    def __init__(
+        self, generator: Generator, device: torch.device, precision: str = "float32"
+    ) -> None:
+        self.name = f"{self.kind} {device.type}"
+        dtype = safe_dtype(generator, PRECISIONS[precision])
+        self.precision = str(dtype).removeprefix("torch.")
         self.batch = 4 if device.type == "cpu" else 32
         self._device = device
-        self._config = checkpoint.config
-        tiny = min(checkpoint.config.filters) < 4
-        self._dtype = torch.float64 if tiny else torch.float32
-        generator = checkpoint.generator.to(device, self._dtype)
-        self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = Weights(generator, dtype).to(device)
+        self._windows: dict[Span, torch.nn.Module] = {}
 
     @torch.inference_mode()
-    def raw(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> torch.Tensor:
-        """Normalised spectra as the network gives them, [N, 128, 1024, 2]."""
-        latents = torch.from_numpy(np.ascontiguousarray(z, np.float32))
-        latents = latents.to(self._device, self._dtype)
-        images = self._generator(latents, torch.from_numpy(labels).to(self._device))
-        return images.permute(0, 2, 3, 1).float()
+    def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        if window not in self._windows:
+            self._windows[window] = self._module(window)
+        latents = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
+        parts = self._windows[window](latents, torch.from_numpy(labels).to(self._device))
+        magnitude, increment = (part.cpu().numpy() for part in parts)
+        return magnitude, increment
 
-    @torch.inference_mode()
-    def polar(
-        self, z: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Linear magnitudes and phase increments, two [N, 128, 1024]."""
-        spectra = transform.denormalise(self.raw(z, labels), self._config.normalizer)
-        return transform.polar(spectra, self._config.representation)
-
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Spectrum]:
-        magnitude, increment = (part.cpu().numpy() for part in self.polar(z, labels))
-        return [Spectrum(m, i) for m, i in zip(magnitude, increment, strict=True)]
+    def _module(self, window: Span) -> torch.nn.Module:
+        return Window(self._weights, window)
 
 
 def torch_device(choice: str) -> torch.device:

@@ -1,12 +1,14 @@
-"""The thread that renders: notes in, spectra out, together where they come together."""
+"""The thread that renders: notes in, spectra out, the heads of new notes first."""
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+import weakref
+from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +16,35 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.priority import lower_priority
 from gansynth_server.render.backend import Backend
+from gansynth_server.render.cache import Key, SpectrumCache
+from gansynth_server.render.jobs import AHEAD, Job, Ticket
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
 MOST_WAITING = 1024
+QUIET = 0.05
+"""Seconds after a note before anything is rendered ahead: first it begins, or others come."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One note to render; exactly one of the two calls follows, on the render thread."""
-
-    backend: Backend
-    z: NDArray[np.float32]
-    label: int
-    done: Callable[[Spectrum], None]
-    failed: Callable[[str], None]
-
-
 class Renderer:
-    """Renders jobs in the order they came, up to a backend's batch at a time."""
+    """Renders slices of notes by rank, and in the order in which they are due.
 
-    def __init__(self) -> None:
-        self._jobs: deque[Job] = deque()
-        self._rendering = 0
+    Args:
+        cache_bytes: for spectra to use again; with 0 nothing is rendered ahead.
+    """
+
+    def __init__(self, cache_bytes: int = 0) -> None:
+        self._cache = SpectrumCache(cache_bytes)
+        self._keeps = cache_bytes > 0
+        self._queue: list[tuple[int, float, int, Ticket]] = []
+        self._tickets: dict[Key, Ticket] = {}
+        self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
+        self._wishes = weakref.WeakKeyDictionary()
+        self._entries = count()
+        self._last = -QUIET
+        self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
@@ -46,14 +53,55 @@ class Renderer:
     @property
     def waiting(self) -> int:
         """Jobs that are not done yet."""
-        return len(self._jobs) + self._rendering
+        return self._jobs
 
     def submit(self, job: Job) -> None:
-        """Queues a job; UserError when too many wait already."""
+        """Queues a job, or serves it at once from the cache.
+
+        Raises:
+            UserError: too many wait already.
+        """
+        key = job.key
+        with job.telling:
+            with self._wake:
+                self._last = time.monotonic()
+                spectrum = self._cache.get(key)
+                whole = spectrum is not None and spectrum.ready == FRAMES
+                if not whole:
+                    spectrum = self._join(key, job, spectrum).spectrum
+                    self._wake.notify()
+                begun = spectrum is not None and spectrum.ready > 0
+            if spectrum is not None and begun and job.begun is not None:
+                job.begun(spectrum)
+        if spectrum is not None and whole:
+            job.done(spectrum)
+
+    def ahead(
+        self,
+        owner: object,
+        backend: Backend,
+        wishes: Sequence[tuple[NDArray[np.float32], int]],
+    ) -> None:
+        """Has heads rendered when nothing else is to do, in place of the owner's last wishes.
+
+        Args:
+            wishes: latents and labels, those most likely to be wanted first.
+        """
+        if not self._keeps:
+            return
         with self._wake:
-            if len(self._jobs) >= MOST_WAITING:
-                raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
-            self._jobs.append(job)
+            for ticket in self._wishes.pop(owner, ()):
+                if not ticket.jobs and self._tickets.get(ticket.key) is ticket:
+                    del self._tickets[ticket.key]
+                    ticket.entry = -1
+            tickets = self._wishes[owner] = []
+            for z, label in wishes:
+                key = (backend, z.tobytes(), label)
+                if key not in self._cache and key not in self._tickets:
+                    ticket = Ticket(key, z, backend.slices, time.monotonic())
+                    self._tickets[key] = ticket
+                    self._push(ticket)
+                    tickets.append(ticket)
             self._wake.notify()
 
     def stop(self) -> None:
@@ -63,36 +111,128 @@ class Renderer:
             self._wake.notify()
         self._thread.join()
 
+    # with the lock held
+
+    def _join(self, key: Key, job: Job, partial: Spectrum | None) -> Ticket:
+        if self._jobs >= MOST_WAITING:
+            raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
+        ticket = self._tickets.get(key)
+        if ticket is None:
+            whole = None if partial is None else Spectrum.begin(partial)
+            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole)
+            self._tickets[key] = ticket
+        elif not ticket.jobs:
+            ticket.asked = time.monotonic()
+        ticket.jobs.append(job)
+        self._jobs += 1
+        if not ticket.busy:
+            self._push(ticket)
+        return ticket
+
+    def _push(self, ticket: Ticket) -> None:
+        ticket.entry = next(self._entries)
+        heapq.heappush(self._queue, (ticket.rank, ticket.due, ticket.entry, ticket))
+
+    def _top(self) -> Ticket | None:
+        """The first ticket in the queue, once entries that no longer count are gone."""
+        while self._queue and self._queue[0][3].entry != self._queue[0][2]:
+            heapq.heappop(self._queue)
+        return self._queue[0][3] if self._queue else None
+
+    def _pause(self) -> float | None:
+        """Seconds to wait before there is something to do; None for as long as it takes."""
+        first = self._top()
+        if first is None:
+            return None
+        if first.rank < AHEAD:
+            return 0
+        return max(0.0, self._last + QUIET - time.monotonic())
+
+    def _take(self) -> list[Ticket]:
+        """The next tickets that can be rendered together."""
+        first = self._top()
+        assert first is not None
+        part, rank = first.part, first.rank
+        tickets: list[Ticket] = []
+        ticket: Ticket | None = first
+        while (
+            ticket is not None
+            and len(tickets) < part.batch
+            and (ticket.key[0], ticket.part, ticket.rank) == (first.key[0], part, rank)
+        ):
+            heapq.heappop(self._queue)
+            ticket.busy = True
+            tickets.append(ticket)
+            ticket = self._top()
+        return tickets
+
+    # on the render thread
+
     def _run(self) -> None:
         lower_priority()  # torch's own threads inherit it
         while True:
             with self._wake:
-                while self._running and not self._jobs:
-                    self._wake.wait()
+                while self._running and (pause := self._pause()) != 0:
+                    self._wake.wait(pause)
                 if not self._running:
                     return
-                jobs = self._take()
-                self._rendering = len(jobs)
-            self._render(jobs)
+                tickets = self._take()
+            self._render(tickets)
 
-    def _take(self) -> list[Job]:
-        backend = self._jobs[0].backend
-        jobs: list[Job] = []
-        while self._jobs and self._jobs[0].backend is backend and len(jobs) < backend.batch:
-            jobs.append(self._jobs.popleft())
-        return jobs
-
-    def _render(self, jobs: list[Job]) -> None:
+    def _render(self, tickets: list[Ticket]) -> None:
         try:
-            z = np.stack([job.z for job in jobs])
-            labels = np.array([job.label for job in jobs], np.int64)
-            spectra = jobs[0].backend.render(z, labels)
+            z = np.stack([ticket.z for ticket in tickets])
+            labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
+            parts = tickets[0].key[0].frames(z, labels, tickets[0].part.window)
         except Exception as error:
             _log.exception("a render failed")
-            for job in jobs:
-                self._rendering -= 1
-                job.failed(f"the render failed: {error}")
+            for ticket in tickets:
+                self._fail(ticket, f"the render failed: {error}")
             return
-        for job, spectrum in zip(jobs, spectra, strict=True):
-            self._rendering -= 1  # first, for who is told may ask how many wait
-            job.done(spectrum)
+        for ticket, magnitude, increment in zip(tickets, *parts, strict=True):
+            self._extend(ticket, magnitude, increment)
+
+    def _extend(
+        self, ticket: Ticket, magnitude: NDArray[np.float32], increment: NDArray[np.float32]
+    ) -> None:
+        with self._wake:
+            ticket.busy = False
+            if not ticket.jobs:  # a wish; its head is kept alone, for it is small
+                self._close(ticket)
+                self._cache.put(
+                    ticket.key, Spectrum(magnitude.copy(), increment.copy(), len(magnitude))
+                )
+                return
+            spectrum = ticket.spectrum = ticket.spectrum or Spectrum.begin()
+            new = not spectrum.ready
+            spectrum.extend(magnitude, increment)
+            whole = spectrum.ready == FRAMES
+            jobs = list(ticket.jobs)
+            if whole:
+                self._close(ticket)
+                self._cache.put(ticket.key, spectrum)
+            else:
+                self._push(ticket)
+        if new:
+            for job in jobs:
+                if job.begun is not None:
+                    job.begun(spectrum)
+        if whole:
+            for job in jobs:
+                with job.telling:
+                    pass
+                job.done(spectrum)
+
+    def _fail(self, ticket: Ticket, why: str) -> None:
+        with self._wake:
+            self._close(ticket)
+        for job in ticket.jobs:
+            with job.telling:
+                pass
+            job.failed(why)
+
+    def _close(self, ticket: Ticket) -> None:
+        """Takes a ticket out; its jobs no longer count as waiting."""
+        if self._tickets.get(ticket.key) is ticket:
+            del self._tickets[ticket.key]
+        self._jobs -= len(ticket.jobs)

@@ -18,16 +18,39 @@ from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAM
 Float32 = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Spectrum:
-    """A whole note as the voices read it; shared by all voices that play it.
+    """A note as the voices read it; shared by all voices that play it.
 
     ``magnitude`` and ``increment`` are float32 [128, 1024]; the increments of
-    the phase are radians per frame, those of frame 0 the initial phases.
+    the phase are radians per frame, those of frame 0 the initial phases. The
+    frames from ``ready`` on hold nothing yet: who renders writes them first and
+    raises ``ready`` then, while the beginning sounds already.
     """
 
     magnitude: Float32
     increment: Float32
+    ready: int = FRAMES
+
+    @property
+    def nbytes(self) -> int:
+        return self.magnitude.nbytes + self.increment.nbytes
+
+    @classmethod
+    def begin(cls, *heads: Spectrum) -> Spectrum:
+        """A note of which no frame is there yet, or those of one that ended early."""
+        shape = (FRAMES, BINS)
+        made = cls(np.empty(shape, np.float32), np.empty(shape, np.float32), 0)
+        for head in heads:
+            made.extend(head.magnitude, head.increment)
+        return made
+
+    def extend(self, magnitude: Float32, increment: Float32) -> None:
+        """Appends the next frames, [frames, 1024] each."""
+        end = self.ready + len(magnitude)
+        self.magnitude[self.ready : end] = magnitude
+        self.increment[self.ready : end] = increment
+        self.ready = end
 
 
 LOWEST_RATE, HIGHEST_RATE = 16000, 192000

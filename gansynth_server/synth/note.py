@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import BINS
 from gansynth_server.spectral.inverse import Spectrum
 
 NoteId = int | float | str
@@ -30,6 +35,8 @@ class Note:
     spectrum: Spectrum | None = None
     hold: bool = False
     """Stays in the steady middle of its spectrum until released, so it may last for ever."""
+    late: int = 0
+    """Frames that were not rendered when they were needed; the one before was held instead."""
 
     @property
     def ratio(self) -> float:
@@ -40,3 +47,30 @@ class Note:
     def gain(self) -> float:
         """Linear velocity, as in Magenta's mixdown."""
         return self.velocity / 127
+
+
+def gather(
+    notes: Sequence[Note | None], places: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+    """One frame of each note.
+
+    Args:
+        notes: N, each with a spectrum of which some frames are there.
+        places: [N] frames; for one that is not there yet the last one is taken.
+
+    Returns:
+        magnitudes and phase increments, each [N, 1024], and how many were not there.
+    """
+    magnitude = np.empty((len(notes), BINS), np.float32)
+    increment = np.empty((len(notes), BINS), np.float32)
+    late = 0
+    for n, (note, place) in enumerate(zip(notes, places.tolist(), strict=True)):
+        assert note is not None and note.spectrum is not None
+        ready = note.spectrum.ready  # read once, for it grows meanwhile
+        if place >= ready:
+            place = ready - 1
+            note.late += 1
+            late += 1
+        magnitude[n] = note.spectrum.magnitude[place]
+        increment[n] = note.spectrum.increment[place]
+    return magnitude, increment, late

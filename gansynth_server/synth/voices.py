@@ -4,7 +4,8 @@ A voice keeps its frame number, its phases and its place in the sound. When a
 block needs more sound, all rows that have run out get their next frame through
 one batched inverse FFT. The phases are kept by the voice and only advanced by
 the spectrum's increments, so frames can be repeated, skipped or exchanged
-without a seam.
+without a seam. A frame that is not rendered in time is replaced by the last
+one that is, at the pitch that it has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from gansynth_server.spectral.constants import BINS, FRAMES, HOP, LEAD
 from gansynth_server.spectral.inverse import FrameInverse, note_length
 from gansynth_server.synth.interpolate import TAPS, Interpolator
-from gansynth_server.synth.note import Note
+from gansynth_server.synth.note import Note, gather
 
 Float32 = NDArray[np.float32]
 
@@ -55,6 +56,7 @@ class Voices:
         self._started: list[Note] = []
         self._ended: list[Note] = []
         self.spoilt = 0
+        self.late = 0
         self._active = np.zeros(count, bool)
         self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
         # the last segment repeats the first, so that what is read lies in one piece
@@ -108,7 +110,7 @@ class Voices:
         """The next samples of all voices together, float32 [frames], not limited.
 
         A voice whose sound is not finite is ended and counted in ``spoilt``;
-        the others go on.
+        the others go on. Frames that were not there yet are counted in ``late``.
         """
         out = np.zeros(frames, np.float32)
         done = 0
@@ -211,10 +213,9 @@ class Voices:
         playing = self._place[rows] < FRAMES
         live = rows[playing]
         if len(live):
-            spectra = [self.notes[row].spectrum for row in live]
-            at = self._place[live]
-            magnitude = np.stack([s.magnitude[t] for s, t in zip(spectra, at, strict=True)])
-            increment = np.stack([s.increment[t] for s, t in zip(spectra, at, strict=True)])
+            notes = [self.notes[row] for row in live]
+            magnitude, increment, late = gather(notes, self._place[live])
+            self.late += late
             phase = self._phase[live] + increment
             phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
             self._phase[live] = phase

@@ -1,0 +1,75 @@
+"""Which backend, in which precision: by name, or by measuring."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import get_args
+
+import torch
+
+from gansynth_server.errors import UserError
+from gansynth_server.model.generator import Generator
+from gansynth_server.options import BackendName, PrecisionName
+from gansynth_server.render.backend import HEAD, Backend, Eager
+from gansynth_server.render.network import safe_dtype
+
+
+def choose(
+    generator: Generator,
+    device: torch.device,
+    name: BackendName = "auto",
+    precision: PrecisionName = "auto",
+) -> tuple[Backend, str]:
+    """A backend, and a line that says why it was chosen (empty if it was named).
+
+    Args:
+        name: ``auto`` takes CUDA graphs on CUDA, and what renders a note's head
+            fastest on a CPU: eager, or OpenVINO where it is installed and fits.
+
+    Raises:
+        UserError: what was named cannot run here.
+    """
+    exact = "float32" if precision == "auto" else precision
+    if name not in get_args(BackendName) or exact not in get_args(PrecisionName):
+        raise UserError(f"no backend {name!r} in {precision!r}; see --help for those there are")
+    if name != "auto":
+        return _named(generator, device, name, precision), ""
+    if device.type == "cuda":
+        return _named(generator, device, "cuda", precision), "cuda graphs, for there is CUDA"
+    backends: list[Backend] = [Eager(generator, device, exact)]
+    if (
+        device.type == "cpu"
+        and importlib.util.find_spec("openvino") is not None
+        and safe_dtype(generator) == torch.float32
+    ):
+        backends.append(_named(generator, device, "openvino", precision))
+    if len(backends) == 1:
+        return backends[0], ""
+    size = generator.config.latent_size
+    times = [1000 * backend.seconds(HEAD, 1, size) for backend in backends]
+    order = sorted(range(len(backends)), key=times.__getitem__)
+    said = ", ".join(f"{backends[k].name} {times[k]:.1f} ms" for k in order)
+    return backends[order[0]], f"the head of a note: {said}"
+
+
+def _named(
+    generator: Generator, device: torch.device, name: str, precision: PrecisionName
+) -> Backend:
+    exact = "float32" if precision == "auto" else precision
+    if name == "eager":
+        return Eager(generator, device, exact)
+    if name == "compile":
+        from gansynth_server.render.compiled import Compiled
+
+        return Compiled(generator, device, exact)
+    if name == "openvino":
+        from gansynth_server.render.openvino import OpenVino
+
+        if device.type != "cpu":
+            raise UserError(f"--backend openvino runs on the CPU, not on {device.type}")
+        return OpenVino(generator, exact)
+    from gansynth_server.render.cuda import CudaGraphs
+
+    if device.type != "cuda":
+        raise UserError("--backend cuda needs a CUDA device, and there is none; try auto")
+    return CudaGraphs(generator, device, "bfloat16" if precision == "auto" else precision)

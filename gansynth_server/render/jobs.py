@@ -1,0 +1,77 @@
+"""What the render thread is given, and what it makes of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.render.backend import Backend, Slice
+from gansynth_server.render.cache import Key
+from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
+from gansynth_server.spectral.inverse import Spectrum
+
+NEW, REST, AHEAD = range(3)
+"""Ranks: the head of a note that waits, what else is waited for, and what may be wanted soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One note to render; exactly one of ``done`` and ``failed`` follows.
+
+    ``begun`` comes first, as soon as the note's head is there; without it
+    nobody waits for the head, and the note has no hurry. The calls come from
+    the render thread, or from the submitting one for what is there already.
+    """
+
+    backend: Backend
+    z: NDArray[np.float32]
+    label: int
+    done: Callable[[Spectrum], None]
+    failed: Callable[[str], None]
+    begun: Callable[[Spectrum], None] | None = None
+    telling: threading.Lock = field(default_factory=threading.Lock)
+    """Held by who calls ``begun`` until it has returned."""
+
+    @property
+    def key(self) -> Key:
+        return self.backend, self.z.tobytes(), self.label
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A spectrum in the making, and the jobs that wait for it."""
+
+    key: Key
+    z: NDArray[np.float32]
+    slices: tuple[Slice, ...]
+    asked: float
+    spectrum: Spectrum | None = None
+    jobs: list[Job] = field(default_factory=list)
+    entry: int = -1
+    """Number of its valid entry in the queue."""
+    busy: bool = False
+    """Whether it is being rendered."""
+
+    @property
+    def ready(self) -> int:
+        return 0 if self.spectrum is None else self.spectrum.ready
+
+    @property
+    def part(self) -> Slice:
+        """What to render next."""
+        return next(part for part in self.slices if part.window[0] == self.ready)
+
+    @property
+    def rank(self) -> int:
+        if not self.jobs:
+            return AHEAD
+        return NEW if not self.ready and any(job.begun for job in self.jobs) else REST
+
+    @property
+    def due(self) -> float:
+        """When the next frames are needed, so that slices of several notes take turns."""
+        return self.asked + self.ready * HOP / SAMPLE_RATE

@@ -1,0 +1,175 @@
+"""Every backend gives the numbers of plain PyTorch; what cannot run here says so."""
+
+import importlib.util
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import gansynth_server as gs
+from gansynth_server import UserError
+from gansynth_server.model.config import GeneratorConfig, progressive_filters
+from gansynth_server.model.generator import Generator
+from gansynth_server.render import choose as choosing
+from gansynth_server.render.backend import HEAD, WHOLE, Eager
+from gansynth_server.render.compiled import Compiled
+from gansynth_server.render.cuda import CudaGraphs
+from gansynth_server.render.network import Weights, Window
+from gansynth_server.render.openvino import OpenVino
+from tests import golden_rule
+
+CPU = torch.device("cpu")
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
+)
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+WINDOWS = [HEAD, WHOLE, (8, 64), (64, 128), (61, 63)]
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Generator:
+    return gs.load("all_instruments", "cpu").checkpoint.generator
+
+
+def made(**changes: object) -> Generator:
+    torch.manual_seed(2)
+    values = {"latent_size": 12, "filters": progressive_filters(1024, 32), "pitches": (60, 61)}
+    return Generator(GeneratorConfig(**{**values, **changes})).eval().requires_grad_(False)
+
+
+def notes(net: Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    z = np.random.default_rng(0).standard_normal((count, net.config.latent_size))
+    labels = np.arange(count, dtype=np.int64) * 7 % len(net.config.pitches)
+    return z.astype(np.float32), labels
+
+
+def deviation(ours, theirs) -> list[tuple[float, float]]:
+    """Relative RMS and relative largest deviation of magnitudes and of increments."""
+    pairs = zip(ours, theirs, strict=True)
+    return [
+        (
+            float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2))),
+            float(abs(a - b).max() / abs(b).max()),
+        )
+        for a, b in pairs
+    ]
+
+
+def exact(net, z, labels, window) -> list[np.ndarray]:
+    """In float64."""
+    with torch.inference_mode():
+        parts = Window(Weights(net, torch.float64), window)(
+            torch.from_numpy(z), torch.from_numpy(labels)
+        )
+    return [part.numpy() for part in parts]
+
+
+def same(ours, theirs, tolerance=1e-5) -> None:
+    for rms, largest in deviation(ours, theirs):
+        # single pixels that are almost silent before a pixel norm magnify rounding
+        assert rms <= tolerance and largest <= 20 * tolerance
+
+
+@needs_openvino
+@pytest.mark.parametrize("window", WINDOWS)
+def test_openvino(bundled, window):
+    z, labels = notes(bundled, 6)  # a bucket of four and two alone
+    same(OpenVino(bundled).frames(z, labels, window), exact(bundled, z, labels, window))
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pitch_bias": True, "progress": 4.3},
+        {"progress": 2.25},
+        {"representation": "linear"},
+        {"filters": progressive_filters(1024, 32)[:5], "upscale": 4},
+    ],
+)
+def test_openvino_of_unfinished_nets(changes):
+    net = made(**changes)
+    z, labels = notes(net, 1)
+    for window in (HEAD, (61, 63)):
+        ours = OpenVino(net).frames(z, labels, window)
+        same(ours, exact(net, z, labels, window), 1e-4)
+
+
+@needs_openvino
+def test_head_and_rest_are_the_whole_in_openvino(bundled):
+    backend = OpenVino(bundled)
+    z, labels = notes(bundled, 1)
+    whole = backend.frames(z, labels, WHOLE)
+    for window in (HEAD, (8, 64), (64, 128)):
+        part = [p[:, slice(*window)] for p in whole]
+        same(backend.frames(z, labels, window), part)
+
+
+def test_cuda_graphs_without_cuda(bundled):
+    """The graph's body, at fixed addresses and filled-up batches, run eagerly."""
+    backend = CudaGraphs(bundled, CPU, "float32")
+    plain = Eager(bundled, CPU)
+    for count in (1, 3, 2):
+        z, labels = notes(bundled, count)
+        kept = backend.frames(z, labels, HEAD)
+        same(kept, plain.frames(z, labels, HEAD))
+        copy = [part.copy() for part in kept]
+        backend.frames(z + 1, labels, HEAD)
+        assert all(np.array_equal(a, b) for a, b in zip(kept, copy, strict=True))
+    z, labels = notes(bundled, 65)  # more than the largest graph
+    same(backend.frames(z, labels, HEAD), plain.frames(z, labels, HEAD))
+    assert CudaGraphs(bundled, CPU).precision == "bfloat16"
+
+
+@needs_compiler
+def test_compile():
+    net = made(filters=(32, 16), upscale=32)  # small, for it takes long
+    z, labels = notes(net, 1)
+    same(Compiled(net, CPU).frames(z, labels, HEAD), Eager(net, CPU).frames(z, labels, HEAD), 1e-4)
+
+
+def test_compile_without_a_compiler(bundled, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match="C\\+\\+ compiler"):
+        choosing.choose(bundled, CPU, "compile")
+    backend, _ = choosing.choose(bundled, CPU, "auto")
+    assert not isinstance(backend, Compiled)
+
+
+def test_without_openvino(bundled, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install"):
+        choosing.choose(bundled, CPU, "openvino")
+    backend, said = choosing.choose(bundled, CPU, "auto")
+    assert isinstance(backend, Eager) and not said
+
+
+def test_what_cannot_be(bundled):
+    tiny = golden_rule.generator(golden_rule.TINY)
+    if importlib.util.find_spec("openvino") is not None:
+        with pytest.raises(UserError, match="float64"):
+            choosing.choose(tiny, CPU, "openvino")
+    assert isinstance(choosing.choose(tiny, CPU)[0], Eager)
+    with pytest.raises(UserError, match="CUDA"):
+        choosing.choose(bundled, CPU, "cuda")
+    with pytest.raises(UserError, match="backend"):
+        choosing.choose(bundled, CPU, "abacus")  # type: ignore[arg-type]
+
+
+@needs_openvino
+def test_auto_measures_and_says_what_it_chose(bundled):
+    _, said = choosing.choose(bundled, CPU)
+    assert "openvino cpu" in said and "eager cpu" in said and "ms" in said
+
+
+def test_bfloat16_sounds_alike(bundled):
+    z, labels = notes(bundled, 2)
+    exact = Eager(bundled, CPU).render(z, labels)
+    half = Eager(bundled, CPU, "bfloat16").render(z, labels)
+    for a, b in zip(exact, half, strict=True):
+        loud = a.magnitude > 0.01 * a.magnitude.max()
+        decibels = 20 * np.log10(b.magnitude[loud] / a.magnitude[loud])
+        assert 0 < np.sqrt(np.mean(decibels**2)) < 2
