@@ -74,7 +74,7 @@ def same(ours, theirs, tolerance=1e-5) -> None:
 @needs_openvino
 @pytest.mark.parametrize("window", WINDOWS)
 def test_openvino(bundled, window):
-    z, labels = notes(bundled, 6)  # a bucket of four and two alone
+    z, labels = notes(bundled, 3)
     same(OpenVino(bundled).frames(z, labels, window), exact(bundled, z, labels, window))
 
 

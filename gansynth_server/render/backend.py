@@ -50,12 +50,14 @@ class Backend(ABC):
     """Renders batches of notes of one generator; used by one thread at a time.
 
     ``slices`` is how a live note is rendered, its head first; ``batch`` how many
-    whole notes are best rendered at once where nobody waits.
+    whole notes are best rendered at once where nobody waits; ``together`` how many
+    heads at most.
     """
 
     name: str
     precision: str = "float32"
     batch: int = 4
+    together: int = TOGETHER
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
 
     @abstractmethod
@@ -79,8 +81,9 @@ class Backend(ABC):
     def prepare(self, latent_size: int) -> None:
         """Compiles what live notes need, and chooses their slices by measured time."""
         head = self.seconds(HEAD, 1, latent_size)
-        gains = self.seconds(HEAD, TOGETHER, latent_size) < GAIN * TOGETHER * head
-        together = TOGETHER if gains else 1
+        together = self.together
+        if self.seconds(HEAD, together, latent_size) > GAIN * together * head:
+            together = 1
         rest = self.seconds((HEAD[1], FRAMES), 1, latent_size)
         count = 1
         while count < MOST_SLICES and rest / count > SLICE_SECONDS:

@@ -18,14 +18,14 @@ from gansynth_server.spectral.constants import SILENCE
 Node = Any  # openvino's functions are not typed
 
 
-def build(weights: Weights, window: Span, batch: int) -> ov.Model:
-    """A graph with inputs z [batch, latent_size] and label [batch] for some frames.
+def build(weights: Weights, window: Span) -> ov.Model:
+    """A graph with inputs z [1, latent_size] and label [1] for some frames.
 
-    Its outputs are magnitude and phase increment, float32 [batch, frames, 1024].
+    Its outputs are magnitude and phase increment, float32 [1, frames, 1024].
     """
     rows = plan(weights.config, weights.shares, window)
-    z = op.parameter([batch, weights.config.latent_size], np.float32, name="z")
-    label = op.parameter([batch], np.int64, name="label")
+    z = op.parameter([1, weights.config.latent_size], np.float32, name="z")
+    label = op.parameter([1], np.int64, name="label")
     x = _first(weights, z, label, rows[0].middle)
     total: Node = None
     for b, part in enumerate(rows):
