@@ -65,7 +65,6 @@ class Handlers:
             round(bus.load.peak, 2),
             bus.rate,
             self._server.underruns,
-            self._server.late_frames,
         )
 
     def version(self, peer: Peer) -> None:

@@ -84,8 +84,6 @@ class Server:
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
-        self.late_frames = 0
-        """Frames of notes that ended which were not rendered in time."""
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
         self._pulls = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -246,7 +244,6 @@ class Server:
             if address == "/note/end":
                 self.instrument.ended(note)
                 if note.late:
-                    self.late_frames += note.late
                     _log.info("note %s: %d frames were rendered too late", note.id, note.late)
             peer = self._peers.of(note.owner)
             if peer is not None and peer.notified:

@@ -76,9 +76,9 @@ TABLE: tuple[Row, ...] = (
     Row(
         "/status",
         (),
-        "`/status.reply` voices waiting clients load peak rate underruns late",
+        "`/status.reply` voices waiting clients load peak rate underruns",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns, frames of notes that were rendered too late",
+        "peak %, sample rate, underruns",
     ),
     Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
     Row(
