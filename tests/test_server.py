@@ -113,11 +113,13 @@ def test_a_burst_of_a_hundred_notes_loses_none(peer):
     peer.ask("/notify", 1)
     for i in range(100):
         peer.send("/note", 24 + i % 61, 100, 1000 + i)
-    waited = peer_status_waiting(peer)
-    started, ended = set(), set()
+    peer.send("/status")
+    started, ended, waited = set(), set(), 0
     while len(ended) < 100:
         reply = peer.receive(30)
-        if reply[0] == "/note/start":
+        if reply[0] == "/status.reply":
+            waited = reply[2]
+        elif reply[0] == "/note/start":
             started.add(reply[1])
         elif reply[0] == "/note/end":
             ended.add(reply[1])
