@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.api import Model, find_preset, nearest_pitch
+from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.latent.slots import Slots
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
@@ -25,45 +25,8 @@ from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
 
-MOST_SLOTS = 1024
-RECENT = 2
 REACH = 7  # keys to either side of the last notes that are rendered ahead
-Event = Callable[["Client", str, NoteId], None]
-
-
-@dataclass(eq=False)
-class Client:
-    """One player: a checkpoint, latents by slot, notes by id, and the bus that is heard."""
-
-    number: int
-    model: Model
-    bus: Bus
-    latents: dict[str, Latent] = field(default_factory=dict)
-    notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
-    rendering: set[Note] = field(default_factory=set)
-    slot: str = "z"
-    """Of the last note."""
-    recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
-    """Trained pitches of the last notes."""
-    _pending: set[int] = field(default_factory=set)
-    _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
-
-    def begin(self, job: int) -> None:
-        """Notes that a job of this client has begun."""
-        self._pending.add(job)
-
-    def finish(self, job: int) -> None:
-        """Notes that it is done, and answers the syncs that waited for it."""
-        self._pending.discard(job)
-        ready = [answer for jobs, answer in self._syncs if not jobs & self._pending]
-        self._syncs = [(jobs, answer) for jobs, answer in self._syncs if jobs & self._pending]
-        for answer in ready:
-            answer()
-
-    def sync(self, answer: Callable[[], None]) -> None:
-        """Calls ``answer`` once all jobs begun so far are done."""
-        self._syncs.append((set(self._pending), answer))
-        self.finish(-1)
+Event = Callable[[Client, str, NoteId], None]
 
 
 class Instrument:
@@ -72,40 +35,43 @@ class Instrument:
     Args:
         seed: of the latents that are drawn without a seed of their own.
         failed: is told of notes that could not be rendered.
+        clock: seconds, to which all times given as ``when`` refer; None there is now.
     """
 
-    def __init__(self, renderer: Renderer, seed: int, failed: Event) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        seed: int,
+        failed: Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
         self._failed = failed
         self._jobs = count()
+        self._clock = clock
+
+    def time(self, when: float | None) -> float:
+        """Seconds of the clock that are meant by a ``when``."""
+        return self._clock() if when is None else when
 
     def join(self, number: int, model: Model, bus: Bus) -> Client:
         """A new client, whose slot ``z`` holds a random latent."""
-        client = Client(number, model, bus)
+        client = Client(number, model, bus, Slots(model.latent_size))
         self.random(client, "z")
         return client
 
     # latents
 
-    def latent(self, client: Client, slot: str) -> Latent:
-        try:
-            return client.latents[slot]
-        except KeyError:
-            raise UserError(
-                f"slot {slot!r} is empty; fill it with /z/random, /z/preset or /z/set"
-            ) from None
+    def latent(self, client: Client, slot: str, when: float | None = None) -> Latent:
+        """The latent of a slot; UserError where it is empty."""
+        return client.latents.at(slot, self.time(when))
 
     def set(self, client: Client, slot: str, z: Latent) -> None:
-        if len(z) != client.model.latent_size:
-            raise UserError(
-                f"a latent of this checkpoint has {client.model.latent_size} numbers, not {len(z)}"
-            )
+        """Fills a slot; UserError for a latent of another size, or too many slots."""
         with self.lock:
-            if slot not in client.latents and len(client.latents) >= MOST_SLOTS:
-                raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
-            client.latents[slot] = z
+            client.latents.put_still(slot, z)
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
 
@@ -116,8 +82,17 @@ class Instrument:
             chosen = int(self._seeds.integers(2**24)) if seed is None else seed
         self.set(client, slot, draw(client.model.latent_size, chosen, spread))
 
-    def slerp(self, client: Client, to: str, a: str, b: str, amount: float) -> None:
-        self.set(client, to, slerp(self.latent(client, a), self.latent(client, b), amount))
+    def slerp(
+        self,
+        client: Client,
+        to: str,
+        a: str,
+        b: str,
+        amount: float,
+        when: float | None = None,
+    ) -> None:
+        first, second = (self.latent(client, slot, when) for slot in (a, b))
+        self.set(client, to, slerp(first, second, amount))
 
     def preset(self, client: Client, slot: str, name: str) -> None:
         self.set(client, slot, find_preset(client.model.presets, name))
@@ -125,17 +100,23 @@ class Instrument:
     # notes
 
     def play(
-        self, client: Client, pitch: float, velocity: float, id: NoteId | None, slot: str
+        self,
+        client: Client,
+        pitch: float,
+        velocity: float,
+        id: NoteId | None,
+        slot: str,
+        when: float | None = None,
     ) -> None:
         """Starts a note, or releases it at velocity 0; its id is the pitch when left out."""
         if id is None:
             id = int(pitch) if pitch == int(pitch) else pitch
         if velocity == 0:
-            self.release(client, id)
+            self.release(client, id, when)
             return
-        z = self.latent(client, slot)
+        z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
-        note = Note(client, id, pitch, velocity, rendered, on=time.monotonic())
+        note = Note(client, id, pitch, velocity, rendered, on=self.time(when))
         bus = client.bus
 
         def begun(spectrum: Spectrum) -> None:
@@ -144,7 +125,7 @@ class Instrument:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
             if wanted:
-                bus.start(note)
+                bus.start(note, when)
 
         def failed(why: str) -> None:
             with self.lock:
@@ -161,27 +142,27 @@ class Instrument:
                 client.rendering.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
-                self._release(*before)
+                self._release(*before, when)
             client.notes[id] = (note, bus)
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
 
-    def release(self, client: Client, id: NoteId) -> None:
+    def release(self, client: Client, id: NoteId, when: float | None = None) -> None:
         """Releases a note; one that is over already is no error."""
         with self.lock:
             held = client.notes.pop(id, None)
         if held is not None:
-            self._release(*held)
+            self._release(*held, when)
 
-    def _release(self, note: Note, bus: Bus) -> None:
-        note.off = time.monotonic()
-        bus.release(note)
+    def _release(self, note: Note, bus: Bus, when: float | None) -> None:
+        note.off = self.time(when)
+        bus.release(note, when)
 
-    def release_all(self, client: Client) -> None:
+    def release_all(self, client: Client, when: float | None = None) -> None:
         with self.lock:
             for id in list(client.notes):
-                self.release(client, id)
+                self.release(client, id, when)
 
     def silence(self, client: Client) -> None:
         """Ends the sound of all notes of a client at once, also of those being rendered."""
@@ -206,6 +187,7 @@ class Instrument:
         slot: str,
         done: Callable[[NDArray[np.float32]], None],
         failed: Callable[[str], None],
+        when: float | None = None,
     ) -> None:
         """Renders a whole note as a wave [64000] at 16 kHz, without envelope."""
         rendered = nearest_pitch(client.model.pitches, pitch)
@@ -221,7 +203,7 @@ class Instrument:
             done(transform.waves(*parts)[0].numpy())
 
         with self.lock:
-            self._render(client, self.latent(client, slot), rendered, invert, failed)
+            self._render(client, self.latent(client, slot, when), rendered, invert, failed)
 
     # work that takes time
 
@@ -231,8 +213,8 @@ class Instrument:
             client.model = model
             client.recent.clear()
             self._renderer.ahead(client, model.backend, [])
-            size = model.latent_size
-            client.latents = {s: z for s, z in client.latents.items() if len(z) == size}
+            if client.latents.size != model.latent_size:
+                client.latents = Slots(model.latent_size)
             if "z" not in client.latents:
                 self.random(client, "z")
 
@@ -283,7 +265,7 @@ class Instrument:
 
     def _look_ahead(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
-        z, config = client.latents[client.slot], client.model.checkpoint.config
+        z, config = self.latent(client, client.slot), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]
         self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])

@@ -29,14 +29,16 @@ import numpy as np
 
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
+from gansynth_server.client import Client
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import Handlers
-from gansynth_server.instrument import Client, Instrument
+from gansynth_server.handlers.call import Call
+from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.dispatch import dispatch
-from gansynth_server.osc.spec import Row
+from gansynth_server.osc.row import Row
 from gansynth_server.peers import Peers, Source
 from gansynth_server.priority import raise_priority
 from gansynth_server.render.jobs import Job
@@ -215,7 +217,7 @@ class Server:
             if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
                 _log.debug("%s:%s %s %.200s", *source[:2], row.address, args)
             try:
-                self._handlers(peer, row, args)
+                self._handlers(Call(peer, self.send), row, args)
             except UserError:
                 raise
             except Exception as error:

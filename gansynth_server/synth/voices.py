@@ -11,7 +11,7 @@ one that is, at the pitch that it has.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,10 @@ class Voices:
             note = self.notes[row]
             if note is not None and of(note):
                 self._cut_row(int(row))
+
+    def drop(self, notes: Iterable[Note]) -> None:
+        """Ends notes unheard that never came."""
+        self._ended += notes
 
     def take_started(self) -> list[Note]:
         """Notes that began to sound since the last call."""

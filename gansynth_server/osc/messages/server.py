@@ -1,0 +1,29 @@
+"""The server itself."""
+
+from gansynth_server.osc.row import INTEGER, MAX_INTEGER, Arg, Row
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "/status",
+        (),
+        "`/status.reply` voices waiting clients load peak rate underruns",
+        "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
+        "peak %, sample rate, underruns",
+    ),
+    Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
+    Row(
+        "/sync",
+        (Arg("id", INTEGER, -MAX_INTEGER, MAX_INTEGER, 0),),
+        "`/synced` id",
+        "answers once all that this client asked for before is done",
+        (7,),
+    ),
+    Row(
+        "/notify",
+        (Arg("on", INTEGER, 0, 1, 1),),
+        "`/done /notify` clientID maxClients",
+        "1 registers for `/note/start id`, `/note/end id` and `/checkpoint name`",
+        (1,),
+    ),
+    Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
+)
