@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
 DATAGRAM = 65536
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
@@ -86,7 +87,7 @@ class Server:
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._note_failed)
+        self.instrument = Instrument(self._renderer, seed, self._tell)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
@@ -256,10 +257,10 @@ class Server:
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
 
-    def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)
         if peer is not None:
-            self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
+            self.send(peer.source, encode(address, *args))
 
     def _warm_up(self) -> None:
         """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""

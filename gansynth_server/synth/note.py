@@ -64,6 +64,10 @@ class Note:
     """Semitones to either side, and Hz."""
     brightness: float = 0.0
     """dB per octave above the note's own frequency."""
+    pressure: float = 0.0
+    """0…1."""
+    pressed: tuple[str, float] = ("gain", 6.0)
+    """Which of gain (dB), brightness, bend and vibrato full pressure raises, and by how much."""
     pedalled: bool = False
     """Would be released, if the sustain pedal were not down."""
     overlay: Overlay | None = None
@@ -82,4 +86,8 @@ class Note:
     @property
     def loudness(self) -> float:
         """Linear in the velocity, as in Magenta's mixdown."""
-        return self.gain * self.velocity / 127
+        return self.gain * self.velocity / 127 * 10 ** (self.pressed_by("gain") / 20)
+
+    def pressed_by(self, target: str) -> float:
+        """What the pressure adds to one of its targets."""
+        return self.pressure * self.pressed[1] if self.pressed[0] == target else 0.0
