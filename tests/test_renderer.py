@@ -14,6 +14,7 @@ from gansynth_server.render import renderer as module
 from gansynth_server.render.backend import HEAD, Backend, Eager, Slice
 from gansynth_server.render.cache import SpectrumCache
 from gansynth_server.render.jobs import Job
+from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.note import Note
@@ -56,7 +57,7 @@ class Watched(Backend):
 
 @pytest.fixture(scope="module")
 def real():
-    return Eager(checkpoint.load("all_instruments").generator, CPU)
+    return Eager(fold(checkpoint.load("all_instruments").generator), CPU)
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
 
 
 def test_prepare_cuts_a_note_into_slices():
-    backend = Eager(golden_rule.generator(golden_rule.TINY), CPU)
+    backend = Eager(fold(golden_rule.generator(golden_rule.TINY)), CPU)
     assert backend.precision == "float64"
     backend.prepare(golden_rule.TINY.latent_size)
     windows = [part.window for part in backend.slices]

@@ -183,7 +183,7 @@ class Renderer:
         try:
             z = np.stack([ticket.z for ticket in tickets])
             labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
-            parts = tickets[0].key[0].frames(z, labels, tickets[0].part.window)
+            parts = tickets[0].key[0].live(z, labels, tickets[0].part.window)
         except Exception as error:
             _log.exception("a render failed")
             for ticket in tickets:
