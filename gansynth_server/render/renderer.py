@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,10 @@ from gansynth_server.errors import UserError
 from gansynth_server.priority import lower_priority
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
-from gansynth_server.render.jobs import AHEAD, Job, Ticket
+from gansynth_server.render.jobs import AHEAD, NEW, Job, Ticket
+from gansynth_server.render.queue import TicketQueue
+from gansynth_server.render.requests import Request, Requests, answer
+from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -38,11 +39,11 @@ class Renderer:
     def __init__(self, cache_bytes: int = 0) -> None:
         self._cache = SpectrumCache(cache_bytes)
         self._keeps = cache_bytes > 0
-        self._queue: list[tuple[int, float, int, Ticket]] = []
+        self._queue = TicketQueue()
+        self._requests = Requests()
         self._tickets: dict[Key, Ticket] = {}
         self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
         self._wishes = weakref.WeakKeyDictionary()
-        self._entries = count()
         self._last = -QUIET
         self._jobs = 0
         self._wake = threading.Condition()
@@ -100,9 +101,42 @@ class Renderer:
                 if key not in self._cache and key not in self._tickets:
                     ticket = Ticket(key, z, backend.slices, time.monotonic())
                     self._tickets[key] = ticket
-                    self._push(ticket)
+                    self._queue.push(ticket)
                     tickets.append(ticket)
             self._wake.notify()
+
+    def window(
+        self,
+        owner: Hashable,
+        backend: Backend,
+        z: NDArray[np.float32],
+        label: int,
+        window: Span,
+        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Asks for some frames of a note, in place of what this owner asked for before.
+
+        They come after the heads of new notes and before the rests. Equal
+        windows of several owners are rendered together. Nothing is cached.
+
+        Args:
+            owner: whose request it is, a sounding note for instance.
+            z: [latent_size]; stays as it is.
+            window: frames, first and one after the last.
+            done: is given magnitudes and phase increments in radians, float32
+                [frames, 1024] each, on the render thread. Not called if the
+                owner asks again before this has begun.
+            failed: is told why, instead of ``done``.
+        """
+        with self._wake:
+            self._requests.put(owner, Request(backend, z, label, window, done, failed))
+            self._wake.notify()
+
+    def forget(self, owner: Hashable) -> None:
+        """Drops what an owner asked for with ``window``, if it has not begun."""
+        with self._wake:
+            self._requests.drop(owner)
 
     def stop(self) -> None:
         """Ends the thread after the batch in hand; jobs left over are dropped."""
@@ -126,45 +160,22 @@ class Renderer:
         ticket.jobs.append(job)
         self._jobs += 1
         if not ticket.busy:
-            self._push(ticket)
+            self._queue.push(ticket)
         return ticket
-
-    def _push(self, ticket: Ticket) -> None:
-        ticket.entry = next(self._entries)
-        heapq.heappush(self._queue, (ticket.rank, ticket.due, ticket.entry, ticket))
-
-    def _top(self) -> Ticket | None:
-        """The first ticket in the queue, once entries that no longer count are gone."""
-        while self._queue and self._queue[0][3].entry != self._queue[0][2]:
-            heapq.heappop(self._queue)
-        return self._queue[0][3] if self._queue else None
 
     def _pause(self) -> float | None:
         """Seconds to wait before there is something to do; None for as long as it takes."""
-        first = self._top()
-        if first is None:
-            return None
-        if first.rank < AHEAD:
+        first = self._queue.top()
+        if self._requests or (first is not None and first.rank < AHEAD):
             return 0
-        return max(0.0, self._last + QUIET - time.monotonic())
+        return None if first is None else max(0.0, self._last + QUIET - time.monotonic())
 
-    def _take(self) -> list[Ticket]:
-        """The next tickets that can be rendered together."""
-        first = self._top()
-        assert first is not None
-        part, rank = first.part, first.rank
-        tickets: list[Ticket] = []
-        ticket: Ticket | None = first
-        while (
-            ticket is not None
-            and len(tickets) < part.batch
-            and (ticket.key[0], ticket.part, ticket.rank) == (first.key[0], part, rank)
-        ):
-            heapq.heappop(self._queue)
-            ticket.busy = True
-            tickets.append(ticket)
-            ticket = self._top()
-        return tickets
+    def _take(self) -> tuple[list[Request], list[Ticket]]:
+        """What comes next: heads of new notes, else requests, else other tickets."""
+        first = self._queue.top()
+        if self._requests and (first is None or first.rank > NEW):
+            return self._requests.take(), []
+        return [], self._queue.take()
 
     # on the render thread
 
@@ -176,8 +187,14 @@ class Renderer:
                     self._wake.wait(pause)
                 if not self._running:
                     return
-                tickets = self._take()
-            self._render(tickets)
+                requests, tickets = self._take()
+            try:
+                if requests:
+                    answer(requests)
+                else:
+                    self._render(tickets)
+            except Exception:
+                _log.exception("who was told of a render failed")
 
     def _render(self, tickets: list[Ticket]) -> None:
         try:
@@ -212,7 +229,7 @@ class Renderer:
                 self._close(ticket)
                 self._cache.put(ticket.key, spectrum)
             else:
-                self._push(ticket)
+                self._queue.push(ticket)
         if new:
             for job in jobs:
                 if job.begun is not None:
