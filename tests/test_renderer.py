@@ -80,7 +80,8 @@ class Heard:
         self.over = threading.Event()
         self.z = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
         begun = (lambda spectrum: self.events.append("begun")) if hurry else None
-        self.job = Job(backend, self.z, label, self._done, self._failed, begun)
+        self.wanted = True
+        self.job = Job(backend, self.z, label, self._done, self._failed, begun, lambda: self.wanted)
         self.spectrum: Spectrum | None = None
 
     def _done(self, spectrum):
@@ -205,6 +206,30 @@ def test_a_render_that_fails_is_told_and_the_next_one_works(backend, renderer):
     assert good.over.wait(20) and good.events == ["begun", "done"]
 
 
+def test_a_rest_that_nobody_wants_is_not_rendered(backend, renderer):
+    first, same, other = Heard(backend, 1), Heard(backend, 1), Heard(backend, 2)
+    renderer.submit(first.job)
+    until(lambda: backend.calls)
+    renderer.submit(same.job)
+    renderer.submit(other.job)
+    first.wanted = other.wanted = False
+    backend.let(2)  # both heads; a part of what is still wanted is in hand
+    same.wanted = False
+    backend.gate.release(20)
+    for heard, ready in ((first, 64), (same, 64), (other, 8)):
+        assert heard.over.wait(20) and heard.events == ["begun", "done"]
+        assert heard.spectrum.ready == ready
+    assert backend.calls == [([1], HEAD), ([2], HEAD), ([1], (8, 64))]
+    assert renderer.waiting == 0
+    again = Heard(backend, 1)  # goes on where it ended
+    renderer.submit(again.job)
+    assert again.events == ["begun"] and again.spectrum is None
+    assert again.over.wait(20) and again.spectrum.ready == 128
+    assert backend.calls[3:] == [([1], (64, 128))]
+    whole = backend.real.render(again.z[None], np.array([1]))[0]
+    assert np.abs(again.spectrum.magnitude - whole.magnitude).max() < 1e-5 * whole.magnitude.max()
+
+
 class Asked:
     """A request, and what came of it."""
 
@@ -302,16 +327,18 @@ def test_too_many_at_once(backend, renderer, monkeypatch):
 def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
     cache = SpectrumCache(3 << 20)
     keys = [(backend, bytes([n]), 0) for n in range(4)]
+    silence = np.zeros((128, 1024), np.float32)
     for key in keys[:3]:
-        cache.put(key, Spectrum.begin())
+        cache.put(key, Spectrum(silence, silence))
     assert cache.get(keys[0]) is not None
-    cache.put(keys[3], Spectrum.begin())
+    cache.put(keys[3], Spectrum(silence, silence))
     assert cache.size == 3 << 20 and len(cache) == 3
     assert keys[1] not in cache and keys[0] in cache
-    cache.put(keys[3], Spectrum.begin())
-    assert cache.size == 3 << 20
+    cache.put(keys[3], Spectrum(silence, silence, 8))  # of a part no more than it is
+    assert cache.size == (2 << 20) + (64 << 10)
+    assert cache.get(keys[3]).magnitude.shape == (8, 1024)
     none = SpectrumCache(0)
-    none.put(keys[0], Spectrum.begin())
+    none.put(keys[0], Spectrum(silence, silence))
     assert len(none) == none.size == 0
 
 

@@ -5,19 +5,34 @@ from __future__ import annotations
 import heapq
 from itertools import count
 
+from gansynth_server.render.cache import Key
 from gansynth_server.render.jobs import Ticket
 
 
 class TicketQueue:
     """Tickets by rank, then by when their next frames are due; for one thread at a time.
 
-    A ticket that is pushed again has another place; one whose ``entry`` is
-    changed has none.
+    One ticket per key is open. Pushed again, it has another place.
     """
 
     def __init__(self) -> None:
+        self._open: dict[Key, Ticket] = {}
         self._heap: list[tuple[int, float, int, Ticket]] = []
         self._entries = count()
+
+    def get(self, key: Key) -> Ticket | None:
+        """The open ticket of a key, queued or busy."""
+        return self._open.get(key)
+
+    def open(self, ticket: Ticket) -> None:
+        self._open[ticket.key] = ticket
+        self.push(ticket)
+
+    def close(self, ticket: Ticket) -> None:
+        """Takes a ticket out, if it is not out already."""
+        if self._open.get(ticket.key) is ticket:
+            del self._open[ticket.key]
+        ticket.entry = -1
 
     def push(self, ticket: Ticket) -> None:
         ticket.entry = next(self._entries)

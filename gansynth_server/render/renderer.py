@@ -15,7 +15,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.priority import lower_priority
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
-from gansynth_server.render.jobs import AHEAD, NEW, Job, Ticket
+from gansynth_server.render.jobs import AHEAD, NEW, Job, Ticket, tell_done, tell_failed
 from gansynth_server.render.queue import TicketQueue
 from gansynth_server.render.requests import Request, Requests, answer
 from gansynth_server.render.rows import Span
@@ -41,7 +41,6 @@ class Renderer:
         self._keeps = cache_bytes > 0
         self._queue = TicketQueue()
         self._requests = Requests()
-        self._tickets: dict[Key, Ticket] = {}
         self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
         self._wishes = weakref.WeakKeyDictionary()
         self._last = -QUIET
@@ -92,16 +91,14 @@ class Renderer:
             return
         with self._wake:
             for ticket in self._wishes.pop(owner, ()):
-                if not ticket.jobs and self._tickets.get(ticket.key) is ticket:
-                    del self._tickets[ticket.key]
-                    ticket.entry = -1
+                if not ticket.jobs:
+                    self._queue.close(ticket)
             tickets = self._wishes[owner] = []
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
-                if key not in self._cache and key not in self._tickets:
+                if key not in self._cache and self._queue.get(key) is None:
                     ticket = Ticket(key, z, backend.slices, time.monotonic())
-                    self._tickets[key] = ticket
-                    self._queue.push(ticket)
+                    self._queue.open(ticket)
                     tickets.append(ticket)
             self._wake.notify()
 
@@ -117,17 +114,7 @@ class Renderer:
     ) -> None:
         """Asks for some frames of a note, in place of what this owner asked for before.
 
-        They come after the heads of new notes and before the rests. Equal
-        windows of several owners are rendered together. Nothing is cached.
-
-        Args:
-            owner: whose request it is, a sounding note for instance.
-            z: [latent_size]; stays as it is.
-            window: frames, first and one after the last.
-            done: is given magnitudes and phase increments in radians, float32
-                [frames, 1024] each, on the render thread. Not called if the
-                owner asks again before this has begun.
-            failed: is told why, instead of ``done``.
+        See :class:`Request`. The heads of new notes come first; nothing is cached.
         """
         with self._wake:
             self._requests.put(owner, Request(backend, z, label, window, done, failed))
@@ -150,17 +137,18 @@ class Renderer:
     def _join(self, key: Key, job: Job, partial: Spectrum | None) -> Ticket:
         if self._jobs >= MOST_WAITING:
             raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
-        ticket = self._tickets.get(key)
+        ticket = self._queue.get(key)
         if ticket is None:
             whole = None if partial is None else Spectrum.begin(partial)
-            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole)
-            self._tickets[key] = ticket
-        elif not ticket.jobs:
-            ticket.asked = time.monotonic()
-        ticket.jobs.append(job)
+            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
+            self._queue.open(ticket)
+        else:
+            if not ticket.jobs:
+                ticket.asked = time.monotonic()
+            ticket.jobs.append(job)
+            if not ticket.busy:
+                self._queue.push(ticket)
         self._jobs += 1
-        if not ticket.busy:
-            self._queue.push(ticket)
         return ticket
 
     def _pause(self) -> float | None:
@@ -197,6 +185,9 @@ class Renderer:
                 _log.exception("who was told of a render failed")
 
     def _render(self, tickets: list[Ticket]) -> None:
+        tickets = [ticket for ticket in tickets if not self._dropped(ticket)]
+        if not tickets:
+            return
         try:
             z = np.stack([ticket.z for ticket in tickets])
             labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
@@ -204,7 +195,9 @@ class Renderer:
         except Exception as error:
             _log.exception("a render failed")
             for ticket in tickets:
-                self._fail(ticket, f"the render failed: {error}")
+                with self._wake:
+                    self._close(ticket)
+                tell_failed(ticket.jobs, f"the render failed: {error}")
             return
         for ticket, magnitude, increment in zip(tickets, *parts, strict=True):
             self._extend(ticket, magnitude, increment)
@@ -214,11 +207,9 @@ class Renderer:
     ) -> None:
         with self._wake:
             ticket.busy = False
-            if not ticket.jobs:  # a wish; its head is kept alone, for it is small
+            if not ticket.jobs:  # a wish
                 self._close(ticket)
-                self._cache.put(
-                    ticket.key, Spectrum(magnitude.copy(), increment.copy(), len(magnitude))
-                )
+                self._cache.put(ticket.key, Spectrum(magnitude, increment, len(magnitude)))
                 return
             spectrum = ticket.spectrum = ticket.spectrum or Spectrum.begin()
             new = not spectrum.ready
@@ -235,21 +226,22 @@ class Renderer:
                 if job.begun is not None:
                     job.begun(spectrum)
         if whole:
-            for job in jobs:
-                with job.telling:
-                    pass
-                job.done(spectrum)
+            tell_done(jobs, spectrum)
 
-    def _fail(self, ticket: Ticket, why: str) -> None:
+    def _dropped(self, ticket: Ticket) -> bool:
+        """Ends a rest that nobody wants any more; what there is of it is kept."""
+        jobs, spectrum = list(ticket.jobs), ticket.spectrum
+        if spectrum is None or any(job.wanted() for job in jobs):
+            return False
         with self._wake:
+            if len(ticket.jobs) > len(jobs):  # another came meanwhile
+                return False
             self._close(ticket)
-        for job in ticket.jobs:
-            with job.telling:
-                pass
-            job.failed(why)
+            self._cache.put(ticket.key, spectrum)
+        tell_done(jobs, spectrum)
+        return True
 
     def _close(self, ticket: Ticket) -> None:
         """Takes a ticket out; its jobs no longer count as waiting."""
-        if self._tickets.get(ticket.key) is ticket:
-            del self._tickets[ticket.key]
+        self._queue.close(ticket)
         self._jobs -= len(ticket.jobs)

@@ -19,10 +19,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Some frames of a note; ``done`` takes magnitudes and increments, [frames, 1024] each.
+    """Some frames of a note, first and one after the last, for a latent [latent_size].
 
-    It or ``failed`` is called from the render thread, unless a later request
-    of the same owner takes its place before it has begun.
+    ``done`` is given magnitudes and phase increments in radians, float32
+    [frames, 1024] each, or ``failed`` is told why not, on the render thread;
+    neither if a later request of the same owner came before this one had begun.
     """
 
     backend: Backend
