@@ -21,6 +21,8 @@ class Played:
 
     note: Note
     bus: Bus
+    model: Model
+    label: int
     slot: str
     path: Path
 

@@ -4,6 +4,7 @@ Which thread runs what:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
     render   runs the network, in batches
+    timbre   has the frames rendered of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
@@ -109,6 +110,7 @@ class Server:
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
         self._output.start(self.main_bus)
+        self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         for thread in self._threads:
@@ -151,6 +153,7 @@ class Server:
             if thread.ident is not None:
                 thread.join(timeout=5)
         self._renderer.stop()
+        self.instrument.timbre.stop()
         self._socket.close()
 
     # what the handlers need; any thread
