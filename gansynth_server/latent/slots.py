@@ -25,6 +25,9 @@ class Still:
     def __init__(self, z: Latent) -> None:
         self._z = z
 
+    def __str__(self) -> str:
+        return "still"
+
     def at(self, seconds: float) -> Latent:
         return self._z
 
