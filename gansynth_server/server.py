@@ -31,6 +31,7 @@ from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.files import Root
 from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
@@ -69,6 +70,7 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL)
         _bind(options).close()  # a taken port is told before anything is loaded
         _check(options)
+        self.root = Root(options.root)
         self._output, self.remark = open_output(
             options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
         )

@@ -37,7 +37,7 @@ class Glide:
         while isinstance(from_path, Glide) and from_path.end <= start:
             from_path = from_path.target  # the way there is not needed any more
         self._from = held(from_path, start, MOST_PARTS // 2)
-        self.target = held(to_path, start, MOST_PARTS // 2)
+        self.target: Path = held(to_path, start, MOST_PARTS // 2)
         self._start, self._seconds = start, max(0.0, seconds)
         self.parts = 1 + parts(self._from) + parts(self.target)
 
