@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gansynth_server.api import Model, find_preset, nearest_pitch
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
-from gansynth_server.latent.slots import Slots
+from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
@@ -68,19 +68,28 @@ class Instrument:
         """The latent of a slot; UserError where it is empty."""
         return client.latents.at(slot, self.time(when))
 
-    def set(self, client: Client, slot: str, z: Latent) -> None:
+    def set(self, client: Client, slot: str, z: Latent, origin: str = "still") -> None:
         """Fills a slot; UserError for a latent of another size, or too many slots."""
+        self.put(client, slot, client.latents.still(z, origin))
+
+    def put(self, client: Client, slot: str, path: Path) -> None:
+        """Fills a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
-            client.latents.put_still(slot, z)
+            client.latents.put(slot, path)
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
+
+    def seed(self, given: int | None) -> int:
+        """A seed for what is drawn: the given one, or the next of the instrument's own."""
+        with self.lock:
+            return int(self._seeds.integers(2**24)) if given is None else given
 
     def random(
         self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
     ) -> None:
-        with self.lock:
-            chosen = int(self._seeds.integers(2**24)) if seed is None else seed
-        self.set(client, slot, draw(client.model.latent_size, chosen, spread))
+        seed = self.seed(seed)
+        z = draw(client.model.latent_size, seed, spread)
+        self.set(client, slot, z, f"random seed {seed} spread {spread:g}")
 
     def slerp(
         self,
@@ -92,10 +101,10 @@ class Instrument:
         when: float | None = None,
     ) -> None:
         first, second = (self.latent(client, slot, when) for slot in (a, b))
-        self.set(client, to, slerp(first, second, amount))
+        self.set(client, to, slerp(first, second, amount), f"slerp {amount:g}")
 
     def preset(self, client: Client, slot: str, name: str) -> None:
-        self.set(client, slot, find_preset(client.model.presets, name))
+        self.set(client, slot, find_preset(client.model.presets, name), f"preset {name}")
 
     # notes
 
@@ -265,6 +274,9 @@ class Instrument:
 
     def _look_ahead(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
+        if not isinstance(client.latents.path(client.slot), Still):
+            self._renderer.ahead(client, client.model.backend, [])  # it will have moved on
+            return
         z, config = self.latent(client, client.slot), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]

@@ -12,7 +12,7 @@ MOST_SLOTS = 1024
 
 
 class Path(Protocol):
-    """A latent that may move: a function of time and of nothing else."""
+    """A latent that may move: a function of time and of nothing else; ``str`` describes it."""
 
     def at(self, seconds: float) -> Latent:
         """The latent [latent_size] at a time of the instrument's clock."""
@@ -20,13 +20,14 @@ class Path(Protocol):
 
 
 class Still:
-    """A latent that stays where it is."""
+    """A latent that stays where it is; ``origin`` says in words where that is from."""
 
-    def __init__(self, z: Latent) -> None:
+    def __init__(self, z: Latent, origin: str = "still") -> None:
         self._z = z
+        self._origin = origin
 
     def __str__(self) -> str:
-        return "still"
+        return self._origin
 
     def at(self, seconds: float) -> Latent:
         return self._z
@@ -68,8 +69,8 @@ class Slots:
             raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
         self._paths[slot] = path
 
-    def put_still(self, slot: str, z: Latent) -> None:
-        """Fills a slot with a latent that stays; UserError where its size is wrong."""
+    def still(self, z: Latent, origin: str = "still") -> Still:
+        """A latent as a path that stays; UserError where its size is wrong."""
         if len(z) != self.size:
             raise UserError(f"a latent of this checkpoint has {self.size} numbers, not {len(z)}")
-        self.put(slot, Still(z))
+        return Still(z, origin)
