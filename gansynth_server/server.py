@@ -25,6 +25,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
 DATAGRAM = 65536
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
@@ -74,7 +75,11 @@ class Server:
         _check(options)
         self.root = Root(options.root)
         self._output, self.remark = open_output(
-            options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
+            options.output,
+            rate=options.rate,
+            blocksize=options.blocksize,
+            device=options.device,
+            channels=options.channels,
         )
         check_rate(self._output.rate)
         self.models = Models(
@@ -83,10 +88,10 @@ class Server:
         self.model = self.models.get(options.checkpoint)
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str, Note] | None] = queue.SimpleQueue()
-        self.main_bus = self.new_bus(self._output.rate)
+        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._note_failed)
+        self.instrument = Instrument(self._renderer, seed, self._tell)
         self.background = Background(self.instrument)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
@@ -179,12 +184,13 @@ class Server:
         except OSError as error:
             _log.debug("cannot answer %s:%s: %s", *source[:2], error)
 
-    def new_bus(self, rate: int) -> Bus:
+    def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
             rate,
             self.options.max_voices,
             on_start=lambda note: self._events.put(("/note/start", note)),
             on_end=lambda note: self._events.put(("/note/end", note)),
+            channels=channels,
         )
         self._buses.add(bus)
         return bus
@@ -257,10 +263,10 @@ class Server:
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
 
-    def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)
         if peer is not None:
-            self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
+            self.send(peer.source, encode(address, *args))
 
     def _warm_up(self) -> None:
         """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""
