@@ -75,12 +75,28 @@ class Instrument:
         """The latent of a slot; UserError where it is empty."""
         return client.latents.at(slot, self.time(when))
 
-    def set(self, client: Client, slot: str, z: Latent, when: float | None = None) -> None:
+    def set(
+        self,
+        client: Client,
+        slot: str,
+        z: Latent,
+        when: float | None = None,
+        origin: str = "still",
+    ) -> None:
         """Fills a slot; UserError for a latent of another size, or too many slots."""
+        self.put(client, slot, client.latents.still(z, origin), when)
+
+    def put(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
+        """Fills a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
-            client.latents.put_still(slot, z, self.time(when))
+            client.latents.put(slot, path, self.time(when))
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
+
+    def seed(self, given: int | None) -> int:
+        """A seed for what is drawn: the given one, or the next of the instrument's own."""
+        with self.lock:
+            return int(self._seeds.integers(2**24)) if given is None else given
 
     def random(
         self,
@@ -90,9 +106,9 @@ class Instrument:
         spread: float = 1.0,
         when: float | None = None,
     ) -> None:
-        with self.lock:
-            chosen = int(self._seeds.integers(2**24)) if seed is None else seed
-        self.set(client, slot, draw(client.model.latent_size, chosen, spread), when)
+        seed = self.seed(seed)
+        z = draw(client.model.latent_size, seed, spread)
+        self.set(client, slot, z, when, f"random seed {seed} spread {spread:g}")
 
     def slerp(
         self,
@@ -104,10 +120,11 @@ class Instrument:
         when: float | None = None,
     ) -> None:
         first, second = (self.latent(client, slot, when) for slot in (a, b))
-        self.set(client, to, slerp(first, second, amount), when)
+        self.set(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
 
     def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
-        self.set(client, slot, find_preset(client.model.presets, name), when)
+        z = find_preset(client.model.presets, name)
+        self.set(client, slot, z, when, f"preset {name}")
 
     # notes
 
@@ -389,6 +406,9 @@ class Instrument:
 
     def _look_ahead(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
+        if not isinstance(client.latents.path(client.slot, self.time(None)), Still):
+            self._renderer.ahead(client, client.model.backend, [])  # it will have moved on
+            return
         z, config = self.latent(client, client.slot), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]

@@ -49,6 +49,8 @@ class ServerOptions:
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
+    root: str | None = None
+    """Folder that clients may load files from and save them to; without it they reach none."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

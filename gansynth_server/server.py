@@ -8,6 +8,7 @@ Which thread runs what:
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
+    files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
     main     waits for the end
 
@@ -33,7 +34,9 @@ from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.files import Root
 from gansynth_server.handlers import Handlers
+from gansynth_server.handlers.background import Background
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
@@ -71,6 +74,7 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL)
         _bind(options).close()  # a taken port is told before anything is loaded
         _check(options)
+        self.root = Root(options.root)
         self._output, self.remark = open_output(
             options.output,
             rate=options.rate,
@@ -89,6 +93,7 @@ class Server:
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
         self.instrument = Instrument(self._renderer, seed, self._tell)
+        self.background = Background(self.instrument)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
@@ -152,6 +157,7 @@ class Server:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        self.background.stop()
         self._renderer.stop()
         self.instrument.timbre.stop()
         self._socket.close()

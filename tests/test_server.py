@@ -21,8 +21,9 @@ from tests.server_fixture import START, Peer, ServerProcess
 
 
 @pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
+def server(tmp_path_factory):
+    root = str(tmp_path_factory.mktemp("root"))
+    with ServerProcess("--output", "none", "--root", root) as process:
         yield process
         assert process.process.poll() is None, process.errors
 
