@@ -158,9 +158,7 @@ class Timbre:
         with self._lock:
             self._followers.pop(follower.played, None)
 
-    def _tend(
-        self, follower: _Follower, when: float, heading: tuple[float, float] | None
-    ) -> None:
+    def _tend(self, follower: _Follower, when: float, heading: tuple[float, float] | None) -> None:
         """What follows from one look: where the note is, and the step after it."""
         if heading is None:
             if follower.begun or when - follower.since > PATIENCE:
