@@ -10,6 +10,7 @@ from gansynth_server.api import Model
 from gansynth_server.latent.slots import Slots
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.tuning import Tuning
 
 RECENT = 2
 
@@ -24,6 +25,7 @@ class Client:
     latents: Slots
     notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
     rendering: set[Note] = field(default_factory=set)
+    tuning: Tuning = field(default_factory=Tuning)
     slot: str = "z"
     """Of the last note."""
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))

@@ -15,6 +15,7 @@ from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
+from gansynth_server.handlers.tuning import TuningMessages
 from gansynth_server.osc.row import Row
 from gansynth_server.osc.spec import TABLE
 
@@ -25,6 +26,7 @@ ROOMS = (
     ServerMessages,
     LatentMessages,
     NoteMessages,
+    TuningMessages,
     CheckpointMessages,
     ArrayMessages,
     StreamMessages,
