@@ -72,7 +72,11 @@ class Server:
         _check(options)
         self.root = Root(options.root)
         self._output, self.remark = open_output(
-            options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
+            options.output,
+            rate=options.rate,
+            blocksize=options.blocksize,
+            device=options.device,
+            channels=options.channels,
         )
         check_rate(self._output.rate)
         self.models = Models(
@@ -81,7 +85,7 @@ class Server:
         self.model = self.models.get(options.checkpoint)
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str, Note] | None] = queue.SimpleQueue()
-        self.main_bus = self.new_bus(self._output.rate)
+        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
         self.instrument = Instrument(self._renderer, seed, self._note_failed)
@@ -175,12 +179,13 @@ class Server:
         except OSError as error:
             _log.debug("cannot answer %s:%s: %s", *source[:2], error)
 
-    def new_bus(self, rate: int) -> Bus:
+    def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
             rate,
             self.options.max_voices,
             on_start=lambda note: self._events.put(("/note/start", note)),
             on_end=lambda note: self._events.put(("/note/end", note)),
+            channels=channels,
         )
         self._buses.add(bus)
         return bus

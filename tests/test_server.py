@@ -195,7 +195,7 @@ def test_stream_is_the_offline_note_to_the_sample(peer):
     bus = Bus(48000, 1)
     spectrum = model.backend.render(draw(256, 77)[None], np.array([45]))[0]
     bus.start(Note(None, 69, 69, 100, 69, spectrum=spectrum))
-    offline = bus.render(len(live))
+    offline = bus.render(len(live))[0]
     assert np.abs(offline).max() > 0.02
     assert np.abs(live - offline).max() < 1e-5
 

@@ -38,12 +38,14 @@ class Bus:
         on_end: Callable[[Note], None] = lambda note: None,
         gain: float = GAIN,
         link: Link | None = None,
+        channels: int = 1,
     ) -> None:
         self.rate = rate
-        self.voices = Voices(rate if direct(rate) else BANK_RATE, voices)
+        self.voices = Voices(rate if direct(rate) else BANK_RATE, voices, channels)
+        self.channels = channels
         self.load = Load()
-        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate)
-        self._limiter = Limiter(rate)
+        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
+        self._limiter = Limiter(rate, channels)
         self._gain = np.float32(gain)
         self.link = link or SteadyLink(self.voices.rate)
         self.time = 0
@@ -90,7 +92,7 @@ class Bus:
         self.post(cut)
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [frames] for the listener: mono, finite, within ±1."""
+        """The next float32 [channels, frames] for the listener: finite, within ±1."""
         begun = time.perf_counter()
         if self._resampler is None:
             sound = self._voices(frames)
@@ -117,7 +119,7 @@ class Bus:
             if self.time == end:
                 break
         self.link.rendered(end)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 class Load:
