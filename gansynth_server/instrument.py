@@ -68,19 +68,24 @@ class Instrument:
         """The latent of a slot; UserError where it is empty."""
         return client.latents.at(slot, self.time(when))
 
-    def set(self, client: Client, slot: str, z: Latent) -> None:
+    def set(self, client: Client, slot: str, z: Latent, when: float | None = None) -> None:
         """Fills a slot; UserError for a latent of another size, or too many slots."""
         with self.lock:
-            client.latents.put_still(slot, z)
+            client.latents.put_still(slot, z, self.time(when))
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
 
     def random(
-        self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
+        self,
+        client: Client,
+        slot: str,
+        seed: int | None = None,
+        spread: float = 1.0,
+        when: float | None = None,
     ) -> None:
         with self.lock:
             chosen = int(self._seeds.integers(2**24)) if seed is None else seed
-        self.set(client, slot, draw(client.model.latent_size, chosen, spread))
+        self.set(client, slot, draw(client.model.latent_size, chosen, spread), when)
 
     def slerp(
         self,
@@ -92,10 +97,10 @@ class Instrument:
         when: float | None = None,
     ) -> None:
         first, second = (self.latent(client, slot, when) for slot in (a, b))
-        self.set(client, to, slerp(first, second, amount))
+        self.set(client, to, slerp(first, second, amount), when)
 
-    def preset(self, client: Client, slot: str, name: str) -> None:
-        self.set(client, slot, find_preset(client.model.presets, name))
+    def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
+        self.set(client, slot, find_preset(client.model.presets, name), when)
 
     # notes
 

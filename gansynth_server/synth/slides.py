@@ -45,6 +45,8 @@ class Slides:
     def advance(self, rows: Rows, size: int) -> None:
         """Moves rows on by so many samples."""
         rows = rows[self.moving(rows)]
+        if not len(rows):
+            return
         left = self._left[rows]
         share = np.minimum(size / left, 1)[:, None]
         here = self.now[rows] + (self._goal[rows] - self.now[rows]) * share

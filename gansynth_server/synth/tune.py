@@ -57,9 +57,9 @@ class Tune:
         total += self._depth[rows][:, None] * np.sin(angle)
         return np.exp2(np.clip(total, -LIMIT, LIMIT) / 12)
 
-    def band(self, rows: Rows) -> NDArray[np.int64]:
-        """Bins [rows] that stay below half the sample rate at these speeds."""
-        share = BINS * self._rate / (2 * self.ratios(rows)) / (SAMPLE_RATE / 2)
+    def band(self, ratios: Float64) -> NDArray[np.int64]:
+        """Bins that stay below half the sample rate at these speeds."""
+        share = BINS * self._rate / (2 * ratios) / (SAMPLE_RATE / 2)
         return np.minimum(share, BINS).astype(np.int64)
 
     def advance(self, rows: Rows, size: int) -> None:

@@ -247,27 +247,29 @@ class Voices:
         """The next samples of rows [rows, size], repitched where they are to be, and moves on."""
         start = self._position[rows]
         ratio = self._tune.ratios(rows)
-        at = start[:, None] + np.arange(size) * ratio[:, None]
         after = start + size * ratio
+        plain = (ratio == 1) & (start == np.rint(start))
         moving = self._tune.moving(rows)
         if moving.any():
-            steps = self._tune.paths(rows[moving], size)
-            sums = np.cumsum(steps, axis=1)
-            at[moving] = start[moving, None] + sums - steps
-            after[moving] = start[moving] + sums[:, -1]
-        self._frames.band[rows] = self._tune.band(rows)
+            plain &= ~moving
+            paths = self._tune.paths(rows[moving], size)
+            after[moving] = start[moving] + paths.sum(axis=1)
+        if not plain.all():
+            self._frames.band[rows] = self._tune.band(ratio)
         self._fill(rows, after + TAPS)
         # sample 0 of the note lies in the segment of frame LEAD/HOP
         span = SEGMENTS * self._hop
         shift = LEAD // HOP * self._hop
         flat = self._ring.reshape(self.count, span + self._hop)
-        plain = ~moving & (ratio == 1) & (start == np.rint(start))
         sound = np.empty((len(rows), size), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
         sound[plain] = windows[rows[plain], ((start[plain] + shift) % span).astype(np.int64)]
         if not plain.all():
-            bent = ~plain
-            sound[bent] = self._interpolate(flat, rows[bent], (at[bent] + shift) % span, span)
+            at = np.arange(size) * ratio[:, None]
+            if moving.any():
+                at[moving] = np.cumsum(paths, axis=1) - paths
+            at = (at[~plain] + (start[~plain, None] + shift)) % span
+            sound[~plain] = self._interpolate(flat, rows[~plain], at, span)
         self._position[rows] = after
         self._tune.advance(rows, size)
         return sound
