@@ -13,6 +13,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
+from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
 from gansynth_server.handlers.tuning import TuningMessages
@@ -26,6 +27,7 @@ ROOMS = (
     ServerMessages,
     LatentMessages,
     NoteMessages,
+    PatternMessages,
     TuningMessages,
     CheckpointMessages,
     ArrayMessages,
