@@ -180,13 +180,10 @@ class Model:
 
 
 def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
-    """The trained pitch within half a semitone; UserError if there is none."""
-    nearest = min(pitches, key=lambda p: abs(p - pitch))
-    if not abs(nearest - pitch) <= 0.5:
-        raise UserError(
-            f"pitch {pitch:g} is outside of this checkpoint's range {pitches[0]} to {pitches[-1]}"
-        )
-    return nearest
+    """The trained pitch from which another is played; UserError for one that is none at all."""
+    if not 0 <= pitch <= 127:
+        raise UserError(f"a pitch is 0 to 127, not {pitch:g}")
+    return min(pitches, key=lambda p: abs(p - pitch))
 
 
 def find_preset(presets: dict[str, Float32], name: str) -> Float32:

@@ -29,7 +29,7 @@ DISTANCE = 0.2
 PANIC = "superpanic"
 """The sound by which Sardine silences SuperDirt."""
 
-_EXPRESSION = ("bend", "brightness", "attack", "decay", "release")
+_EXPRESSION = ("bend", "brightness", "attack", "release")
 _STEPS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 _NAME = re.compile(r"([a-gA-G])([#sbf]*)(-?\d)?")
 

@@ -4,9 +4,11 @@ Which thread runs what:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
     render   runs the network, in batches
+    timbre   has the frames rendered of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
+    files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
     oscquery answers what messages there are, if asked to (and one thread per connection)
     main     waits for the end
@@ -25,6 +27,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +38,7 @@ from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers import Handlers
+from gansynth_server.handlers.background import Background
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
@@ -48,7 +52,7 @@ from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
 DATAGRAM = 65536
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
@@ -92,7 +96,8 @@ class Server:
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._note_failed)
+        self.instrument = Instrument(self._renderer, seed, self._tell)
+        self.background = Background(self.instrument)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
@@ -118,6 +123,7 @@ class Server:
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
         self._output.start(self.main_bus)
+        self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         for thread in self._threads:
@@ -161,7 +167,9 @@ class Server:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        self.background.stop()
         self._renderer.stop()
+        self.instrument.timbre.stop()
         self._socket.close()
 
     # what the handlers need; any thread
@@ -268,10 +276,10 @@ class Server:
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
 
-    def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)
         if peer is not None:
-            self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
+            self.send(peer.source, encode(address, *args))
 
     def _warm_up(self) -> None:
         """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""

@@ -119,7 +119,7 @@ def test_a_sound_may_be_a_slot(player):
     assert of(player).sound.slot == "z"
     assert of(player, "z", 3.0).sound.slot == "3"
     assert of(player, "s", "violin", "slot", "mine").sound.slot == "mine"
-    player.latents.put_still("pad", draw(256, 1), 0.0)
+    player.latents.put("pad", player.latents.still(draw(256, 1), "still"), 0.0)
     assert of(player, "s", "pad").sound.slot == "pad"
     assert of(player, "s", "pad").sound.latent(player.model.presets) is None
 

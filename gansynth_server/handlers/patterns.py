@@ -29,10 +29,14 @@ class PatternMessages:
         note = event(pairs, client)
         latent = note.sound.latent(client.model.presets)
         if latent is not None:
-            instrument.set(client, note.sound.slot, latent, call.when)
+            instrument.set(client, note.sound.slot, latent, call.when, f"sound {note.sound.slot}")
         id = pairs.get("id", f"play {next(self._numbers)}")
         start = instrument.time(call.when)
-        instrument.play(client, note.pitch, note.velocity, id, note.sound.slot, call.when)
+        instrument.play(
+            client,
+            *(note.pitch, note.velocity, id, note.sound.slot, call.when),
+            **note.expression,
+        )
         if note.sustain is not None:
             instrument.release(client, id, start + note.sustain)
 

@@ -6,6 +6,11 @@ A path may hold others, such as the ends of a glide. What it holds is bounded
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
+import numpy as np
+
 from gansynth_server.latent.slots import Path, Still
 from gansynth_server.latent.vectors import Latent, slerp
 
@@ -57,3 +62,84 @@ class Glide:
             return self._from.at(seconds)
         eased = gone * gone * (3 - 2 * gone)
         return slerp(self._from.at(seconds), self.target.at(seconds), eased)
+
+
+class Walk:
+    """A smooth random walk that never leaves the prior.
+
+    White noise, one N(0, 1) latent per step, is smoothed by a cubic B-spline
+    whose weights are scaled to unit energy. So at every time, not only on the
+    steps, the latent is one of N(0, spread²), it moves without a kink, any time
+    can be asked for at once, and after two steps it is elsewhere.
+
+    Args:
+        size: numbers of a latent.
+        speed: steps per second.
+        start: seconds of the instrument's clock; before it the walk stands still.
+    """
+
+    def __init__(self, size: int, seed: int, speed: float, spread: float, start: float) -> None:
+        self._seed, self._speed, self._spread, self._start = seed, speed, spread, start
+
+        @lru_cache(maxsize=8)
+        def step(number: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+            return np.random.default_rng((seed, number)).standard_normal(size)
+
+        self._step = step
+
+    def __str__(self) -> str:
+        return f"walk speed {self._speed:g} spread {self._spread:g} seed {self._seed}"
+
+    def at(self, seconds: float) -> Latent:
+        number, u = divmod(max(0.0, seconds - self._start) * self._speed, 1.0)
+        weights = np.array([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, 3 * (u + u**2 - u**3) + 1, u**3])
+        steps = [self._step(int(number) + n) for n in range(4)]
+        z = weights @ np.stack(steps) / np.linalg.norm(weights)
+        return (z * self._spread).astype(np.float32)
+
+
+def _sine(turn: float) -> float:
+    return 0.5 - 0.5 * math.cos(2 * math.pi * turn)
+
+
+def _triangle(turn: float) -> float:
+    return 1 - abs(1 - 2 * turn)
+
+
+def _square(turn: float) -> float:
+    return float(turn >= 0.5)
+
+
+def _saw(turn: float) -> float:
+    return turn
+
+
+SHAPES = {"sine": _sine, "triangle": _triangle, "square": _square, "saw": _saw}
+"""Amounts 0…1 on the way from one end to the other, by the part 0…1 of a period."""
+
+
+class Lfo:
+    """To and fro between two paths along the sphere.
+
+    Args:
+        shape: one of :data:`SHAPES`.
+        rate: periods per second.
+        phase: part of a period, 0…1, at ``start``; at 0 it is at the first path.
+        start: seconds of the instrument's clock.
+    """
+
+    def __init__(
+        self, a: Path, b: Path, shape: str, rate: float, phase: float, start: float
+    ) -> None:
+        self._ends = [held(path, start, MOST_PARTS // 2) for path in (a, b)]
+        self._shape, self._rate, self._phase, self._start = shape, rate, phase, start
+        self.parts = 1 + sum(map(parts, self._ends))
+
+    def __str__(self) -> str:
+        a, b = self._ends
+        return f"lfo {self._shape} {self._rate:g} Hz between {a} and {b}"
+
+    def at(self, seconds: float) -> Latent:
+        turn = ((seconds - self._start) * self._rate + self._phase) % 1.0
+        a, b = (path.at(seconds) for path in self._ends)
+        return slerp(a, b, SHAPES[self._shape](turn))

@@ -15,7 +15,7 @@ KEPT = 2.0
 
 
 class Path(Protocol):
-    """A latent that may move: a function of time and of nothing else."""
+    """A latent that may move: a function of time and of nothing else; ``str`` describes it."""
 
     def at(self, seconds: float) -> Latent:
         """The latent [latent_size] at a time of the instrument's clock."""
@@ -23,13 +23,14 @@ class Path(Protocol):
 
 
 class Still:
-    """A latent that stays where it is."""
+    """A latent that stays where it is; ``origin`` says in words where that is from."""
 
-    def __init__(self, z: Latent) -> None:
+    def __init__(self, z: Latent, origin: str = "still") -> None:
         self._z = z
+        self._origin = origin
 
     def __str__(self) -> str:
-        return "still"
+        return self._origin
 
     def at(self, seconds: float) -> Latent:
         return self._z
@@ -76,11 +77,11 @@ class Slots:
         recent = max(0, bisect_right(before, seconds - KEPT, key=_time) - 1)
         self._paths[slot] = [*before[recent:], (seconds, path)]
 
-    def put_still(self, slot: str, z: Latent, seconds: float) -> None:
-        """Fills a slot with a latent that stays; UserError where its size is wrong."""
+    def still(self, z: Latent, origin: str = "still") -> Still:
+        """A latent as a path that stays; UserError where its size is wrong."""
         if len(z) != self.size:
             raise UserError(f"a latent of this checkpoint has {self.size} numbers, not {len(z)}")
-        self.put(slot, Still(z), seconds)
+        return Still(z, origin)
 
 
 def _time(entry: tuple[float, Path]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gansynth_server.osc.messages import (
     arrays,
     checkpoints,
+    expression,
     latents,
     notes,
     patterns,
@@ -21,6 +22,7 @@ TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
     *notes.ROWS,
+    *expression.ROWS,
     *patterns.ROWS,
     *tuning.ROWS,
     *checkpoints.ROWS,

@@ -30,7 +30,7 @@ class Note:
     pitch of the spectrum that plays it, which the voice repitches by the rest.
     Times are seconds of one clock. ``off`` is set by the player's thread before
     the release is posted, so that a note released before it was rendered still
-    sounds for as long as it was held. What follows ``late`` may change while the
+    sounds for as long as it was held. What follows ``over`` may change while the
     note sounds, by :meth:`Voices.change`.
     """
 
@@ -46,6 +46,8 @@ class Note:
     """A note of the same owner and the same word here ends this one."""
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
+    over: bool = False
+    """Whether its sound has ended, or will not begin."""
 
     envelope: Envelope = PLAIN
     hold: bool = False
@@ -64,6 +66,10 @@ class Note:
     """Semitones to either side, and Hz."""
     brightness: float = 0.0
     """dB per octave above the note's own frequency."""
+    pressure: float = 0.0
+    """0…1."""
+    pressed: tuple[str, float] = ("gain", 6.0)
+    """Which of gain (dB), brightness, bend and vibrato full pressure raises, and by how much."""
     pedalled: bool = False
     """Would be released, if the sustain pedal were not down."""
     overlay: Overlay | None = None
@@ -82,4 +88,8 @@ class Note:
     @property
     def loudness(self) -> float:
         """Linear in the velocity, as in Magenta's mixdown."""
-        return self.gain * self.velocity / 127
+        return self.gain * self.velocity / 127 * 10 ** (self.pressed_by("gain") / 20)
+
+    def pressed_by(self, target: str) -> float:
+        """What the pressure adds to one of its targets."""
+        return self.pressure * self.pressed[1] if self.pressed[0] == target else 0.0

@@ -105,7 +105,7 @@ class Voices:
             self._motion.seek(row, place)
             self._end[row] = np.inf
 
-    def place(self, note: Note) -> tuple[float, float] | None:
+    def heading(self, note: Note) -> tuple[float, float] | None:
         """The frame that a note reads next, and the way to the one after; None if it is silent."""
         row = self._row(note)
         return None if row is None else self._motion.heading(row)
@@ -200,9 +200,10 @@ class Voices:
         assert note.spectrum is not None
         self._weights.set(row, note.loudness * _pan(note.pan, self.channels), samples)
         self._tune.pitch.set(row, note.offset, samples)
-        self._tune.bend.set(row, note.bend, samples)
-        self._tune.vibrato(row, *note.vibrato)
-        self._frames.tilt[row] = note.brightness
+        self._tune.bend.set(row, note.bend + note.pressed_by("bend"), samples)
+        depth, hertz = note.vibrato
+        self._tune.vibrato(row, depth + note.pressed_by("vibrato"), hertz)
+        self._frames.tilt[row] = note.brightness + note.pressed_by("brightness")
         self._envelopes.shape(row, note.envelope)
         region = note.region or note.spectrum.region or STEADY
         self._motion.steer(row, note.hold, note.speed, region, note.overlay is not None)
