@@ -23,6 +23,8 @@ class ServerOptions:
     """UDP port for OSC; 0 takes a free one."""
     bind: str = "127.0.0.1"
     """Address to listen on; anything but loopback lets the network play and stop the server."""
+    oscquery: int | None = None
+    """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
     output: str = "auto"
     """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
     device: str | None = None
