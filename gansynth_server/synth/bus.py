@@ -107,6 +107,7 @@ class Bus:
     def _voices(self, frames: int) -> NDArray[np.float32]:
         """The next samples of the voices, with each command at its own."""
         end = self.time + frames
+        self.link.rendered(end)
         self._timeline.receive()
         parts = []
         while True:
@@ -116,7 +117,6 @@ class Bus:
             self.time += size
             if self.time == end:
                 break
-        self.link.rendered(end)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
