@@ -124,8 +124,8 @@ class Instrument:
             with self.lock:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
-            if wanted:
-                bus.start(note, when)
+                if wanted:
+                    bus.start(note, when)
 
         def failed(why: str) -> None:
             with self.lock:
@@ -164,14 +164,22 @@ class Instrument:
             for id in list(client.notes):
                 self.release(client, id, when)
 
-    def silence(self, client: Client) -> None:
-        """Ends the sound of all notes of a client at once, also of those being rendered."""
+    def silence(self, client: Client, when: float | None = None) -> None:
+        """Ends the sound of a client's notes, also of those being rendered, but none of those
+        that begin later."""
+        end = self.time(when)
         with self.lock:
-            buses = {client.bus, *(bus for _, bus in client.notes.values())}
-            client.notes.clear()
-            client.rendering.clear()
+            doomed = {note for note in client.rendering if note.on <= end}
+            held = {id: note for id, (note, _) in client.notes.items() if note.on <= end}
+            buses = {client.bus, *(client.notes.pop(id)[1] for id in held)}
+            doomed.update(held.values())
+            if when is None:
+                client.rendering -= doomed
         for bus in buses:
-            bus.silence(lambda note: note.owner is client)
+            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.silence(
+                lambda note: note.owner is client and (note.on < end or note in doomed), when
+            )
 
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""

@@ -47,6 +47,8 @@ class ServerOptions:
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
+    discard_late: bool = False
+    """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

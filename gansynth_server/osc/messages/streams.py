@@ -22,5 +22,11 @@ ROWS: tuple[Row, ...] = (
         "`/b` k onset floats…",
         "block k of the stream; onset is (k mod 64)·block; asked again, the same block",
     ),
-    Row("/stream/close", (), "`/done /stream/close`", "ends the stream"),
+    Row(
+        "/stream/join",
+        (_STREAM,),
+        "`/done /stream/join` stream-id",
+        "this client's notes sound in another one's stream, whose number it was told",
+    ),
+    Row("/stream/close", (), "`/done /stream/close`", "ends or leaves the stream"),
 )
