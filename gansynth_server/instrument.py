@@ -8,62 +8,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.api import Model, find_preset, nearest_pitch
+from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
+from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.timbre import SlotPath, Timbre
 
-MOST_SLOTS = 1024
-RECENT = 2
 REACH = 7  # keys to either side of the last notes that are rendered ahead
-Event = Callable[["Client", str, NoteId], None]
-
-
-@dataclass(eq=False)
-class Client:
-    """One player: a checkpoint, latents by slot, notes by id, and the bus that is heard."""
-
-    number: int
-    model: Model
-    bus: Bus
-    latents: dict[str, Latent] = field(default_factory=dict)
-    notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
-    rendering: set[Note] = field(default_factory=set)
-    slot: str = "z"
-    """Of the last note."""
-    recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
-    """Trained pitches of the last notes."""
-    _pending: set[int] = field(default_factory=set)
-    _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
-
-    def begin(self, job: int) -> None:
-        """Notes that a job of this client has begun."""
-        self._pending.add(job)
-
-    def finish(self, job: int) -> None:
-        """Notes that it is done, and answers the syncs that waited for it."""
-        self._pending.discard(job)
-        ready = [answer for jobs, answer in self._syncs if not jobs & self._pending]
-        self._syncs = [(jobs, answer) for jobs, answer in self._syncs if jobs & self._pending]
-        for answer in ready:
-            answer()
-
-    def sync(self, answer: Callable[[], None]) -> None:
-        """Calls ``answer`` once all jobs begun so far are done."""
-        self._syncs.append((set(self._pending), answer))
-        self.finish(-1)
+Tell = Callable[..., None]
 
 
 class Instrument:
@@ -71,72 +40,121 @@ class Instrument:
 
     Args:
         seed: of the latents that are drawn without a seed of their own.
-        failed: is told of notes that could not be rendered.
+        tell: sends a client an address and its arguments.
+        clock: seconds, to which all times given as ``when`` refer; None there is now.
     """
 
-    def __init__(self, renderer: Renderer, seed: int, failed: Event) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        seed: int,
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
-        self._failed = failed
+        self._tell = tell
         self._jobs = count()
+        self._clock = clock
+        self.timbre = Timbre(renderer, clock)
+
+    def time(self, when: float | None) -> float:
+        """Seconds of the clock that are meant by a ``when``."""
+        return self._clock() if when is None else when
 
     def join(self, number: int, model: Model, bus: Bus) -> Client:
         """A new client, whose slot ``z`` holds a random latent."""
-        client = Client(number, model, bus)
+        client = Client(number, model, bus, Slots(model.latent_size))
         self.random(client, "z")
         return client
 
     # latents
 
-    def latent(self, client: Client, slot: str) -> Latent:
-        try:
-            return client.latents[slot]
-        except KeyError:
-            raise UserError(
-                f"slot {slot!r} is empty; fill it with /z/random, /z/preset or /z/set"
-            ) from None
+    def latent(self, client: Client, slot: str, when: float | None = None) -> Latent:
+        """The latent of a slot; UserError where it is empty."""
+        return client.latents.at(slot, self.time(when))
 
-    def set(self, client: Client, slot: str, z: Latent) -> None:
-        if len(z) != client.model.latent_size:
-            raise UserError(
-                f"a latent of this checkpoint has {client.model.latent_size} numbers, not {len(z)}"
-            )
+    def set(
+        self,
+        client: Client,
+        slot: str,
+        z: Latent,
+        when: float | None = None,
+        origin: str = "still",
+    ) -> None:
+        """Fills a slot; UserError for a latent of another size, or too many slots."""
+        self.put(client, slot, client.latents.still(z, origin), when)
+
+    def put(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
+        """Fills a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
-            if slot not in client.latents and len(client.latents) >= MOST_SLOTS:
-                raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
-            client.latents[slot] = z
+            client.latents.put(slot, path, self.time(when))
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
 
-    def random(
-        self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
-    ) -> None:
+    def seed(self, given: int | None) -> int:
+        """A seed for what is drawn: the given one, or the next of the instrument's own."""
         with self.lock:
-            chosen = int(self._seeds.integers(2**24)) if seed is None else seed
-        self.set(client, slot, draw(client.model.latent_size, chosen, spread))
+            return int(self._seeds.integers(2**24)) if given is None else given
 
-    def slerp(self, client: Client, to: str, a: str, b: str, amount: float) -> None:
-        self.set(client, to, slerp(self.latent(client, a), self.latent(client, b), amount))
+    def random(
+        self,
+        client: Client,
+        slot: str,
+        seed: int | None = None,
+        spread: float = 1.0,
+        when: float | None = None,
+    ) -> None:
+        seed = self.seed(seed)
+        z = draw(client.model.latent_size, seed, spread)
+        self.set(client, slot, z, when, f"random seed {seed} spread {spread:g}")
 
-    def preset(self, client: Client, slot: str, name: str) -> None:
-        self.set(client, slot, find_preset(client.model.presets, name))
+    def slerp(
+        self,
+        client: Client,
+        to: str,
+        a: str,
+        b: str,
+        amount: float,
+        when: float | None = None,
+    ) -> None:
+        first, second = (self.latent(client, slot, when) for slot in (a, b))
+        self.set(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
+
+    def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
+        z = find_preset(client.model.presets, name)
+        self.set(client, slot, z, when, f"preset {name}")
 
     # notes
 
     def play(
-        self, client: Client, pitch: float, velocity: float, id: NoteId | None, slot: str
+        self,
+        client: Client,
+        pitch: float,
+        velocity: float,
+        id: NoteId | None,
+        slot: str,
+        when: float | None = None,
+        **expression: Any,
     ) -> None:
-        """Starts a note, or releases it at velocity 0; its id is the pitch when left out."""
+        """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
+
+        Args:
+            expression: attributes of :class:`Note` (gain, pan, bend …) and of its
+                :class:`Envelope` (attack, decay, sustain, release, curve), where
+                they differ from the client's.
+        """
         if id is None:
             id = int(pitch) if pitch == int(pitch) else pitch
         if velocity == 0:
-            self.release(client, id)
+            self.release(client, id, when)
             return
-        z = self.latent(client, slot)
+        z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
-        note = Note(client, id, pitch, velocity, rendered, on=time.monotonic())
-        bus = client.bus
+        note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
+        label = client.model.checkpoint.config.label(rendered)
+        played = Played(note, client.bus, client.model, label, slot, Still(z))
 
         def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
@@ -144,59 +162,160 @@ class Instrument:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
             if wanted:
-                bus.start(note)
+                played.bus.start(note, when)
+
+        def done(spectrum: Spectrum) -> None:
+            if spectrum.ready < FRAMES:  # the note was over before
+                return
+            if spectrum.region is None:
+                spectrum.region = steadiest(spectrum)
+            if note.hold:
+                played.bus.post(lambda voices: voices.change(note), None, note)
 
         def failed(why: str) -> None:
             with self.lock:
                 client.rendering.discard(note)
-            bus.silence(lambda other: other is note)  # its head may sound already
-            self._failed(client, why, note.id)
+            played.bus.silence(lambda other: other is note)  # its head may sound already
+            self._tell(client, "/fail", "/note", f"{id}: {why}")
 
         with self.lock:
             client.rendering.add(note)
             before = client.notes.get(id)
             try:
-                self._render(client, z, rendered, lambda spectrum: None, failed, begun)
+                self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
-                self._release(*before)
-            client.notes[id] = (note, bus)
+                self._release(before, when)
+            client.notes[id] = played
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
+        if slot in client.followed:
+            self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
 
-    def release(self, client: Client, id: NoteId) -> None:
-        """Releases a note; one that is over already is no error."""
+    def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
+        """Has the notes of a slot follow its latent while they sound, or no longer."""
         with self.lock:
-            held = client.notes.pop(id, None)
-        if held is not None:
-            self._release(*held)
+            (client.followed.add if on else client.followed.discard)(slot)
+            for played in client.notes.values():
+                if played.slot == slot and on:
+                    self.timbre.follow(played, SlotPath(client.latents, slot), self.time(when))
+                elif played.slot == slot:
+                    self.timbre.rest(played, self.time(when))
 
-    def _release(self, note: Note, bus: Bus) -> None:
-        note.off = time.monotonic()
-        bus.release(note)
+    def morph(
+        self, played: Played, client: Client, slot: str, seconds: float, when: float | None = None
+    ) -> None:
+        """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
+        start = self.time(when)
+        target: Path = client.latents.path(slot, start)
+        if slot in client.followed:
+            target = SlotPath(client.latents, slot)
+        if client.latents.size == played.model.latent_size:
+            self.timbre.morph(played, target, start, seconds)
 
-    def release_all(self, client: Client) -> None:
+    def _note(
+        self,
+        client: Client,
+        id: NoteId,
+        pitch: float,
+        velocity: float,
+        rendered: int,
+        slot: str,
+        when: float | None,
+        expression: dict[str, Any],
+    ) -> Note:
+        manner = client.manner
+        shape = {key: expression.pop(key) for key in Envelope.__slots__ if key in expression}
+        loud = 127 * (velocity / 127) ** manner.curve
+        note = Note(client, id, pitch, loud, rendered, self.time(when))
+        note.envelope = replace(manner.envelope, **shape)
+        note.hold, note.region, note.pressed = manner.hold, manner.region, manner.pressed
+        note.choke = manner.chokes.get(slot)
+        for name, value in expression.items():
+            setattr(note, name, value)
+        if abs(pitch - rendered) > 0.5 and "range" not in client.warned:
+            client.warned.add("range")
+            low, high = client.model.pitches[0], client.model.pitches[-1]
+            self._tell(
+                client,
+                "/warning",
+                "/note",
+                f"pitch {pitch:g} is outside of this checkpoint's {low} to {high}: "
+                f"it and others like it are repitched from {rendered}",
+            )
+        return note
+
+    def release(self, client: Client, id: NoteId, when: float | None = None) -> None:
+        """Releases a note, or has the pedal hold it; one that is over already is no error."""
+        with self.lock:
+            played = client.notes.get(id)
+            if played is None:
+                return
+            if client.manner.pedal:
+                played.note.pedalled = True
+                return
+            del client.notes[id]
+        self._release(played, when)
+
+    def _release(self, played: Played, when: float | None) -> None:
+        note = played.note
+        note.off = self.time(when)
+        played.bus.release(note, when)
+
+    def release_all(self, client: Client, when: float | None = None) -> None:
         with self.lock:
             for id in list(client.notes):
-                self.release(client, id)
+                self.release(client, id, when)
+
+    def pedal(self, client: Client, down: bool, when: float | None = None) -> None:
+        """The sustain pedal: what is released while it is down sounds on until it comes up."""
+        with self.lock:
+            client.manner.pedal = down
+            if not down:
+                for id, played in list(client.notes.items()):
+                    if played.note.pedalled:
+                        self.release(client, id, when)
+
+    def change(
+        self, played: Played, when: float | None = None, seconds: float = 0.0, **changes: Any
+    ) -> None:
+        """Sets attributes of a note (see :meth:`Voices.change`) at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
+
+    def seek(self, played: Played, place: float, when: float | None = None) -> None:
+        """Has a note go on from another of its frames at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.seek(note, place), when, note)
+
+    def played(self, client: Client, id: NoteId) -> list[Played]:
+        """The notes that an id means: one, all for "all", or none if it is over already."""
+        with self.lock:
+            if id == "all":
+                return list(client.notes.values())
+            return [client.notes[id]] if id in client.notes else []
 
     def silence(self, client: Client) -> None:
         """Ends the sound of all notes of a client at once, also of those being rendered."""
         with self.lock:
-            buses = {client.bus, *(bus for _, bus in client.notes.values())}
+            buses = {client.bus, *(played.bus for played in client.notes.values())}
             client.notes.clear()
+            for note in client.rendering:
+                note.over = True
             client.rendering.clear()
         for bus in buses:
             bus.silence(lambda note: note.owner is client)
 
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""
+        note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
-            if note.owner.notes.get(note.id, (None,))[0] is note:
+            played = note.owner.notes.get(note.id)
+            if played is not None and played.note is note:
                 del note.owner.notes[note.id]
 
     def synthesize(
@@ -206,11 +325,13 @@ class Instrument:
         slot: str,
         done: Callable[[NDArray[np.float32]], None],
         failed: Callable[[str], None],
+        when: float | None = None,
     ) -> None:
         """Renders a whole note as a wave [64000] at 16 kHz, without envelope."""
         rendered = nearest_pitch(client.model.pitches, pitch)
         if pitch != rendered:
-            raise UserError("a note for an array must have a whole pitch")
+            low, high = client.model.pitches[0], client.model.pitches[-1]
+            raise UserError(f"a note for an array has a whole pitch from {low} to {high}")
 
         def invert(spectrum: Spectrum) -> None:
             import torch
@@ -221,7 +342,7 @@ class Instrument:
             done(transform.waves(*parts)[0].numpy())
 
         with self.lock:
-            self._render(client, self.latent(client, slot), rendered, invert, failed)
+            self._render(client, self.latent(client, slot, when), rendered, invert, failed)
 
     # work that takes time
 
@@ -231,8 +352,8 @@ class Instrument:
             client.model = model
             client.recent.clear()
             self._renderer.ahead(client, model.backend, [])
-            size = model.latent_size
-            client.latents = {s: z for s, z in client.latents.items() if len(z) == size}
+            if client.latents.size != model.latent_size:
+                client.latents = Slots(model.latent_size)
             if "z" not in client.latents:
                 self.random(client, "z")
 
@@ -256,6 +377,7 @@ class Instrument:
         done: Callable[[Spectrum], None],
         failed: Callable[[str], None],
         begun: Callable[[Spectrum], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         finish = self.job(client)
 
@@ -275,6 +397,7 @@ class Instrument:
                     lambda spectrum: then(lambda: done(spectrum)),
                     lambda why: then(lambda: failed(why)),
                     begun,
+                    wanted,
                 )
             )
         except UserError:
@@ -283,7 +406,10 @@ class Instrument:
 
     def _look_ahead(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
-        z, config = client.latents[client.slot], client.model.checkpoint.config
+        if not isinstance(client.latents.path(client.slot, self.time(None)), Still):
+            self._renderer.ahead(client, client.model.backend, [])  # it will have moved on
+            return
+        z, config = self.latent(client, client.slot), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]
         self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])

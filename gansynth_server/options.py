@@ -23,6 +23,8 @@ class ServerOptions:
     """UDP port for OSC; 0 takes a free one."""
     bind: str = "127.0.0.1"
     """Address to listen on; anything but loopback lets the network play and stop the server."""
+    oscquery: int | None = None
+    """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
     output: str = "auto"
     """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
     device: str | None = None
@@ -31,6 +33,8 @@ class ServerOptions:
     """List the sound cards and exit."""
     rate: int | None = None
     """Sample rate of the output in Hz; the sound card's own if not given."""
+    channels: int = 2
+    """Of the output: 2 for stereo, 1 for mono."""
     blocksize: int = 256
     """Frames rendered at a time for the output; less is faster, more is safer."""
     max_voices: int = 64
@@ -47,6 +51,8 @@ class ServerOptions:
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
+    root: str | None = None
+    """Folder that clients may load files from and save them to; without it they reach none."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

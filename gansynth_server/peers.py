@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.audio.stream import PullStream
+from gansynth_server.client import Client
 from gansynth_server.errors import UserError
-from gansynth_server.instrument import Client
 
 Source = tuple[str, int]
 

@@ -4,10 +4,13 @@ Which thread runs what:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
     render   runs the network, in batches
+    timbre   has the frames rendered of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
+    files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
+    oscquery answers what messages there are, if asked to (and one thread per connection)
     main     waits for the end
 
 Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
@@ -24,26 +27,32 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
+from gansynth_server.client import Client
+from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
+from gansynth_server.files import Root
 from gansynth_server.handlers import Handlers
-from gansynth_server.instrument import Client, Instrument
+from gansynth_server.handlers.background import Background
+from gansynth_server.handlers.call import Call
+from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.dispatch import dispatch
-from gansynth_server.osc.spec import Row
+from gansynth_server.osc.row import Row
 from gansynth_server.peers import Peers, Source
 from gansynth_server.priority import raise_priority
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
 DATAGRAM = 65536
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
@@ -67,20 +76,28 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL)
         _bind(options).close()  # a taken port is told before anything is loaded
         _check(options)
-        self._output, self.remark = open_output(
-            options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
+        self.root = Root(options.root)
+        self._output, remark = open_output(
+            options.output,
+            rate=options.rate,
+            blocksize=options.blocksize,
+            device=options.device,
+            channels=options.channels,
         )
         check_rate(self._output.rate)
         self.models = Models(
             options.torch_device, options.threads, options.backend, options.precision
         )
         self.model = self.models.get(options.checkpoint)
+        self.remarks = [line for line in (remark, self.model.remark) if line]
+        """What there is to say about how the server was set up."""
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str, Note] | None] = queue.SimpleQueue()
-        self.main_bus = self.new_bus(self._output.rate)
+        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._note_failed)
+        self.instrument = Instrument(self._renderer, seed, self._tell)
+        self.background = Background(self.instrument)
         self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
@@ -98,10 +115,15 @@ class Server:
                 ("osc", self._run_osc),
             )
         ]
+        self._discovery: Discovery | None = None
+        if options.oscquery is not None:
+            self._discovery = Discovery(options.bind, options.oscquery, self.port)
+            self.remarks.append(self._discovery.remark)
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
         self._output.start(self.main_bus)
+        self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         for thread in self._threads:
@@ -135,6 +157,8 @@ class Server:
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
+        if self._discovery is not None:
+            self._discovery.stop()
         self._output.stop()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
@@ -143,7 +167,9 @@ class Server:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        self.background.stop()
         self._renderer.stop()
+        self.instrument.timbre.stop()
         self._socket.close()
 
     # what the handlers need; any thread
@@ -171,12 +197,13 @@ class Server:
         except OSError as error:
             _log.debug("cannot answer %s:%s: %s", *source[:2], error)
 
-    def new_bus(self, rate: int) -> Bus:
+    def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
             rate,
             self.options.max_voices,
             on_start=lambda note: self._events.put(("/note/start", note)),
             on_end=lambda note: self._events.put(("/note/end", note)),
+            channels=channels,
         )
         self._buses.add(bus)
         return bus
@@ -215,7 +242,7 @@ class Server:
             if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
                 _log.debug("%s:%s %s %.200s", *source[:2], row.address, args)
             try:
-                self._handlers(peer, row, args)
+                self._handlers(Call(peer, self.send), row, args)
             except UserError:
                 raise
             except Exception as error:
@@ -249,10 +276,10 @@ class Server:
             if peer is not None and peer.notified:
                 self.send(peer.source, encode(address, note.id))
 
-    def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)
         if peer is not None:
-            self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
+            self.send(peer.source, encode(address, *args))
 
     def _warm_up(self) -> None:
         """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""

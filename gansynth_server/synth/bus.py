@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +12,7 @@ from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import Note
+from gansynth_server.synth.timeline import Command, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
 
 GAIN = 0.5
@@ -20,15 +20,14 @@ GAIN = 0.5
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 
-Command = Callable[[Voices], None]
-
 
 class Bus:
     """Turns posted notes into the sound of one listener.
 
-    ``post`` may be called from any thread; ``render`` is called by the one
-    thread that serves the listener's clock, and calls ``on_start`` and
-    ``on_end`` from there.
+    What is posted for a time is done at its sample, which ``link`` tells; what is
+    posted without one, or too late, before the next block. ``post`` may be
+    called from any thread; ``render`` is called by the one thread that serves
+    the listener's clock, and calls ``on_start`` and ``on_end`` from there.
     """
 
     def __init__(
@@ -38,14 +37,20 @@ class Bus:
         on_start: Callable[[Note], None] = lambda note: None,
         on_end: Callable[[Note], None] = lambda note: None,
         gain: float = GAIN,
+        link: Link | None = None,
+        channels: int = 1,
     ) -> None:
         self.rate = rate
-        self.voices = Voices(rate if direct(rate) else BANK_RATE, voices)
+        self.voices = Voices(rate if direct(rate) else BANK_RATE, voices, channels)
+        self.channels = channels
         self.load = Load()
-        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate)
-        self._limiter = Limiter(rate)
+        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
+        self._limiter = Limiter(rate, channels)
         self._gain = np.float32(gain)
-        self._inbox: deque[Command] = deque()
+        self.link = link or SteadyLink(self.voices.rate)
+        self.time = 0
+        """Samples that the voices have rendered, at their own rate."""
+        self._timeline = Timeline()
         self._on_start, self._on_end = on_start, on_end
 
     @property
@@ -55,29 +60,44 @@ class Bus:
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
 
-    def post(self, command: Command) -> None:
-        """Has a command run on the voices before the next block."""
-        self._inbox.append(command)
+    def post(
+        self,
+        command: Command,
+        when: float | None = None,
+        note: Note | None = None,
+        starts: bool = False,
+    ) -> None:
+        """Has a command run on the voices, about a note or none.
 
-    def start(self, note: Note) -> None:
-        self.post(lambda voices: voices.start(note))
+        Args:
+            when: seconds of the link's clock; None is before the next block.
+            starts: whether it is the note's first.
+        """
+        sample = 0 if when is None else self.link.sample(when)
+        self._timeline.post(command, sample, note, starts)
 
-    def release(self, note: Note) -> None:
-        self.post(lambda voices: voices.release(note))
+    def start(self, note: Note, when: float | None = None) -> None:
+        self.post(lambda voices: voices.start(note), when, note, starts=True)
+
+    def release(self, note: Note, when: float | None = None) -> None:
+        self.post(lambda voices: voices.release(note), when, note)
 
     def silence(self, of: Callable[[Note], bool] = lambda note: True) -> None:
-        """Ends the notes of one kind within 5 ms."""
-        self.post(lambda voices: voices.cut_all(of))
+        """Ends the notes of one kind within 5 ms, and drops those that are yet to come."""
+
+        def cut(voices: Voices) -> None:
+            voices.cut_all(of)
+            voices.drop(self._timeline.drop(of))
+
+        self.post(cut)
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [frames] for the listener: mono, finite, within ±1."""
+        """The next float32 [channels, frames] for the listener: finite, within ±1."""
         begun = time.perf_counter()
-        while self._inbox:
-            self._inbox.popleft()(self.voices)
         if self._resampler is None:
-            sound = self.voices.render(frames)
+            sound = self._voices(frames)
         else:
-            sound = self._resampler(self.voices.render(self._resampler.needed(frames)), frames)
+            sound = self._resampler(self._voices(self._resampler.needed(frames)), frames)
         sound = self._limiter(sound * self._gain)
         for note in self.voices.take_started():
             self._on_start(note)
@@ -85,6 +105,21 @@ class Bus:
             self._on_end(note)
         self.load.add(time.perf_counter() - begun, frames / self.rate)
         return sound
+
+    def _voices(self, frames: int) -> NDArray[np.float32]:
+        """The next samples of the voices, with each command at its own."""
+        end = self.time + frames
+        self._timeline.receive()
+        parts = []
+        while True:
+            self._timeline.run(self.voices, self.time)
+            size = self._timeline.until(self.time, end - self.time)
+            parts.append(self.voices.render(size))
+            self.time += size
+            if self.time == end:
+                break
+        self.link.rendered(end)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 class Load:

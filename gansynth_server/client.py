@@ -1,0 +1,87 @@
+"""One player, as the instrument knows it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gansynth_server.api import Model
+from gansynth_server.latent.slots import Path, Slots
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import PLAIN, Envelope
+from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.tuning import Tuning
+
+RECENT = 2
+
+
+@dataclass(eq=False, slots=True)
+class Played:
+    """A note of a client: the bus that it sounds on, and the latent that it is to have."""
+
+    note: Note
+    bus: Bus
+    model: Model
+    label: int
+    slot: str
+    path: Path
+
+
+@dataclass(eq=False)
+class Manner:
+    """How a client's notes are played, where they do not say it themselves."""
+
+    envelope: Envelope = PLAIN
+    hold: bool = False
+    region: tuple[float, float] | None = None
+    """Frames in which notes are held; None is the steadiest of each."""
+    curve: float = 1.0
+    """Exponent of the velocity."""
+    pressed: tuple[str, float] = ("gain", 6.0)
+    """What full pressure changes, and by how much."""
+    pedal: bool = False
+    chokes: dict[str, str] = field(default_factory=dict)
+    """Choke groups by slot."""
+
+
+@dataclass(eq=False)
+class Client:
+    """One player: a checkpoint, latents by slot, notes by id, and the bus that is heard."""
+
+    number: int
+    model: Model
+    bus: Bus
+    latents: Slots
+    notes: dict[NoteId, Played] = field(default_factory=dict)
+    """Those not released yet."""
+    manner: Manner = field(default_factory=Manner)
+    followed: set[str] = field(default_factory=set)
+    """Slots whose notes change as they do."""
+    warned: set[str] = field(default_factory=set)
+    """What is said only once."""
+    rendering: set[Note] = field(default_factory=set)
+    tuning: Tuning = field(default_factory=Tuning)
+    slot: str = "z"
+    """Of the last note."""
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Trained pitches of the last notes."""
+    _pending: set[int] = field(default_factory=set)
+    _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
+
+    def begin(self, job: int) -> None:
+        """Notes that a job of this client has begun."""
+        self._pending.add(job)
+
+    def finish(self, job: int) -> None:
+        """Notes that it is done, and answers the syncs that waited for it."""
+        self._pending.discard(job)
+        ready = [answer for jobs, answer in self._syncs if not jobs & self._pending]
+        self._syncs = [(jobs, answer) for jobs, answer in self._syncs if jobs & self._pending]
+        for answer in ready:
+            answer()
+
+    def sync(self, answer: Callable[[], None]) -> None:
+        """Calls ``answer`` once all jobs begun so far are done."""
+        self._syncs.append((set(self._pending), answer))
+        self.finish(-1)

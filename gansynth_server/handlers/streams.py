@@ -1,0 +1,40 @@
+"""Messages of the pulled streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gansynth_server.audio.stream import PullStream
+from gansynth_server.errors import UserError
+from gansynth_server.handlers.call import Call
+
+if TYPE_CHECKING:
+    from gansynth_server.server import Server
+
+
+class StreamMessages:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._instrument = server.instrument
+
+    def stream_open(self, call: Call, rate: float, block: int, ahead: int, channels: int) -> None:
+        peer, wanted = call.peer, (round(rate), block, ahead, channels)
+        if peer.stream is None or peer.stream.pulled or peer.stream.form != wanted:
+            # the same again before the first pull is a client that did not hear the answer
+            bus = self._server.new_bus(round(rate), channels)
+            peer.stream = PullStream(bus, block, ahead)
+            peer.client.bus = bus
+        latency = round(1000 * peer.stream.latency, 2)
+        call.reply("/done", "/stream/open", peer.stream.id, latency)
+
+    def stream_pull(self, call: Call, number: int, id: int) -> None:
+        stream = call.peer.stream
+        if stream is None or stream.id != id:
+            raise UserError("no such stream; open one with /stream/open")
+        self._server.pull(call.peer.source, stream, number)
+
+    def stream_close(self, call: Call) -> None:
+        self._instrument.silence(call.client)
+        call.peer.stream = None
+        call.client.bus = self._server.main_bus
+        call.reply("/done", "/stream/close")

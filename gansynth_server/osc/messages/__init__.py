@@ -1,0 +1,1 @@
+"""The rows of the message table, room by room."""

@@ -1,0 +1,87 @@
+"""Commands in the order in which they are due, to the sample."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
+
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.voices import Voices
+
+Command = Callable[[Voices], None]
+
+
+class Link(Protocol):
+    """How the seconds of a clock and the samples of a listener belong together."""
+
+    def rendered(self, sample: int) -> None:
+        """Notes that so many samples have been asked for, the last of them just now."""
+        ...
+
+    def sample(self, seconds: float) -> int:
+        """The sample that is meant by a time; may be called from any thread."""
+        ...
+
+
+class SteadyLink:
+    """Time is counted by the samples themselves: for sound that nobody waits for."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+
+    def rendered(self, sample: int) -> None:
+        pass
+
+    def sample(self, seconds: float) -> int:
+        return round(seconds * self._rate)
+
+
+@dataclass(order=True, slots=True)
+class Entry:
+    """A command that is due at a sample, and the note that it is about."""
+
+    sample: int
+    order: int
+    command: Command = field(compare=False)
+    note: Note | None = field(compare=False, default=None)
+    starts: bool = field(compare=False, default=False)
+
+
+class Timeline:
+    """Commands for the voices; ``post`` may be called from any thread, the rest from one."""
+
+    def __init__(self) -> None:
+        self._inbox: deque[Entry] = deque()
+        self._due: list[Entry] = []
+        self._order = count()
+
+    def post(
+        self, command: Command, sample: int = 0, note: Note | None = None, starts: bool = False
+    ) -> None:
+        """Has a command run before a sample is rendered; before the next one where it is past."""
+        self._inbox.append(Entry(sample, next(self._order), command, note, starts))
+
+    def receive(self) -> None:
+        """Takes in what was posted."""
+        while self._inbox:
+            heapq.heappush(self._due, self._inbox.popleft())
+
+    def run(self, voices: Voices, sample: int) -> None:
+        """Runs what is due at a sample."""
+        while self._due and self._due[0].sample <= sample:
+            heapq.heappop(self._due).command(voices)
+
+    def until(self, sample: int, frames: int) -> int:
+        """Frames from a sample to the next command, at most ``frames``."""
+        return min(frames, self._due[0].sample - sample) if self._due else frames
+
+    def drop(self, of: Callable[[Note], bool]) -> list[Note]:
+        """Forgets what is to happen to the notes of one kind; returns those that never began."""
+        dropped = [entry for entry in self._due if entry.note is not None and of(entry.note)]
+        self._due = [entry for entry in self._due if entry not in dropped]
+        heapq.heapify(self._due)
+        return [entry.note for entry in dropped if entry.starts and entry.note is not None]
