@@ -161,8 +161,8 @@ class Instrument:
             with self.lock:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
-            if wanted:
-                played.bus.start(note, when)
+                if wanted:
+                    played.bus.start(note, when)
 
         def done(spectrum: Spectrum) -> None:
             if spectrum.ready < FRAMES:  # the note was over before
@@ -298,16 +298,25 @@ class Instrument:
                 return list(client.notes.values())
             return [client.notes[id]] if id in client.notes else []
 
-    def silence(self, client: Client) -> None:
-        """Ends the sound of all notes of a client at once, also of those being rendered."""
+    def silence(self, client: Client, when: float | None = None) -> None:
+        """Ends the sound of a client's notes, also of those being rendered, but none of those
+        that begin later."""
+        end = self.time(when)
         with self.lock:
-            buses = {client.bus, *(played.bus for played in client.notes.values())}
-            client.notes.clear()
-            for note in client.rendering:
-                note.over = True
-            client.rendering.clear()
+            doomed = {note for note in client.rendering if note.on <= end}
+            held = [id for id, played in client.notes.items() if played.note.on <= end]
+            silenced = [client.notes.pop(id) for id in held]
+            buses = {client.bus, *(played.bus for played in silenced)}
+            doomed.update(played.note for played in silenced)
+            if when is None:
+                for note in doomed & client.rendering:
+                    note.over = True
+                client.rendering -= doomed
         for bus in buses:
-            bus.silence(lambda note: note.owner is client)
+            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.silence(
+                lambda note: note.owner is client and (note.on < end or note in doomed), when
+            )
 
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""

@@ -57,6 +57,8 @@ class ServerOptions:
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     root: str | None = None
     """Folder that clients may load files from and save them to; without it they reach none."""
+    discard_late: bool = False
+    """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

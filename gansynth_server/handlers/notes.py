@@ -37,7 +37,7 @@ class NoteMessages:
         self._instrument.release_all(call.client, call.when)
 
     def allsoundoff(self, call: Call) -> None:
-        self._instrument.silence(call.client)
+        self._instrument.silence(call.client, call.when)
 
 
 def _named(number: float) -> NoteId:

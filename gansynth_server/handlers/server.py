@@ -64,6 +64,9 @@ class ServerMessages:
         most = self._server.options.max_clients
         call.reply("/done", "/notify", call.client.number, most)
 
+    def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
+        self._server.clear_scheduled(call.peer)
+
     def quit(self, call: Call) -> None:
         call.reply("/done", "/quit")
         self._server.quit()
