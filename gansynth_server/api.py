@@ -19,8 +19,8 @@ from gansynth_server.render.network import safe_dtype
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
-from gansynth_server.synth.voices import RELEASE
 
 Float32 = NDArray[np.float32]
 LONGEST = SAMPLES / SAMPLE_RATE
@@ -154,7 +154,7 @@ class Model:
         bus.start(note)
         skip = round(bus.delay * sample_rate)
         samples = round(duration * sample_rate)
-        return Note(bus.render(samples + skip)[skip:], sample_rate)
+        return Note(bus.render(samples + skip)[0, skip:], sample_rate)
 
     def warm(self) -> None:
         """Prepares live notes, so that the first is as fast as the second."""
@@ -180,13 +180,10 @@ class Model:
 
 
 def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
-    """The trained pitch within half a semitone; UserError if there is none."""
-    nearest = min(pitches, key=lambda p: abs(p - pitch))
-    if not abs(nearest - pitch) <= 0.5:
-        raise UserError(
-            f"pitch {pitch:g} is outside of this checkpoint's range {pitches[0]} to {pitches[-1]}"
-        )
-    return nearest
+    """The trained pitch from which another is played; UserError for one that is none at all."""
+    if not 0 <= pitch <= 127:
+        raise UserError(f"a pitch is 0 to 127, not {pitch:g}")
+    return min(pitches, key=lambda p: abs(p - pitch))
 
 
 def find_preset(presets: dict[str, Float32], name: str) -> Float32:

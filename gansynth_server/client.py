@@ -7,11 +7,41 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gansynth_server.api import Model
-from gansynth_server.latent.slots import Slots
+from gansynth_server.latent.slots import Path, Slots
 from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import PLAIN, Envelope
 from gansynth_server.synth.note import Note, NoteId
 
 RECENT = 2
+
+
+@dataclass(eq=False, slots=True)
+class Played:
+    """A note of a client: the bus that it sounds on, and the latent that it is to have."""
+
+    note: Note
+    bus: Bus
+    model: Model
+    label: int
+    slot: str
+    path: Path
+
+
+@dataclass(eq=False)
+class Manner:
+    """How a client's notes are played, where they do not say it themselves."""
+
+    envelope: Envelope = PLAIN
+    hold: bool = False
+    region: tuple[float, float] | None = None
+    """Frames in which notes are held; None is the steadiest of each."""
+    curve: float = 1.0
+    """Exponent of the velocity."""
+    pressed: tuple[str, float] = ("gain", 6.0)
+    """What full pressure changes, and by how much."""
+    pedal: bool = False
+    chokes: dict[str, str] = field(default_factory=dict)
+    """Choke groups by slot."""
 
 
 @dataclass(eq=False)
@@ -22,7 +52,13 @@ class Client:
     model: Model
     bus: Bus
     latents: Slots
-    notes: dict[NoteId, tuple[Note, Bus]] = field(default_factory=dict)
+    notes: dict[NoteId, Played] = field(default_factory=dict)
+    """Those not released yet."""
+    manner: Manner = field(default_factory=Manner)
+    followed: set[str] = field(default_factory=set)
+    """Slots whose notes change as they do."""
+    warned: set[str] = field(default_factory=set)
+    """What is said only once."""
     rendering: set[Note] = field(default_factory=set)
     slot: str = "z"
     """Of the last note."""

@@ -9,24 +9,30 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.api import Model, find_preset, nearest_pitch
-from gansynth_server.client import Client
+from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
-from gansynth_server.latent.slots import Slots
+from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.timbre import SlotPath, Timbre
 
 REACH = 7  # keys to either side of the last notes that are rendered ahead
-Event = Callable[[Client, str, NoteId], None]
+Tell = Callable[..., None]
 
 
 class Instrument:
@@ -34,7 +40,7 @@ class Instrument:
 
     Args:
         seed: of the latents that are drawn without a seed of their own.
-        failed: is told of notes that could not be rendered.
+        tell: sends a client an address and its arguments.
         clock: seconds, to which all times given as ``when`` refer; None there is now.
     """
 
@@ -42,15 +48,16 @@ class Instrument:
         self,
         renderer: Renderer,
         seed: int,
-        failed: Event,
+        tell: Tell,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
-        self._failed = failed
+        self._tell = tell
         self._jobs = count()
         self._clock = clock
+        self.timbre = Timbre(renderer, clock)
 
     def time(self, when: float | None) -> float:
         """Seconds of the clock that are meant by a ``when``."""
@@ -68,19 +75,40 @@ class Instrument:
         """The latent of a slot; UserError where it is empty."""
         return client.latents.at(slot, self.time(when))
 
-    def set(self, client: Client, slot: str, z: Latent) -> None:
+    def set(
+        self,
+        client: Client,
+        slot: str,
+        z: Latent,
+        when: float | None = None,
+        origin: str = "still",
+    ) -> None:
         """Fills a slot; UserError for a latent of another size, or too many slots."""
+        self.put(client, slot, client.latents.still(z, origin), when)
+
+    def put(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
+        """Fills a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
-            client.latents.put_still(slot, z)
+            client.latents.put(slot, path, self.time(when))
             if slot == client.slot and client.recent:
                 self._look_ahead(client)
 
-    def random(
-        self, client: Client, slot: str, seed: int | None = None, spread: float = 1.0
-    ) -> None:
+    def seed(self, given: int | None) -> int:
+        """A seed for what is drawn: the given one, or the next of the instrument's own."""
         with self.lock:
-            chosen = int(self._seeds.integers(2**24)) if seed is None else seed
-        self.set(client, slot, draw(client.model.latent_size, chosen, spread))
+            return int(self._seeds.integers(2**24)) if given is None else given
+
+    def random(
+        self,
+        client: Client,
+        slot: str,
+        seed: int | None = None,
+        spread: float = 1.0,
+        when: float | None = None,
+    ) -> None:
+        seed = self.seed(seed)
+        z = draw(client.model.latent_size, seed, spread)
+        self.set(client, slot, z, when, f"random seed {seed} spread {spread:g}")
 
     def slerp(
         self,
@@ -92,10 +120,11 @@ class Instrument:
         when: float | None = None,
     ) -> None:
         first, second = (self.latent(client, slot, when) for slot in (a, b))
-        self.set(client, to, slerp(first, second, amount))
+        self.set(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
 
-    def preset(self, client: Client, slot: str, name: str) -> None:
-        self.set(client, slot, find_preset(client.model.presets, name))
+    def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
+        z = find_preset(client.model.presets, name)
+        self.set(client, slot, z, when, f"preset {name}")
 
     # notes
 
@@ -107,8 +136,15 @@ class Instrument:
         id: NoteId | None,
         slot: str,
         when: float | None = None,
+        **expression: Any,
     ) -> None:
-        """Starts a note, or releases it at velocity 0; its id is the pitch when left out."""
+        """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
+
+        Args:
+            expression: attributes of :class:`Note` (gain, pan, bend …) and of its
+                :class:`Envelope` (attack, decay, sustain, release, curve), where
+                they differ from the client's.
+        """
         if id is None:
             id = int(pitch) if pitch == int(pitch) else pitch
         if velocity == 0:
@@ -116,8 +152,9 @@ class Instrument:
             return
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
-        note = Note(client, id, pitch, velocity, rendered, on=self.time(when))
-        bus = client.bus
+        note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
+        label = client.model.checkpoint.config.label(rendered)
+        played = Played(note, client.bus, client.model, label, slot, Still(z))
 
         def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
@@ -125,67 +162,172 @@ class Instrument:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
                 if wanted:
-                    bus.start(note, when)
+                    played.bus.start(note, when)
+
+        def done(spectrum: Spectrum) -> None:
+            if spectrum.ready < FRAMES:  # the note was over before
+                return
+            if spectrum.region is None:
+                spectrum.region = steadiest(spectrum)
+            if note.hold:
+                played.bus.post(lambda voices: voices.change(note), None, note)
 
         def failed(why: str) -> None:
             with self.lock:
                 client.rendering.discard(note)
-            bus.silence(lambda other: other is note)  # its head may sound already
-            self._failed(client, why, note.id)
+            played.bus.silence(lambda other: other is note)  # its head may sound already
+            self._tell(client, "/fail", "/note", f"{id}: {why}")
 
         with self.lock:
             client.rendering.add(note)
             before = client.notes.get(id)
             try:
-                self._render(client, z, rendered, lambda spectrum: None, failed, begun)
+                self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
-                self._release(*before, when)
-            client.notes[id] = (note, bus)
+                self._release(before, when)
+            client.notes[id] = played
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
+        if slot in client.followed:
+            self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
+
+    def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
+        """Has the notes of a slot follow its latent while they sound, or no longer."""
+        with self.lock:
+            (client.followed.add if on else client.followed.discard)(slot)
+            for played in client.notes.values():
+                if played.slot == slot and on:
+                    self.timbre.follow(played, SlotPath(client.latents, slot), self.time(when))
+                elif played.slot == slot:
+                    self.timbre.rest(played, self.time(when))
+
+    def morph(
+        self, played: Played, client: Client, slot: str, seconds: float, when: float | None = None
+    ) -> None:
+        """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
+        start = self.time(when)
+        target: Path = client.latents.path(slot, start)
+        if slot in client.followed:
+            target = SlotPath(client.latents, slot)
+        if client.latents.size == played.model.latent_size:
+            self.timbre.morph(played, target, start, seconds)
+
+    def _note(
+        self,
+        client: Client,
+        id: NoteId,
+        pitch: float,
+        velocity: float,
+        rendered: int,
+        slot: str,
+        when: float | None,
+        expression: dict[str, Any],
+    ) -> Note:
+        manner = client.manner
+        shape = {key: expression.pop(key) for key in Envelope.__slots__ if key in expression}
+        loud = 127 * (velocity / 127) ** manner.curve
+        note = Note(client, id, pitch, loud, rendered, self.time(when))
+        note.envelope = replace(manner.envelope, **shape)
+        note.hold, note.region, note.pressed = manner.hold, manner.region, manner.pressed
+        note.choke = manner.chokes.get(slot)
+        for name, value in expression.items():
+            setattr(note, name, value)
+        if abs(pitch - rendered) > 0.5 and "range" not in client.warned:
+            client.warned.add("range")
+            low, high = client.model.pitches[0], client.model.pitches[-1]
+            self._tell(
+                client,
+                "/warning",
+                "/note",
+                f"pitch {pitch:g} is outside of this checkpoint's {low} to {high}: "
+                f"it and others like it are repitched from {rendered}",
+            )
+        return note
 
     def release(self, client: Client, id: NoteId, when: float | None = None) -> None:
-        """Releases a note; one that is over already is no error."""
+        """Releases a note, or has the pedal hold it; one that is over already is no error."""
         with self.lock:
-            held = client.notes.pop(id, None)
-        if held is not None:
-            self._release(*held, when)
+            played = client.notes.get(id)
+            if played is None:
+                return
+            if client.manner.pedal:
+                played.note.pedalled = True
+                return
+            del client.notes[id]
+        self._release(played, when)
 
-    def _release(self, note: Note, bus: Bus, when: float | None) -> None:
+    def _release(self, played: Played, when: float | None) -> None:
+        note = played.note
         note.off = self.time(when)
-        bus.release(note, when)
+        played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
         with self.lock:
             for id in list(client.notes):
                 self.release(client, id, when)
 
+    def pedal(self, client: Client, down: bool, when: float | None = None) -> None:
+        """The sustain pedal: what is released while it is down sounds on until it comes up."""
+        with self.lock:
+            client.manner.pedal = down
+            if not down:
+                for id, played in list(client.notes.items()):
+                    if played.note.pedalled:
+                        self.release(client, id, when)
+
+    def change(
+        self, played: Played, when: float | None = None, seconds: float = 0.0, **changes: Any
+    ) -> None:
+        """Sets attributes of a note (see :meth:`Voices.change`) at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
+
+    def seek(self, played: Played, place: float, when: float | None = None) -> None:
+        """Has a note go on from another of its frames at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.seek(note, place), when, note)
+
+    def played(self, client: Client, id: NoteId) -> list[Played]:
+        """The notes that an id means: one, all for "all", or none if it is over already."""
+        with self.lock:
+            if id == "all":
+                return list(client.notes.values())
+            return [client.notes[id]] if id in client.notes else []
+
     def silence(self, client: Client, when: float | None = None) -> None:
-        """Ends the sound of a client's notes, also of those being rendered, but none of those
-        that begin later."""
+        """Ends the sound of a client's notes, also of those being rendered, but of none that
+        begins later."""
         end = self.time(when)
         with self.lock:
-            doomed = {note for note in client.rendering if note.on <= end}
-            held = {id: note for id, (note, _) in client.notes.items() if note.on <= end}
-            buses = {client.bus, *(client.notes.pop(id)[1] for id in held)}
-            doomed.update(held.values())
-            if when is None:
-                client.rendering -= doomed
+            rendering = {note for note in client.rendering if note.on <= end}
+            held = [id for id, played in client.notes.items() if played.note.on <= end]
+            buses = {client.bus, *(client.notes[id].bus for id in held)}
+            doomed = rendering | {client.notes.pop(id).note for id in held}
+
+        def forget(*_: object) -> None:
+            client.rendering.difference_update(rendering)
+            for note in rendering:
+                note.over = True
+
+        if when is None:
+            forget()
         for bus in buses:
-            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.post(forget, when)
             bus.silence(
                 lambda note: note.owner is client and (note.on < end or note in doomed), when
             )
 
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""
+        note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
-            if note.owner.notes.get(note.id, (None,))[0] is note:
+            played = note.owner.notes.get(note.id)
+            if played is not None and played.note is note:
                 del note.owner.notes[note.id]
 
     def synthesize(
@@ -200,7 +342,8 @@ class Instrument:
         """Renders a whole note as a wave [64000] at 16 kHz, without envelope."""
         rendered = nearest_pitch(client.model.pitches, pitch)
         if pitch != rendered:
-            raise UserError("a note for an array must have a whole pitch")
+            low, high = client.model.pitches[0], client.model.pitches[-1]
+            raise UserError(f"a note for an array has a whole pitch from {low} to {high}")
 
         def invert(spectrum: Spectrum) -> None:
             import torch
@@ -246,6 +389,7 @@ class Instrument:
         done: Callable[[Spectrum], None],
         failed: Callable[[str], None],
         begun: Callable[[Spectrum], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         finish = self.job(client)
 
@@ -265,6 +409,7 @@ class Instrument:
                     lambda spectrum: then(lambda: done(spectrum)),
                     lambda why: then(lambda: failed(why)),
                     begun,
+                    wanted,
                 )
             )
         except UserError:
@@ -273,6 +418,9 @@ class Instrument:
 
     def _look_ahead(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
+        if not isinstance(client.latents.path(client.slot, self.time(None)), Still):
+            self._renderer.ahead(client, client.model.backend, [])  # it will have moved on
+            return
         z, config = self.latent(client, client.slot), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]

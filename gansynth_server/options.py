@@ -31,6 +31,8 @@ class ServerOptions:
     """List the sound cards and exit."""
     rate: int | None = None
     """Sample rate of the output in Hz; the sound card's own if not given."""
+    channels: int = 2
+    """Of the output: 2 for stereo, 1 for mono."""
     blocksize: int = 256
     """Frames rendered at a time for the output; less is faster, more is safer."""
     max_voices: int = 64
@@ -49,6 +51,8 @@ class ServerOptions:
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     discard_late: bool = False
     """Drop messages that come after the time of their bundle; they are played at once otherwise."""
+    root: str | None = None
+    """Folder that clients may load files from and save them to; without it they reach none."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

@@ -4,9 +4,11 @@ Which thread runs what:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
     render   runs the network, in batches
+    timbre   has the frames rendered of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
+    files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
     main     waits for the end
 
@@ -24,6 +26,7 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +35,9 @@ from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.files import Root
 from gansynth_server.handlers import Handlers
+from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
@@ -44,7 +49,7 @@ from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
 SWITCH_INTERVAL = 0.0005  # seconds; Python's 5 ms would let a busy thread starve the sound
@@ -67,8 +72,13 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL)
         _bind(options).close()  # a taken port is told before anything is loaded
         _check(options)
+        self.root = Root(options.root)
         self._output, self.remark = open_output(
-            options.output, rate=options.rate, blocksize=options.blocksize, device=options.device
+            options.output,
+            rate=options.rate,
+            blocksize=options.blocksize,
+            device=options.device,
+            channels=options.channels,
         )
         check_rate(self._output.rate)
         self.models = Models(
@@ -77,10 +87,11 @@ class Server:
         self.model = self.models.get(options.checkpoint)
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
-        self.main_bus = self.new_bus(self._output.rate)
+        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._note_failed)
+        self.instrument = Instrument(self._renderer, seed, self._tell)
+        self.background = Background(self.instrument)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
@@ -104,6 +115,7 @@ class Server:
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
         self._output.start(self.main_bus)
+        self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         for thread in self._threads:
@@ -145,7 +157,9 @@ class Server:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        self.background.stop()
         self._renderer.stop()
+        self.instrument.timbre.stop()
         self._socket.close()
 
     # what the handlers need; any thread
@@ -183,7 +197,7 @@ class Server:
         for peer in self._peers.heard_on(old):
             peer.client.bus = new
 
-    def new_bus(self, rate: int) -> Bus:
+    def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
             rate,
             self.options.max_voices,
@@ -191,6 +205,7 @@ class Server:
             on_end=lambda note: self._events.put(("/note/end", note)),
             on_late=lambda note, seconds: self._events.put((seconds, note)),
             link=ClockLink(bank_rate(rate)),
+            channels=channels,
         )
         self._buses.add(bus)
         return bus
@@ -227,10 +242,10 @@ class Server:
             elif peer is not None and peer.notified:
                 self.send(peer.source, encode(str(what), note.id))
 
-    def _note_failed(self, client: Client, why: str, id: NoteId) -> None:
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)
         if peer is not None:
-            self.send(peer.source, encode("/fail", "/note", f"{id}: {why}"))
+            self.send(peer.source, encode(address, *args))
 
     def _warm_up(self) -> None:
         """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""

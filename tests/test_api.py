@@ -69,9 +69,9 @@ def test_generate_by_instrument(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"pitch": 23}, "24 to 84"),
-        ({"pitch": 85}, "24 to 84"),
-        ({"pitch": float("nan")}, "range"),
+        ({"pitch": -1}, "0 to 127"),
+        ({"pitch": 128}, "0 to 127"),
+        ({"pitch": float("nan")}, "0 to 127"),
         ({"duration": 5}, "4 s"),
         ({"duration": 0}, "4 s"),
         ({"velocity": 128}, "0 to 127"),

@@ -44,13 +44,13 @@ class Tone:
 
     @property
     def frames(self) -> int:
-        return sum(map(len, self.blocks))
+        return sum(block.shape[1] for block in self.blocks)
 
     def render(self, frames: int) -> NDArray[np.float32]:
         self.threads.add(threading.current_thread().name)
         seconds = (self.frames + np.arange(frames)) / self.rate
         phase = 2 * np.pi * (200 + 50 * seconds) * seconds
-        self.blocks.append((0.5 * np.sin(phase)).astype(np.float32))
+        self.blocks.append((0.5 * np.sin(phase)).astype(np.float32)[None])
         return self.blocks[-1]
 
 
@@ -77,7 +77,7 @@ class RingMachine(RuleBasedStateMachine):
     @rule(count=st.integers(0, 50))
     def write(self, count: int) -> None:
         fits = count <= self.ring.capacity - len(self.queue)
-        assert self.ring.write(counting(self.next, count)) == fits
+        assert self.ring.write(counting(self.next, count)[None]) == fits
         if fits:
             self.queue.extend(counting(self.next, count))
             self.next += count
@@ -87,7 +87,7 @@ class RingMachine(RuleBasedStateMachine):
         out = np.full((count, stride), -1, dtype=np.float32)
         taken = [self.queue.popleft() for _ in range(min(count, len(self.queue)))]
         missing = count - len(taken)
-        assert self.ring.read_into(out[:, 0]) == missing
+        assert self.ring.read_into(out.T[:1]) == missing
         assert out[:, 0].tolist() == taken + [0.0] * missing
         assert (out[:, 1:] == -1).all()
         self.underruns += missing > 0
@@ -109,7 +109,7 @@ def test_ring_keeps_order_between_two_threads() -> None:
 
     def write() -> None:
         for block in blocks:
-            while not ring.write(block):
+            while not ring.write(block[None]):
                 time.sleep(0)
 
     writer = threading.Thread(target=write)
@@ -117,7 +117,7 @@ def test_ring_keeps_order_between_two_threads() -> None:
     heard: list[NDArray[np.float32]] = []
     while sum(map(len, heard)) < total:
         out = np.empty(64, dtype=np.float32)
-        heard.append(out[: 64 - ring.read_into(out)])
+        heard.append(out[: 64 - ring.read_into(out[None])])
     writer.join()
     assert np.array_equal(np.concatenate(heard), counting(0, total))
 
@@ -195,7 +195,9 @@ def test_a_file_holds_what_the_source_gave(tmp_path: Path, suffix: str, toleranc
     assert (line, rate, output.rate, output.latency) == (None, 16000, 16000, 200 / 16000)
     assert str(path) in output.name
     assert output.underruns == 0
-    np.testing.assert_allclose(samples, np.concatenate(source.blocks), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        samples, np.concatenate(source.blocks, axis=1)[0], rtol=0, atol=tolerance
+    )
 
 
 def test_an_ogg_file_sounds_like_the_source(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_an_ogg_file_sounds_like_the_source(tmp_path: Path) -> None:
     samples, rate = soundfile.read(path, dtype="float32")
     assert rate == 48000
     assert len(samples) == source.frames
-    assert np.abs(samples - np.concatenate(source.blocks)).max() < 0.05
+    assert np.abs(samples - np.concatenate(source.blocks, axis=1)[0]).max() < 0.05
 
 
 def test_null_keeps_time_and_can_be_started_again() -> None:
@@ -350,7 +352,7 @@ class Constant:
 
     def render(self, frames: int) -> NDArray[np.float32]:
         self.blocks += 1
-        return np.full(frames, 0.5, dtype=np.float32)
+        return np.full((1, frames), 0.5, dtype=np.float32)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, fake: FakePortAudio) -> None:
@@ -598,7 +600,7 @@ class Numbered(Tone):
 
     def render(self, frames: int) -> NDArray[np.float32]:
         self.threads.add(threading.current_thread().name)
-        self.blocks.append((counting(self.frames, frames) / 2**19).astype(np.float32))
+        self.blocks.append((counting(self.frames, frames) / 2**19).astype(np.float32)[None])
         return self.blocks[-1]
 
 

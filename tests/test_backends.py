@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gansynth_server.render import choose as choosing
 from gansynth_server.render.backend import HEAD, WHOLE, Eager
 from gansynth_server.render.compiled import Compiled
 from gansynth_server.render.cuda import CudaGraphs
-from gansynth_server.render.network import Weights, Window
+from gansynth_server.render.network import Weights, Window, fold
 from gansynth_server.render.openvino import OpenVino
 from tests import golden_rule
 
@@ -75,7 +76,7 @@ def same(ours, theirs, tolerance=1e-5) -> None:
 @pytest.mark.parametrize("window", WINDOWS)
 def test_openvino(bundled, window):
     z, labels = notes(bundled, 3)
-    same(OpenVino(bundled).frames(z, labels, window), exact(bundled, z, labels, window))
+    same(OpenVino(fold(bundled)).frames(z, labels, window), exact(bundled, z, labels, window))
 
 
 @needs_openvino
@@ -92,13 +93,13 @@ def test_openvino_of_unfinished_nets(changes):
     net = made(**changes)
     z, labels = notes(net, 1)
     for window in (HEAD, (61, 63)):
-        ours = OpenVino(net).frames(z, labels, window)
+        ours = OpenVino(fold(net)).frames(z, labels, window)
         same(ours, exact(net, z, labels, window), 1e-4)
 
 
 @needs_openvino
 def test_head_and_rest_are_the_whole_in_openvino(bundled):
-    backend = OpenVino(bundled)
+    backend = OpenVino(fold(bundled))
     z, labels = notes(bundled, 1)
     whole = backend.frames(z, labels, WHOLE)
     for window in (HEAD, (8, 64), (64, 128)):
@@ -106,10 +107,43 @@ def test_head_and_rest_are_the_whole_in_openvino(bundled):
         same(backend.frames(z, labels, window), part)
 
 
+@needs_openvino
+def test_live_notes_wait_for_no_graph_but_the_heads(bundled):
+    backend = OpenVino(fold(bundled))
+    compiled: list[tuple[int, int]] = []
+    done, compile_ = threading.Event(), backend.compile
+
+    def slow(window):
+        if window == HEAD:
+            compile_(window)
+        else:
+            done.wait(20)
+        compiled.append(window)
+
+    backend.compile = slow
+    backend.prepare(bundled.config.latent_size)
+    rests = [part.window for part in backend.slices[1:]]
+    z, labels = notes(bundled, 2)
+    for window in [HEAD, *rests, (61, 69)]:
+        same(backend.live(z, labels, window), exact(bundled, z, labels, window))
+    assert compiled == [HEAD]
+    done.set()
+    for thread in [t for t in threading.enumerate() if t.name == "compile"]:
+        thread.join(20)
+    assert compiled == [HEAD, *rests]
+
+
+def test_weights_are_folded_once(bundled, monkeypatch):
+    folded: list[str] = []
+    monkeypatch.setattr(choosing, "fold", lambda *args: folded.append(args[1]) or fold(*args))
+    choosing.choose(bundled, CPU)
+    assert folded == ["float32"]
+
+
 def test_cuda_graphs_without_cuda(bundled):
     """The graph's body, at fixed addresses and filled-up batches, run eagerly."""
-    backend = CudaGraphs(bundled, CPU, "float32")
-    plain = Eager(bundled, CPU)
+    backend = CudaGraphs(fold(bundled), CPU)
+    plain = Eager(fold(bundled), CPU)
     for count in (1, 3, 2):
         z, labels = notes(bundled, count)
         kept = backend.frames(z, labels, HEAD)
@@ -117,16 +151,21 @@ def test_cuda_graphs_without_cuda(bundled):
         copy = [part.copy() for part in kept]
         backend.frames(z + 1, labels, HEAD)
         assert all(np.array_equal(a, b) for a, b in zip(kept, copy, strict=True))
+    same(backend.live(z, labels, (61, 63)), plain.frames(z, labels, (61, 63)))
     z, labels = notes(bundled, 65)  # more than the largest graph
     same(backend.frames(z, labels, HEAD), plain.frames(z, labels, HEAD))
-    assert CudaGraphs(bundled, CPU).precision == "bfloat16"
+    half, _ = choosing.choose(bundled, CPU, "eager", "bfloat16")
+    assert CudaGraphs(half.weights, CPU).precision == half.precision == "bfloat16"
 
 
 @needs_compiler
 def test_compile():
     net = made(filters=(32, 16), upscale=32)  # small, for it takes long
     z, labels = notes(net, 1)
-    same(Compiled(net, CPU).frames(z, labels, HEAD), Eager(net, CPU).frames(z, labels, HEAD), 1e-4)
+    weights = fold(net)
+    compiled, plain = Compiled(weights, CPU), Eager(weights, CPU)
+    same(compiled.live(z, labels, (8, 16)), plain.frames(z, labels, (8, 16)), 1e-4)
+    same(compiled.frames(z, labels, HEAD), plain.frames(z, labels, HEAD), 1e-4)
 
 
 def test_compile_without_a_compiler(bundled, monkeypatch):
@@ -167,8 +206,8 @@ def test_auto_measures_and_says_what_it_chose(bundled):
 
 def test_bfloat16_sounds_alike(bundled):
     z, labels = notes(bundled, 2)
-    exact = Eager(bundled, CPU).render(z, labels)
-    half = Eager(bundled, CPU, "bfloat16").render(z, labels)
+    exact = Eager(fold(bundled), CPU).render(z, labels)
+    half = Eager(fold(bundled, "bfloat16"), CPU).render(z, labels)
     for a, b in zip(exact, half, strict=True):
         loud = a.magnitude > 0.01 * a.magnitude.max()
         decibels = 20 * np.log10(b.magnitude[loud] / a.magnitude[loud])

@@ -14,6 +14,7 @@ from gansynth_server.render import renderer as module
 from gansynth_server.render.backend import HEAD, Backend, Eager, Slice
 from gansynth_server.render.cache import SpectrumCache
 from gansynth_server.render.jobs import Job
+from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.note import Note
@@ -56,7 +57,7 @@ class Watched(Backend):
 
 @pytest.fixture(scope="module")
 def real():
-    return Eager(checkpoint.load("all_instruments").generator, CPU)
+    return Eager(fold(checkpoint.load("all_instruments").generator), CPU)
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ class Heard:
         self.over = threading.Event()
         self.z = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
         begun = (lambda spectrum: self.events.append("begun")) if hurry else None
-        self.job = Job(backend, self.z, label, self._done, self._failed, begun)
+        self.wanted = True
+        self.job = Job(backend, self.z, label, self._done, self._failed, begun, lambda: self.wanted)
         self.spectrum: Spectrum | None = None
 
     def _done(self, spectrum):
@@ -204,6 +206,115 @@ def test_a_render_that_fails_is_told_and_the_next_one_works(backend, renderer):
     assert good.over.wait(20) and good.events == ["begun", "done"]
 
 
+def test_a_rest_that_nobody_wants_is_not_rendered(backend, renderer):
+    first, same, other = Heard(backend, 1), Heard(backend, 1), Heard(backend, 2)
+    renderer.submit(first.job)
+    until(lambda: backend.calls)
+    renderer.submit(same.job)
+    renderer.submit(other.job)
+    first.wanted = other.wanted = False
+    backend.let(2)  # both heads; a part of what is still wanted is in hand
+    same.wanted = False
+    backend.gate.release(20)
+    for heard, ready in ((first, 64), (same, 64), (other, 8)):
+        assert heard.over.wait(20) and heard.events == ["begun", "done"]
+        assert heard.spectrum.ready == ready
+    assert backend.calls == [([1], HEAD), ([2], HEAD), ([1], (8, 64))]
+    assert renderer.waiting == 0
+    again = Heard(backend, 1)  # goes on where it ended
+    renderer.submit(again.job)
+    assert again.events == ["begun"] and again.spectrum is None
+    assert again.over.wait(20) and again.spectrum.ready == 128
+    assert backend.calls[3:] == [([1], (64, 128))]
+    whole = backend.real.render(again.z[None], np.array([1]))[0]
+    assert np.abs(again.spectrum.magnitude - whole.magnitude).max() < 1e-5 * whole.magnitude.max()
+
+
+class Asked:
+    """A request, and what came of it."""
+
+    def __init__(self, renderer, backend, owner, label, window, seed=0) -> None:
+        self.events: list[object] = []
+        self.over = threading.Event()
+        self.z = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
+        renderer.window(owner, backend, self.z, label, window, self._done, self._failed)
+
+    def _done(self, magnitude, increment):
+        self.events.append((magnitude, increment))
+        self.over.set()
+
+    def _failed(self, why):
+        self.events.append(why)
+        self.over.set()
+
+
+def test_the_latest_request_of_an_owner_counts(backend, renderer):
+    busy = Heard(backend, 1)
+    renderer.submit(busy.job)
+    until(lambda: backend.calls)
+    old, other, new = (
+        Asked(renderer, backend, owner, label, (40, 48))
+        for owner, label in (("a", 2), ("b", 3), ("a", 4))
+    )
+    gone = Asked(renderer, backend, "c", 5, (40, 48))
+    renderer.forget("c")
+    renderer.forget("nobody")
+    backend.gate.release(20)
+    assert new.over.wait(20) and other.over.wait(20) and busy.over.wait(20)
+    assert not old.events and not gone.events
+    asked = [labels for labels, window in backend.calls if window == (40, 48)]
+    assert asked == [[4], [3]]  # the newer one has the turn of the older
+    assert renderer.waiting == 0
+
+
+def test_requests_go_together_after_heads_and_before_rests(backend, renderer):
+    backend.windows = 3
+    first = Heard(backend, 1)
+    renderer.submit(first.job)
+    backend.let(1)  # its head is done and its rest in hand
+    asked = [Asked(renderer, backend, n, n, (9, 17), seed=n) for n in range(4)]
+    elsewhere = Asked(renderer, backend, "x", 9, (10, 18))
+    new = Heard(backend, 2)
+    renderer.submit(new.job)
+    backend.gate.release(20)
+    for waiter in (first, new, elsewhere, *asked):
+        assert waiter.over.wait(20)
+    assert backend.calls[2:7] == [
+        ([2], HEAD),
+        ([0, 1, 2], (9, 17)),
+        ([3], (9, 17)),
+        ([9], (10, 18)),
+        ([2], (8, 64)),
+    ]
+
+
+def test_requests_are_frames_of_the_whole_and_not_kept(real, backend, renderer):
+    backend.gate.release(20)
+    backend.windows = 2
+    asked = [Asked(renderer, backend, n, n, (61, 69), seed=n) for n in range(2)]
+    for n, request in enumerate(asked):
+        assert request.over.wait(20)
+        ((magnitude, increment),) = request.events
+        whole = real.render(request.z[None], np.array([n]))[0]
+        scale = whole.magnitude.max()
+        assert np.abs(magnitude - whole.magnitude[61:69]).max() < 1e-5 * scale
+        assert np.abs(increment - whole.increment[61:69]).max() < 2e-5
+    calls = len(backend.calls)
+    again = Asked(renderer, backend, 0, 0, (61, 69))
+    assert again.over.wait(20) and len(backend.calls) == calls + 1
+
+
+def test_a_request_that_fails_is_told_and_the_next_one_works(backend, renderer, caplog):
+    backend.gate.release(20)
+    nowhere = Asked(renderer, backend.real, "a", 1, (124, 132))
+    assert nowhere.over.wait(20) and "no such frames" in str(nowhere.events[0])
+    assert "failed" in caplog.text
+    renderer.window("b", backend, nowhere.z, 1, HEAD, lambda *frames: 1 / 0, print)
+    good = Asked(renderer, backend, "c", 1, HEAD)
+    assert good.over.wait(20) and len(good.events[0]) == 2
+    assert "division" in caplog.text
+
+
 def test_too_many_at_once(backend, renderer, monkeypatch):
     monkeypatch.setattr(module, "MOST_WAITING", 2)
     for label in range(2):
@@ -216,21 +327,23 @@ def test_too_many_at_once(backend, renderer, monkeypatch):
 def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
     cache = SpectrumCache(3 << 20)
     keys = [(backend, bytes([n]), 0) for n in range(4)]
+    silence = np.zeros((128, 1024), np.float32)
     for key in keys[:3]:
-        cache.put(key, Spectrum.begin())
+        cache.put(key, Spectrum(silence, silence))
     assert cache.get(keys[0]) is not None
-    cache.put(keys[3], Spectrum.begin())
+    cache.put(keys[3], Spectrum(silence, silence))
     assert cache.size == 3 << 20 and len(cache) == 3
     assert keys[1] not in cache and keys[0] in cache
-    cache.put(keys[3], Spectrum.begin())
-    assert cache.size == 3 << 20
+    cache.put(keys[3], Spectrum(silence, silence, 8))  # of a part no more than it is
+    assert cache.size == (2 << 20) + (64 << 10)
+    assert cache.get(keys[3]).magnitude.shape == (8, 1024)
     none = SpectrumCache(0)
-    none.put(keys[0], Spectrum.begin())
+    none.put(keys[0], Spectrum(silence, silence))
     assert len(none) == none.size == 0
 
 
 def test_prepare_cuts_a_note_into_slices():
-    backend = Eager(golden_rule.generator(golden_rule.TINY), CPU)
+    backend = Eager(fold(golden_rule.generator(golden_rule.TINY)), CPU)
     assert backend.precision == "float64"
     backend.prepare(golden_rule.TINY.latent_size)
     windows = [part.window for part in backend.slices]

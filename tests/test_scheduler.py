@@ -122,7 +122,7 @@ def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
     note = Note(None, 0, pitch, 100, pitch, spectrum=spectrum)
     bus.start(note, 0.0)
     bus.release(note, held)
-    return bus.render(frames)
+    return bus.render(frames)[0]
 
 
 @pytest.mark.real_time

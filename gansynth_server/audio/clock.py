@@ -44,9 +44,10 @@ class Pacer:
 class TimedOutput(ABC):
     """An output that is paced by the computer's clock; its thread renders and consumes."""
 
-    def __init__(self, name: str, *, rate: int, blocksize: int) -> None:
+    def __init__(self, name: str, *, rate: int, blocksize: int, channels: int = 1) -> None:
         self.name = name
         self.rate = rate
+        self.channels = channels
         self.latency = blocksize / rate
         self.underruns = 0
         """Stalls after which time was skipped."""
@@ -56,12 +57,15 @@ class TimedOutput(ABC):
 
     @abstractmethod
     def consume(self, block: NDArray[np.float32]) -> None:
-        """Takes the next samples [blocksize], on the output's thread."""
+        """Takes the next samples [channels, blocksize], on the output's thread."""
 
     def start(self, source: Source) -> None:
         self._stopped.clear()
         self._thread = threading.Thread(
-            target=self._run, args=(Guarded(source),), name="audio-clock", daemon=True
+            target=self._run,
+            args=(Guarded(source, self.channels),),
+            name="audio-clock",
+            daemon=True,
         )
         self._thread.start()
 

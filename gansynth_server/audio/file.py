@@ -17,15 +17,15 @@ _log = logging.getLogger(__name__)
 
 
 class FileOutput(TimedOutput):
-    """Writes one mono file in real time, which is complete after ``stop``.
+    """Writes one file in real time, which is complete after ``stop``.
 
     The file is made at once and cannot be started a second time. Where it can
     no longer be written (a full disk) it ends with one line in the log, while
     the clock goes on.
     """
 
-    def __init__(self, path: Path, *, rate: int, blocksize: int) -> None:
-        super().__init__(str(path), rate=rate, blocksize=blocksize)
+    def __init__(self, path: Path, *, rate: int, blocksize: int, channels: int = 1) -> None:
+        super().__init__(str(path), rate=rate, blocksize=blocksize, channels=channels)
         subtype = SUBTYPES.get(path.suffix.lower())
         if subtype is None:
             raise UserError(
@@ -39,7 +39,7 @@ class FileOutput(TimedOutput):
                 f"sound files need soundfile and libsndfile: pip install soundfile ({error})"
             ) from error
         try:
-            self._file = soundfile.SoundFile(path, "w", rate, channels=1, subtype=subtype)
+            self._file = soundfile.SoundFile(path, "w", rate, channels, subtype=subtype)
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"cannot write '{path}' at {rate} Hz: check that its folder exists "
@@ -50,7 +50,7 @@ class FileOutput(TimedOutput):
         if self._file.closed:
             return
         try:
-            self._file.write(block)
+            self._file.write(block.T)
         except (OSError, RuntimeError) as error:
             _log.error("the recording '%s' ends here: %s", self.name, error)
             self._file.close()

@@ -11,8 +11,8 @@ from gansynth_server.audio.clock import TimedOutput
 class NullOutput(TimedOutput):
     """Pulls in real time and throws away what it gets."""
 
-    def __init__(self, *, rate: int, blocksize: int) -> None:
-        super().__init__("none (no sound)", rate=rate, blocksize=blocksize)
+    def __init__(self, *, rate: int, blocksize: int, channels: int = 1) -> None:
+        super().__init__("none (no sound)", rate=rate, blocksize=blocksize, channels=channels)
 
     def consume(self, block: NDArray[np.float32]) -> None:
         pass

@@ -23,7 +23,8 @@ class Source(Protocol):
     """Where an output gets its sound from."""
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next mono samples [frames], finite and within ±1; called from one thread only."""
+        """The next float32 [channels, frames] of the output's channels, finite and within ±1;
+        called from one thread only."""
         ...
 
 
@@ -38,6 +39,11 @@ class Output(Protocol):
     @property
     def rate(self) -> int:
         """Samples per second that it asks the source for."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """1, or 2 for stereo."""
         ...
 
     @property
@@ -62,8 +68,9 @@ class Output(Protocol):
 class Guarded:
     """A source whose exceptions become silence and a line in the log, at most one a second."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, channels: int) -> None:
         self._source = source
+        self._channels = channels
         self._logged = -1.0
 
     def render(self, frames: int) -> NDArray[np.float32]:
@@ -74,7 +81,7 @@ class Guarded:
             if self._logged < 0 or now - self._logged >= 1.0:
                 self._logged = now
                 _log.exception("no sound for %d frames: the synth failed", frames)
-            return np.zeros(frames, dtype=np.float32)
+            return np.zeros((self._channels, frames), dtype=np.float32)
 
 
 def open_output(
@@ -83,6 +90,7 @@ def open_output(
     rate: int | None = None,
     blocksize: int | None = None,
     device: str | None = None,
+    channels: int = 1,
 ) -> tuple[Output, str | None]:
     """Makes the output that ``--output`` names; it is not started.
 
@@ -92,6 +100,7 @@ def open_output(
         blocksize: frames that are rendered at a time; None takes 256.
         device: part of the name of a sound card, or its index. With it, ``auto``
             means ``soundcard``: a card asked for by name is never replaced by silence.
+        channels: 1, or 2 for stereo where the card has it.
 
     Returns:
         The output, and a line for the user where ``auto`` had to do without a sound card.
@@ -104,31 +113,35 @@ def open_output(
     blocksize = DEFAULT_BLOCKSIZE if blocksize is None else blocksize
     if not 16 <= blocksize <= 8192:
         raise UserError(f"a block of {blocksize} frames is out of range: give 16 to 8192")
+    if channels not in (1, 2):
+        raise UserError(f"--channels must be 1 (mono) or 2 (stereo), not {channels}")
     if choice == "auto" and device is None:
         try:
-            return _open_soundcard(None, rate, blocksize), None
+            return _open_soundcard(None, rate, blocksize, channels), None
         except UserError as error:
-            return _open_none(rate, blocksize), f"serving Pd streams only, because {error}"
+            remark = f"serving Pd streams only, because {error}"
+            return _open_none(rate, blocksize, channels), remark
     if choice in ("auto", "soundcard"):
-        return _open_soundcard(device, rate, blocksize), None
+        return _open_soundcard(device, rate, blocksize, channels), None
     if choice == "none":
-        return _open_none(rate, blocksize), None
-    return _open_file(choice, rate, blocksize), None
+        return _open_none(rate, blocksize, channels), None
+    return _open_file(choice, rate, blocksize, channels), None
 
 
-def _open_soundcard(device: str | None, rate: int | None, blocksize: int) -> Output:
+def _open_soundcard(device: str | None, rate: int | None, blocksize: int, channels: int) -> Output:
     from gansynth_server.audio.soundcard import SoundCard
 
-    return SoundCard(device, rate=rate, blocksize=blocksize)
+    return SoundCard(device, rate=rate, blocksize=blocksize, channels=channels)
 
 
-def _open_none(rate: int | None, blocksize: int) -> Output:
+def _open_none(rate: int | None, blocksize: int, channels: int) -> Output:
     from gansynth_server.audio.null import NullOutput
 
-    return NullOutput(rate=rate or DEFAULT_RATE, blocksize=blocksize)
+    return NullOutput(rate=rate or DEFAULT_RATE, blocksize=blocksize, channels=channels)
 
 
-def _open_file(choice: str, rate: int | None, blocksize: int) -> Output:
+def _open_file(choice: str, rate: int | None, blocksize: int, channels: int) -> Output:
     from gansynth_server.audio.file import FileOutput
 
-    return FileOutput(Path(choice), rate=rate or DEFAULT_RATE, blocksize=blocksize)
+    rate = rate or DEFAULT_RATE
+    return FileOutput(Path(choice), rate=rate, blocksize=blocksize, channels=channels)

@@ -13,15 +13,16 @@ FADE_SECONDS = 0.005
 
 
 class Playback:
-    """Plays a ring, in mono on all channels, in blocks of a fixed size.
+    """Plays a ring in blocks of a fixed size; on the channels beyond the ring's, its first.
 
     Threads: ``callback`` is PortAudio's and takes no locks, logs nothing and
     makes no arrays but views. ``fade_in`` may only be called while it does not
     run; all else may be used from anywhere.
     """
 
-    def __init__(self, rate: int, blocksize: int, ahead: int) -> None:
-        self.ring = Ring(ahead * blocksize)
+    def __init__(self, rate: int, blocksize: int, ahead: int, channels: int = 1) -> None:
+        self.ring = Ring(ahead * blocksize, channels)
+        self._channels = channels
         self.calls = 0
         self.underruns = 0
         """Calls that came too late or found too little in the ring."""
@@ -51,13 +52,13 @@ class Playback:
         if self._closing and self._level == 0:
             out.fill(0.0)
             return
-        mono = out[:, 0]
-        if self.ring.read_into(mono) or status.output_underflow:
+        sound = out.T[: self._channels]
+        if self.ring.read_into(sound) or status.output_underflow:
             self.underruns += 1
         if self._closing:
             self._level -= 1
-            mono *= self._ramp[self._level, ::-1]
+            sound *= self._ramp[self._level, ::-1]
         elif self._level < len(self._ramp):
-            mono *= self._ramp[self._level]
+            sound *= self._ramp[self._level]
             self._level += 1
-        out[:, 1:] = out[:, :1]
+        out[:, self._channels :] = out[:, :1]

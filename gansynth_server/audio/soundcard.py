@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class SoundCard:
-    """Plays in mono on the first two channels of one device, which it knows by name.
+    """Plays on the first two channels of one device, which it knows by name.
 
     Threads: the owner calls ``start`` and ``stop``. The *filler* calls
     ``source.render`` and keeps the ring full; PortAudio's thread empties it in
@@ -43,6 +43,7 @@ class SoundCard:
         rate: int | None = None,
         blocksize: int = DEFAULT_BLOCKSIZE,
         ahead: int = AHEAD,
+        channels: int = 1,
     ) -> None:
         """Finds and tries the device.
 
@@ -51,27 +52,32 @@ class SoundCard:
             rate: samples per second; None takes the device's own.
             blocksize: frames per ``render`` and per callback.
             ahead: blocks rendered in advance: more survive longer hold-ups.
+            channels: 1 for mono on both, or 2 for stereo where the device has it.
         """
         sd = portaudio()
         found = find_device(device)
         self.name = found.name
         self.rate = rate or found.rate
+        self.channels = min(channels, found.channels)
         card = found.latency if 0.0 < found.latency < 1.0 else blocksize / self.rate
         self.latency = ahead * blocksize / self.rate + card
         self._blocksize = blocksize
         self._ahead = ahead
-        self._playback = Playback(self.rate, blocksize, ahead)
+        self._playback = self._new_playback()
         self._earlier_underruns = 0
         self._stream: Any = None
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
         self._full = threading.Event()
         self._lost = threading.Event()
-        channels = min(2, found.channels)
+        played = min(2, found.channels)
         try:
-            sd.check_output_settings(found.index, channels=channels, samplerate=self.rate)
+            sd.check_output_settings(found.index, channels=played, samplerate=self.rate)
         except (sd.PortAudioError, ValueError) as error:
             raise self._cannot_play(error) from error
+
+    def _new_playback(self) -> Playback:
+        return Playback(self.rate, self._blocksize, self._ahead, self.channels)
 
     @property
     def underruns(self) -> int:
@@ -80,10 +86,10 @@ class SoundCard:
 
     def start(self, source: Source) -> None:
         self._earlier_underruns = self.underruns
-        self._playback = Playback(self.rate, self._blocksize, self._ahead)
+        self._playback = self._new_playback()
         for event in (self._stopped, self._full, self._lost):
             event.clear()
-        self._launch("audio-filler", self._fill, Guarded(source))
+        self._launch("audio-filler", self._fill, Guarded(source, self.channels))
         self._full.wait(PREFILL_SECONDS)
         sd = portaudio()
         try:

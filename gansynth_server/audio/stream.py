@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gansynth_server.osc.codec import encode_block
+from gansynth_server.osc.codec import encode_block, encode_bundle
 from gansynth_server.synth.bus import Bus
 
+CHANNELS = ("/b", "/r")
+"""Addresses of the blocks, left (or mono) and right."""
 RING = 64
 """Blocks in the listener's ring, and blocks that can be asked for again."""
 
@@ -30,9 +33,9 @@ class PullStream:
         self._newest = -1
 
     @property
-    def form(self) -> tuple[int, int, int]:
-        """Rate, block and blocks ahead."""
-        return self.bus.rate, self.block, self.ahead
+    def form(self) -> tuple[int, int, int, int]:
+        """Rate, block, blocks ahead and channels."""
+        return self.bus.rate, self.block, self.ahead, self.bus.channels
 
     @property
     def pulled(self) -> bool:
@@ -45,15 +48,21 @@ class PullStream:
         return self.block * self.ahead / self.bus.rate + self.bus.delay
 
     def answer(self, number: int) -> bytes:
-        """The datagram ``/b number onset floats…`` for a pull."""
+        """The datagram for a pull: ``/b number onset floats…``, in stereo a bundle of ``/b`` (left)
+        and ``/r`` (right)."""
         place = number % RING
         kept = self._kept.get(place)
         if kept is not None and kept[0] == number:
             return kept[1]
         heads = (float(number), float(place * self.block))
         if self._newest - RING < number < self._newest:
-            return encode_block("/b", heads, np.zeros(self.block, np.float32))
-        datagram = encode_block("/b", heads, self.bus.render(self.block))
+            return self._encoded(heads, np.zeros((self.bus.channels, self.block), np.float32))
+        datagram = self._encoded(heads, self.bus.render(self.block))
         self._kept[place] = (number, datagram)
         self._newest = number
         return datagram
+
+    def _encoded(self, heads: tuple[float, ...], sound: NDArray[np.float32]) -> bytes:
+        blocks = zip(CHANNELS, sound, strict=False)
+        messages = [encode_block(address, heads, samples) for address, samples in blocks]
+        return messages[0] if len(messages) == 1 else encode_bundle(None, *messages)

@@ -11,7 +11,8 @@ import torch
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.generator import Block, Generator, stage_weights
 from gansynth_server.model.layers import ScaledConv
-from gansynth_server.render.rows import Span, plan
+from gansynth_server.render import rows
+from gansynth_server.render.rows import Span
 
 SCOPE = "Generator/progressive_gan_generator/progressive_gan_block_"
 PEAK_SIZES = (1024, 2048)
@@ -49,17 +50,7 @@ def operations(config: GeneratorConfig, window: Span) -> float:
     """Floating-point operations of a window of one note, upsampling convolutions folded."""
     blocks = len(config.filters)
     progress = blocks - 1 if config.progress is None else config.progress
-    total, inputs, width = 0, config.input_size, config.start[1]
-    for b, rows in enumerate(plan(config, stage_weights(progress, blocks), window)):
-        channels = config.filters[b]
-        middle, out = (span[1] - span[0] for span in (rows.middle, rows.out))
-        # a pixel of a folded kernel sees 2×2 others, one of the first layer a single one
-        total += middle * width * inputs * channels * (4 if b else 1)
-        total += out * width * 9 * channels**2
-        if rows.image is not None:
-            total += (rows.image[1] - rows.image[0]) * width * channels * 2
-        inputs, width = channels, width * 2
-    return 2.0 * total
+    return rows.operations(config, stage_weights(progress, blocks), window)
 
 
 def peak(dtype: torch.dtype, device: torch.device) -> float:

@@ -14,8 +14,9 @@ from gansynth_server.bench.nets import operations, peak
 from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backend import HEAD, PRECISIONS, WHOLE, Backend, Eager, Labels
+from gansynth_server.render.backend import HEAD, WHOLE, Backend, Eager, Labels
 from gansynth_server.render.choose import choose
+from gansynth_server.render.network import PRECISIONS, fold
 from gansynth_server.render.rows import Span
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
@@ -126,7 +127,7 @@ def audibility(generator: Generator, device: torch.device, precision: str) -> di
     normal = np.random.default_rng(1).standard_normal((count, generator.config.latent_size))
     z = normal.astype(np.float32)
     exact, other = (
-        _waves(Eager(generator, device, name), z, labels) for name in ("float32", precision)
+        _waves(Eager(fold(generator, name), device), z, labels) for name in ("float32", precision)
     )
     decibels = [20 * torch.log10(transform.stft(w).abs() + 1e-9) for w in (exact, other)]
     loud = decibels[0] > decibels[0].amax(dim=(1, 2), keepdim=True) - 60

@@ -48,7 +48,7 @@ class BatchCommand:
     presets: tuple[str, ...] = ()
     """Timbres by name."""
     latents: Path | None = None
-    """Timbres from a file: .npy [N, latent size], or .json, a list of lists or name: list."""
+    """Timbres from a file: what /z/save wrote, .npy [N, latent size], or .json, name: list."""
     seed: int = 0
     """Of the first random timbre; the next ones count up."""
     rate: int = 16000
@@ -133,27 +133,19 @@ class BatchCommand:
 
 
 def _listed(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
-    """File name → latent [size] of a .npy or .json file; UserError says what is wrong with it."""
-    import numpy as np
+    """File name → latent [size] of a file (see :mod:`gansynth_server.latent.store`)."""
+    from gansynth_server.latent import store
 
     try:
-        if path.suffix.lower() == ".npy":
-            content = np.load(path, allow_pickle=False)
-        else:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        named = isinstance(content, dict)
-        table = np.atleast_2d(np.array(list(content.values()) if named else content, np.float32))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise UserError(f"{path} holds no latents: {str(error).splitlines()[0]}") from error
-    if table.ndim != 2 or table.shape[1] != size or not np.isfinite(table).all():
-        raise UserError(f"{path} must hold latents of {size} finite numbers, not {table.shape}")
-    names = list(content) if named else [f"latent{n:03d}" for n in range(len(table))]
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    listed = store.decode(str(path), data, size)
+    names = [f"latent{int(name):03d}" if name.isdecimal() else name for name in listed]
     safe = [re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "latent" for name in names]
     if len(set(safe)) < len(safe):
         safe = [f"{n:03d}_{name}" for n, name in enumerate(safe)]
-    return dict(zip(safe, table, strict=True))
+    return dict(zip(safe, listed.values(), strict=True))
 
 
 def _make_folder(path: Path) -> None:

@@ -95,4 +95,4 @@ def _rephase(model: Model, method: Literal["griffinlim", "random"]) -> None:
         def render(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Spectrum]:
             return [with_phase(spectrum, method) for spectrum in super().render(z, labels)]
 
-    model.backend = Rephased(model.checkpoint.generator, torch_device("auto"))
+    model.backend = Rephased(model.backend.weights, torch_device("auto"))

@@ -27,6 +27,7 @@ class ServerMessages:
             round(bus.load.peak, 2),
             bus.rate,
             self._server.underruns,
+            round(self._instrument.timbre.rate, 1),
         )
 
     def version(self, call: Call) -> None:

@@ -17,11 +17,11 @@ class StreamMessages:
         self._server = server
         self._instrument = server.instrument
 
-    def stream_open(self, call: Call, rate: float, block: int, ahead: int) -> None:
-        peer, wanted = call.peer, (round(rate), block, ahead)
+    def stream_open(self, call: Call, rate: float, block: int, ahead: int, channels: int) -> None:
+        peer, wanted = call.peer, (round(rate), block, ahead, channels)
         if peer.stream is None or peer.stream.pulled or peer.stream.form != wanted:
             # the same again before the first pull is a client that did not hear the answer
-            bus = self._server.new_bus(round(rate))
+            bus = self._server.new_bus(round(rate), channels)
             if peer.stream is not None:
                 self._server.move(peer.stream.bus, bus)  # who has joined stays with it
             peer.stream = PullStream(bus, block, ahead)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -9,10 +10,12 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 
 MOST_SLOTS = 1024
+KEPT = 2.0
+"""Seconds for which it is remembered what a slot held before."""
 
 
 class Path(Protocol):
-    """A latent that may move: a function of time and of nothing else."""
+    """A latent that may move: a function of time and of nothing else; ``str`` describes it."""
 
     def at(self, seconds: float) -> Latent:
         """The latent [latent_size] at a time of the instrument's clock."""
@@ -20,10 +23,14 @@ class Path(Protocol):
 
 
 class Still:
-    """A latent that stays where it is."""
+    """A latent that stays where it is; ``origin`` says in words where that is from."""
 
-    def __init__(self, z: Latent) -> None:
+    def __init__(self, z: Latent, origin: str = "still") -> None:
         self._z = z
+        self._origin = origin
+
+    def __str__(self) -> str:
+        return self._origin
 
     def at(self, seconds: float) -> Latent:
         return self._z
@@ -32,13 +39,15 @@ class Still:
 class Slots:
     """Named paths, all of one size.
 
+    A slot that is filled for a later time holds what it held until then.
+
     Args:
         size: numbers of a latent.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[str, list[tuple[float, Path]]] = {}  # by time
 
     def __contains__(self, slot: str) -> bool:
         return slot in self._paths
@@ -48,25 +57,32 @@ class Slots:
 
     def at(self, slot: str, seconds: float) -> Latent:
         """The latent of a slot at a time; UserError where it is empty."""
-        return self.path(slot).at(seconds)
+        return self.path(slot, seconds).at(seconds)
 
-    def path(self, slot: str) -> Path:
-        """What a slot holds; UserError where it is empty."""
+    def path(self, slot: str, seconds: float) -> Path:
+        """What a slot holds at a time; UserError where it is empty."""
         try:
-            return self._paths[slot]
+            held = self._paths[slot]
         except KeyError:
             raise UserError(
                 f"slot {slot!r} is empty; fill it with /z/random, /z/preset or /z/set"
             ) from None
+        return held[max(0, bisect_right(held, seconds, key=_time) - 1)][1]
 
-    def put(self, slot: str, path: Path) -> None:
-        """Fills a slot; UserError where there are too many."""
+    def put(self, slot: str, path: Path, seconds: float) -> None:
+        """Fills a slot from a time on; UserError where there are too many."""
         if slot not in self._paths and len(self._paths) >= MOST_SLOTS:
             raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
-        self._paths[slot] = path
+        before = [entry for entry in self._paths.get(slot, ()) if entry[0] < seconds]
+        recent = max(0, bisect_right(before, seconds - KEPT, key=_time) - 1)
+        self._paths[slot] = [*before[recent:], (seconds, path)]
 
-    def put_still(self, slot: str, z: Latent) -> None:
-        """Fills a slot with a latent that stays; UserError where its size is wrong."""
+    def still(self, z: Latent, origin: str = "still") -> Still:
+        """A latent as a path that stays; UserError where its size is wrong."""
         if len(z) != self.size:
             raise UserError(f"a latent of this checkpoint has {self.size} numbers, not {len(z)}")
-        self.put(slot, Still(z))
+        return Still(z, origin)
+
+
+def _time(entry: tuple[float, Path]) -> float:
+    return entry[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,3 +31,20 @@ def slerp(a: Latent, b: Latent, amount: float) -> Latent:
     omega = np.arccos(cosine)
     mixed = np.sin((1 - amount) * omega) * a64 + np.sin(amount * omega) * b64
     return (mixed / np.sin(omega)).astype(np.float32)
+
+
+def mix(latents: Sequence[Latent], weights: Sequence[float]) -> Latent:
+    """A blend: the direction of the weighted sum, at the weighted mean of the lengths.
+
+    So corners of the prior give a latent as long as the prior's, and a corner
+    alone is itself. Without any weight all count alike; where corners cancel
+    each other out, the result is zero.
+    """
+    share = np.asarray(weights, np.float64)
+    share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))
+    table = np.stack(latents).astype(np.float64)
+    blend = share @ table
+    length, wanted = np.linalg.norm(blend), share @ np.linalg.norm(table, axis=1)
+    if length < 1e-6 * wanted or not wanted:
+        return np.zeros(len(blend), np.float32)
+    return (blend * (wanted / length)).astype(np.float32)

@@ -17,8 +17,9 @@ from gansynth_server.render.backend import Backend
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.inverse import Spectrum, check_rate, direct
 from gansynth_server.synth.bus import BANK_RATE
+from gansynth_server.synth.envelope import ATTACK, RELEASE
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.voices import ATTACK, RELEASE, Voices
+from gansynth_server.synth.voices import Voices
 
 Float32 = NDArray[np.float32]
 

@@ -5,13 +5,22 @@ Checking of arguments, the README's table and the help come from it.
 
 from __future__ import annotations
 
-from gansynth_server.osc.messages import arrays, checkpoints, latents, notes, server, streams
+from gansynth_server.osc.messages import (
+    arrays,
+    checkpoints,
+    expression,
+    latents,
+    notes,
+    server,
+    streams,
+)
 from gansynth_server.osc.row import Row
 
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
     *notes.ROWS,
+    *expression.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,

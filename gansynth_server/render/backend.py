@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.generator import Generator
-from gansynth_server.render.network import Weights, Window, safe_dtype
-from gansynth_server.render.rows import Span
+from gansynth_server.render.network import Weights, Window
+from gansynth_server.render.rows import Span, operations
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -31,12 +30,6 @@ TOGETHER = 4
 """Notes that come together and are rendered at once, where that is faster."""
 GAIN = 0.8  # share of the time one by one that counts as faster
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -51,14 +44,16 @@ class Backend(ABC):
 
     ``slices`` is how a live note is rendered, its head first; ``batch`` how many
     whole notes are best rendered at once where nobody waits; ``together`` how many
-    heads at most.
+    heads at most; ``windows`` how many windows as short as a head.
     """
 
     name: str
     precision: str = "float32"
     batch: int = 4
     together: int = TOGETHER
+    windows: int = 1
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
+    weights: Weights
 
     @abstractmethod
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
@@ -73,29 +68,35 @@ class Backend(ABC):
             magnitudes and phase increments in radians, float32 [N, frames, 1024].
         """
 
+    def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        """As ``frames``, for those who cannot wait until something is compiled."""
+        return self.frames(z, labels, window)
+
     def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
         """[N, latent_size] latents and [N] labels → N whole spectra."""
         parts = self.frames(z, labels, WHOLE)
         return [Spectrum(m, i) for m, i in zip(*parts, strict=True)]
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles what live notes need, and chooses their slices by measured time."""
+        """Compiles the head of live notes and measures it; from its time the slices follow."""
         head = self.seconds(HEAD, 1, latent_size)
         together = self.together
-        if self.seconds(HEAD, together, latent_size) > GAIN * together * head:
-            together = 1
-        rest = self.seconds((HEAD[1], FRAMES), 1, latent_size)
+        if together > 1:
+            at_once = self.seconds(HEAD, together, latent_size)
+            together = together if at_once < GAIN * together * head else 1
+        rest = head * self._operations((HEAD[1], FRAMES)) / self._operations(HEAD)
         count = 1
         while count < MOST_SLICES and rest / count > SLICE_SECONDS:
             count *= 2
         fits = together if rest * together < SLICE_SECONDS else 1
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
         self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
-        for part in self.slices[1:]:
-            for size in {1, part.batch}:
-                self.seconds(part.window, size, latent_size, takes=1)
+        self.windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
 
-    def seconds(self, window: Span, count: int, latent_size: int, takes: int = 3) -> float:
+    def _operations(self, window: Span) -> float:
+        return operations(self.weights.config, self.weights.shares, window)
+
+    def seconds(self, window: Span, count: int, latent_size: int, takes: int = 2) -> float:
         """The shortest time of some runs, after one that compiles and warms."""
         z, labels = np.ones((count, latent_size), np.float32), np.zeros(count, np.int64)
         self.frames(z, labels, window)
@@ -108,32 +109,33 @@ class Backend(ABC):
 
 
 class Eager(Backend):
-    """Plain PyTorch, on the CPU or on CUDA; float64 where :func:`safe_dtype` says so."""
+    """Plain PyTorch, on the CPU or on CUDA.
+
+    Args:
+        weights: are moved to the device.
+    """
 
     kind = "eager"
 
-    def __init__(
-        self, generator: Generator, device: torch.device, precision: str = "float32"
-    ) -> None:
+    def __init__(self, weights: Weights, device: torch.device) -> None:
         self.name = f"{self.kind} {device.type}"
-        dtype = safe_dtype(generator, PRECISIONS[precision])
-        self.precision = str(dtype).removeprefix("torch.")
+        self.precision = str(weights.dtype).removeprefix("torch.")
         self.batch = 4 if device.type == "cpu" else 32
+        self.weights = weights.to(device)
         self._device = device
-        self._weights = Weights(generator, dtype).to(device)
-        self._windows: dict[Span, torch.nn.Module] = {}
+        self._modules: dict[Span, torch.nn.Module] = {}
 
     @torch.inference_mode()
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        if window not in self._windows:
-            self._windows[window] = self._module(window)
+        if window not in self._modules:
+            self._modules[window] = self._module(window)
         latents = torch.from_numpy(np.ascontiguousarray(z, np.float32)).to(self._device)
-        parts = self._windows[window](latents, torch.from_numpy(labels).to(self._device))
+        parts = self._modules[window](latents, torch.from_numpy(labels).to(self._device))
         magnitude, increment = (part.cpu().numpy() for part in parts)
         return magnitude, increment
 
     def _module(self, window: Span) -> torch.nn.Module:
-        return Window(self._weights, window)
+        return Window(self.weights, window)
 
 
 def torch_device(choice: str) -> torch.device:

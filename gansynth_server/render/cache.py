@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ class SpectrumCache:
         return spectrum
 
     def put(self, key: Key, spectrum: Spectrum) -> None:
-        """Keeps a spectrum; those not used for longest make room."""
+        """Keeps a spectrum, or what there is of one; those not used for longest make room."""
+        ready = spectrum.ready
+        if ready < FRAMES:
+            magnitude, increment = spectrum.magnitude[:ready], spectrum.increment[:ready]
+            spectrum = Spectrum(magnitude.copy(), increment.copy(), ready)
         before = self._spectra.pop(key, None)
         self.size += spectrum.nbytes - (before.nbytes if before is not None else 0)
         self._spectra[key] = spectrum

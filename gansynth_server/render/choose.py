@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from functools import cache
 from typing import get_args
 
 import torch
@@ -11,7 +13,10 @@ from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
 from gansynth_server.render.backend import HEAD, Backend, Eager
-from gansynth_server.render.network import safe_dtype
+from gansynth_server.render.network import Weights, fold
+
+Fold = Callable[[str], Weights]
+"""Weights in a precision by name, folded once each."""
 
 
 def choose(
@@ -32,17 +37,18 @@ def choose(
     exact = "float32" if precision == "auto" else precision
     if name not in get_args(BackendName) or exact not in get_args(PrecisionName):
         raise UserError(f"no backend {name!r} in {precision!r}; see --help for those there are")
+    folded = cache(lambda kind: fold(generator, kind))
     if name != "auto":
-        return _named(generator, device, name, precision), ""
+        return _named(folded, device, name, precision), ""
     if device.type == "cuda":
-        return _named(generator, device, "cuda", precision), "cuda graphs, for there is CUDA"
-    backends: list[Backend] = [Eager(generator, device, exact)]
+        return _named(folded, device, "cuda", precision), "cuda graphs, for there is CUDA"
+    backends = [_named(folded, device, "eager", precision)]
     if (
         device.type == "cpu"
         and importlib.util.find_spec("openvino") is not None
-        and safe_dtype(generator) == torch.float32
+        and folded("float32").dtype == torch.float32
     ):
-        backends.append(_named(generator, device, "openvino", precision))
+        backends.append(_named(folded, device, "openvino", precision))
     if len(backends) == 1:
         return backends[0], ""
     size = generator.config.latent_size
@@ -52,24 +58,22 @@ def choose(
     return backends[order[0]], f"the head of a note: {said}"
 
 
-def _named(
-    generator: Generator, device: torch.device, name: str, precision: PrecisionName
-) -> Backend:
+def _named(folded: Fold, device: torch.device, name: str, precision: PrecisionName) -> Backend:
     exact = "float32" if precision == "auto" else precision
     if name == "eager":
-        return Eager(generator, device, exact)
+        return Eager(folded(exact), device)
     if name == "compile":
         from gansynth_server.render.compiled import Compiled
 
-        return Compiled(generator, device, exact)
+        return Compiled(folded(exact), device)
     if name == "openvino":
         from gansynth_server.render.openvino import OpenVino
 
         if device.type != "cpu":
             raise UserError(f"--backend openvino runs on the CPU, not on {device.type}")
-        return OpenVino(generator, exact)
+        return OpenVino(folded("float32"), exact)
     from gansynth_server.render.cuda import CudaGraphs
 
     if device.type != "cuda":
         raise UserError("--backend cuda needs a CUDA device, and there is none; try auto")
-    return CudaGraphs(generator, device, "bfloat16" if precision == "auto" else precision)
+    return CudaGraphs(folded("bfloat16" if precision == "auto" else precision), device)

@@ -8,9 +8,8 @@ import shutil
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.generator import Generator
-from gansynth_server.render.backend import Eager
-from gansynth_server.render.network import Window
+from gansynth_server.render.backend import Eager, Float32, Labels
+from gansynth_server.render.network import Weights, Window
 from gansynth_server.render.rows import Span
 
 COMPILERS = ("g++", "clang++", "cl")
@@ -25,16 +24,19 @@ class Compiled(Eager):
 
     kind = "compile"
 
-    def __init__(
-        self, generator: Generator, device: torch.device, precision: str = "float32"
-    ) -> None:
+    def __init__(self, weights: Weights, device: torch.device) -> None:
         named = os.environ.get("CXX")
         if not any(shutil.which(name) for name in ([named] if named else COMPILERS)):
             raise UserError(
                 "--backend compile needs a C++ compiler (g++, clang++ or cl) and found none; "
                 "install one, or use --backend openvino or eager"
             )
-        super().__init__(generator, device, precision)
+        super().__init__(weights, device)
+        self._plain = Eager(weights, device)
+
+    def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        compiled = window in self._modules
+        return (self if compiled else self._plain).frames(z, labels, window)
 
     def prepare(self, latent_size: int) -> None:
         """Compiles a graph for the head and one for the rest: each more would take its time."""
@@ -42,6 +44,6 @@ class Compiled(Eager):
             self.seconds(part.window, part.batch, latent_size, takes=1)
 
     def _module(self, window: Span) -> torch.nn.Module:
-        compiled = torch.compile(Window(self._weights, window), dynamic=False)
+        compiled = torch.compile(Window(self.weights, window), dynamic=False)
         assert isinstance(compiled, torch.nn.Module)
         return compiled

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansynth_server.model.generator import Generator
-from gansynth_server.render.backend import PRECISIONS, WHOLE, Backend, Float32, Labels, Slice
-from gansynth_server.render.network import Weights, Window, safe_dtype
+from gansynth_server.render.backend import WHOLE, Backend, Eager, Float32, Labels, Slice
+from gansynth_server.render.network import Weights, Window
 from gansynth_server.render.rows import Span
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -73,16 +72,14 @@ class Graph:
 class CudaGraphs(Backend):
     """Graphs per window and size of batch; a whole note is one slice here."""
 
-    def __init__(
-        self, generator: Generator, device: torch.device, precision: str = "bfloat16"
-    ) -> None:
+    def __init__(self, weights: Weights, device: torch.device) -> None:
         self.name = f"cuda graphs {device.type}"
-        dtype = safe_dtype(generator, PRECISIONS[precision])
-        self.precision = str(dtype).removeprefix("torch.")
-        self.batch = BUCKETS[-1]
+        self.precision = str(weights.dtype).removeprefix("torch.")
+        self.batch = self.windows = BUCKETS[-1]
         self.slices = (Slice(WHOLE, BUCKETS[-1]),)
         self._device = device
-        self._weights = Weights(generator, dtype).to(device)
+        self.weights = weights.to(device)
+        self._plain = Eager(self.weights, device)
         self._graphs: dict[tuple[Span, int], Graph] = {}
 
     @torch.inference_mode()
@@ -96,6 +93,10 @@ class CudaGraphs(Backend):
         magnitude, increment = torch.cat(parts, dim=1).numpy()
         return magnitude, increment
 
+    def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        captured = any(window == other for other, _ in self._graphs)
+        return (self if captured else self._plain).frames(z, labels, window)
+
     def prepare(self, latent_size: int) -> None:
         """Captures the graph of each size of batch; the slices are what they are."""
         for batch in BUCKETS:
@@ -104,5 +105,5 @@ class CudaGraphs(Backend):
     def _graph(self, window: Span, count: int) -> Graph:
         batch = min(b for b in BUCKETS if b >= count)
         if (window, batch) not in self._graphs:
-            self._graphs[window, batch] = Graph(Window(self._weights, window), batch, self._device)
+            self._graphs[window, batch] = Graph(Window(self.weights, window), batch, self._device)
         return self._graphs[window, batch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,9 @@ class Job:
     ``begun`` comes first, as soon as the note's head is there; without it
     nobody waits for the head, and the note has no hurry. The calls come from
     the render thread, or from the submitting one for what is there already.
+
+    ``wanted`` is asked on the render thread before each part of the rest; once
+    nobody wants it, ``done`` is given what there is (see ``Spectrum.ready``).
     """
 
     backend: Backend
@@ -33,6 +36,7 @@ class Job:
     done: Callable[[Spectrum], None]
     failed: Callable[[str], None]
     begun: Callable[[Spectrum], None] | None = None
+    wanted: Callable[[], bool] = lambda: True
     telling: threading.Lock = field(default_factory=threading.Lock)
     """Held by who calls ``begun`` until it has returned."""
 
@@ -75,3 +79,19 @@ class Ticket:
     def due(self) -> float:
         """When the next frames are needed, so that slices of several notes take turns."""
         return self.asked + self.ready * HOP / SAMPLE_RATE
+
+
+def tell_done(jobs: Sequence[Job], spectrum: Spectrum) -> None:
+    """Calls ``done``, after ``begun`` has returned wherever that was called."""
+    for job in jobs:
+        with job.telling:
+            pass
+        job.done(spectrum)
+
+
+def tell_failed(jobs: Sequence[Job], why: str) -> None:
+    """Calls ``failed``, after ``begun`` has returned wherever that was called."""
+    for job in jobs:
+        with job.telling:
+            pass
+        job.failed(why)

@@ -22,6 +22,12 @@ from gansynth_server.spectral.constants import SILENCE
 
 EPSILON = 1e-8  # of the pixel norm
 
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
 
 def safe_dtype(generator: Generator, dtype: torch.dtype = torch.float32) -> torch.dtype:
     """float64 for nets with fewer than four channels in some block, else what was asked for.
@@ -110,6 +116,11 @@ class Weights(nn.Module):
         label = self.first_label[:, span][labels].flatten(1)
         x = product + label * norm.to(self.dtype) + self.first_bias[span].flatten()
         return x.view(-1, rows[1] - rows[0], width, count).permute(0, 3, 1, 2)
+
+
+def fold(generator: Generator, precision: str = "float32") -> Weights:
+    """Weights in a precision by name, or in float64 where :func:`safe_dtype` says so."""
+    return Weights(generator, safe_dtype(generator, PRECISIONS[precision]))
 
 
 class Window(nn.Module):

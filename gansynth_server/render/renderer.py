@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,10 @@ from gansynth_server.errors import UserError
 from gansynth_server.priority import lower_priority
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
-from gansynth_server.render.jobs import AHEAD, Job, Ticket
+from gansynth_server.render.jobs import AHEAD, NEW, Job, Ticket, tell_done, tell_failed
+from gansynth_server.render.queue import TicketQueue
+from gansynth_server.render.requests import Request, Requests, answer
+from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -38,11 +39,10 @@ class Renderer:
     def __init__(self, cache_bytes: int = 0) -> None:
         self._cache = SpectrumCache(cache_bytes)
         self._keeps = cache_bytes > 0
-        self._queue: list[tuple[int, float, int, Ticket]] = []
-        self._tickets: dict[Key, Ticket] = {}
+        self._queue = TicketQueue()
+        self._requests = Requests()
         self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
         self._wishes = weakref.WeakKeyDictionary()
-        self._entries = count()
         self._last = -QUIET
         self._jobs = 0
         self._wake = threading.Condition()
@@ -91,18 +91,39 @@ class Renderer:
             return
         with self._wake:
             for ticket in self._wishes.pop(owner, ()):
-                if not ticket.jobs and self._tickets.get(ticket.key) is ticket:
-                    del self._tickets[ticket.key]
-                    ticket.entry = -1
+                if not ticket.jobs:
+                    self._queue.close(ticket)
             tickets = self._wishes[owner] = []
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
-                if key not in self._cache and key not in self._tickets:
+                if key not in self._cache and self._queue.get(key) is None:
                     ticket = Ticket(key, z, backend.slices, time.monotonic())
-                    self._tickets[key] = ticket
-                    self._push(ticket)
+                    self._queue.open(ticket)
                     tickets.append(ticket)
             self._wake.notify()
+
+    def window(
+        self,
+        owner: Hashable,
+        backend: Backend,
+        z: NDArray[np.float32],
+        label: int,
+        window: Span,
+        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Asks for some frames of a note, in place of what this owner asked for before.
+
+        See :class:`Request`. The heads of new notes come first; nothing is cached.
+        """
+        with self._wake:
+            self._requests.put(owner, Request(backend, z, label, window, done, failed))
+            self._wake.notify()
+
+    def forget(self, owner: Hashable) -> None:
+        """Drops what an owner asked for with ``window``, if it has not begun."""
+        with self._wake:
+            self._requests.drop(owner)
 
     def stop(self) -> None:
         """Ends the thread after the batch in hand; jobs left over are dropped."""
@@ -116,55 +137,33 @@ class Renderer:
     def _join(self, key: Key, job: Job, partial: Spectrum | None) -> Ticket:
         if self._jobs >= MOST_WAITING:
             raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
-        ticket = self._tickets.get(key)
+        ticket = self._queue.get(key)
         if ticket is None:
             whole = None if partial is None else Spectrum.begin(partial)
-            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole)
-            self._tickets[key] = ticket
-        elif not ticket.jobs:
-            ticket.asked = time.monotonic()
-        ticket.jobs.append(job)
+            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
+            self._queue.open(ticket)
+        else:
+            if not ticket.jobs:
+                ticket.asked = time.monotonic()
+            ticket.jobs.append(job)
+            if not ticket.busy:
+                self._queue.push(ticket)
         self._jobs += 1
-        if not ticket.busy:
-            self._push(ticket)
         return ticket
-
-    def _push(self, ticket: Ticket) -> None:
-        ticket.entry = next(self._entries)
-        heapq.heappush(self._queue, (ticket.rank, ticket.due, ticket.entry, ticket))
-
-    def _top(self) -> Ticket | None:
-        """The first ticket in the queue, once entries that no longer count are gone."""
-        while self._queue and self._queue[0][3].entry != self._queue[0][2]:
-            heapq.heappop(self._queue)
-        return self._queue[0][3] if self._queue else None
 
     def _pause(self) -> float | None:
         """Seconds to wait before there is something to do; None for as long as it takes."""
-        first = self._top()
-        if first is None:
-            return None
-        if first.rank < AHEAD:
+        first = self._queue.top()
+        if self._requests or (first is not None and first.rank < AHEAD):
             return 0
-        return max(0.0, self._last + QUIET - time.monotonic())
+        return None if first is None else max(0.0, self._last + QUIET - time.monotonic())
 
-    def _take(self) -> list[Ticket]:
-        """The next tickets that can be rendered together."""
-        first = self._top()
-        assert first is not None
-        part, rank = first.part, first.rank
-        tickets: list[Ticket] = []
-        ticket: Ticket | None = first
-        while (
-            ticket is not None
-            and len(tickets) < part.batch
-            and (ticket.key[0], ticket.part, ticket.rank) == (first.key[0], part, rank)
-        ):
-            heapq.heappop(self._queue)
-            ticket.busy = True
-            tickets.append(ticket)
-            ticket = self._top()
-        return tickets
+    def _take(self) -> tuple[list[Request], list[Ticket]]:
+        """What comes next: heads of new notes, else requests, else other tickets."""
+        first = self._queue.top()
+        if self._requests and (first is None or first.rank > NEW):
+            return self._requests.take(), []
+        return [], self._queue.take()
 
     # on the render thread
 
@@ -176,18 +175,29 @@ class Renderer:
                     self._wake.wait(pause)
                 if not self._running:
                     return
-                tickets = self._take()
-            self._render(tickets)
+                requests, tickets = self._take()
+            try:
+                if requests:
+                    answer(requests)
+                else:
+                    self._render(tickets)
+            except Exception:
+                _log.exception("who was told of a render failed")
 
     def _render(self, tickets: list[Ticket]) -> None:
+        tickets = [ticket for ticket in tickets if not self._dropped(ticket)]
+        if not tickets:
+            return
         try:
             z = np.stack([ticket.z for ticket in tickets])
             labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
-            parts = tickets[0].key[0].frames(z, labels, tickets[0].part.window)
+            parts = tickets[0].key[0].live(z, labels, tickets[0].part.window)
         except Exception as error:
             _log.exception("a render failed")
             for ticket in tickets:
-                self._fail(ticket, f"the render failed: {error}")
+                with self._wake:
+                    self._close(ticket)
+                tell_failed(ticket.jobs, f"the render failed: {error}")
             return
         for ticket, magnitude, increment in zip(tickets, *parts, strict=True):
             self._extend(ticket, magnitude, increment)
@@ -197,11 +207,9 @@ class Renderer:
     ) -> None:
         with self._wake:
             ticket.busy = False
-            if not ticket.jobs:  # a wish; its head is kept alone, for it is small
+            if not ticket.jobs:  # a wish
                 self._close(ticket)
-                self._cache.put(
-                    ticket.key, Spectrum(magnitude.copy(), increment.copy(), len(magnitude))
-                )
+                self._cache.put(ticket.key, Spectrum(magnitude, increment, len(magnitude)))
                 return
             spectrum = ticket.spectrum = ticket.spectrum or Spectrum.begin()
             new = not spectrum.ready
@@ -212,27 +220,28 @@ class Renderer:
                 self._close(ticket)
                 self._cache.put(ticket.key, spectrum)
             else:
-                self._push(ticket)
+                self._queue.push(ticket)
         if new:
             for job in jobs:
                 if job.begun is not None:
                     job.begun(spectrum)
         if whole:
-            for job in jobs:
-                with job.telling:
-                    pass
-                job.done(spectrum)
+            tell_done(jobs, spectrum)
 
-    def _fail(self, ticket: Ticket, why: str) -> None:
+    def _dropped(self, ticket: Ticket) -> bool:
+        """Ends a rest that nobody wants any more; what there is of it is kept."""
+        jobs, spectrum = list(ticket.jobs), ticket.spectrum
+        if spectrum is None or any(job.wanted() for job in jobs):
+            return False
         with self._wake:
+            if len(ticket.jobs) > len(jobs):  # another came meanwhile
+                return False
             self._close(ticket)
-        for job in ticket.jobs:
-            with job.telling:
-                pass
-            job.failed(why)
+            self._cache.put(ticket.key, spectrum)
+        tell_done(jobs, spectrum)
+        return True
 
     def _close(self, ticket: Ticket) -> None:
         """Takes a ticket out; its jobs no longer count as waiting."""
-        if self._tickets.get(ticket.key) is ticket:
-            del self._tickets[ticket.key]
+        self._queue.close(ticket)
         self._jobs -= len(ticket.jobs)

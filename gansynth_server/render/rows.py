@@ -63,3 +63,18 @@ def plan(config: GeneratorConfig, shares: Sequence[float], window: Span) -> list
         blocks.append(BlockRows(source, middle, out, image))
         needed = source
     return blocks[::-1]
+
+
+def operations(config: GeneratorConfig, shares: Sequence[float], window: Span) -> float:
+    """Floating-point operations of a window of one note, upsampling convolutions folded."""
+    total, inputs, width = 0, config.input_size, config.start[1]
+    for b, rows in enumerate(plan(config, shares, window)):
+        channels = config.filters[b]
+        middle, out = (span[1] - span[0] for span in (rows.middle, rows.out))
+        # a pixel of a folded kernel sees 2×2 others, one of the first layer a single one
+        total += middle * width * inputs * channels * (4 if b else 1)
+        total += out * width * 9 * channels**2
+        if rows.image is not None:
+            total += (rows.image[1] - rows.image[0]) * width * channels * 2
+        inputs, width = channels, width * 2
+    return 2.0 * total

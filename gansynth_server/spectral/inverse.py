@@ -31,6 +31,8 @@ class Spectrum:
     magnitude: Float32
     increment: Float32
     ready: int = FRAMES
+    region: tuple[float, float] | None = None
+    """Frames of its steadiest part, once that was looked for (see :func:`steadiest`)."""
 
     @property
     def nbytes(self) -> int:

@@ -45,12 +45,14 @@ class Bus:
         on_late: Callable[[Note, float], None] = lambda note, seconds: None,
         gain: float = GAIN,
         link: Link | None = None,
+        channels: int = 1,
     ) -> None:
         self.rate = rate
-        self.voices = Voices(bank_rate(rate), voices)
+        self.voices = Voices(bank_rate(rate), voices, channels)
+        self.channels = channels
         self.load = Load()
-        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate)
-        self._limiter = Limiter(rate)
+        self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
+        self._limiter = Limiter(rate, channels)
         self._gain = np.float32(gain)
         self.link = link or SteadyLink(self.voices.rate)
         self.time = 0
@@ -99,7 +101,7 @@ class Bus:
         self.post(cut, when)
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [frames] for the listener: mono, finite, within ±1."""
+        """The next float32 [channels, frames] for the listener: finite, within ±1."""
         begun = time.perf_counter()
         if self._resampler is None:
             sound = self._voices(frames)
@@ -127,7 +129,7 @@ class Bus:
             self.time += size
             if self.time == end:
                 break
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _ran(self, entry: Entry) -> None:
         """Takes note of a command that was just run."""

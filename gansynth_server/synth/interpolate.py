@@ -46,17 +46,17 @@ class Interpolator:
 
 
 class Resampler:
-    """One stream of sound at ``source`` Hz, read at ``target`` Hz; delay TAPS/2 samples.
+    """Sound at ``source`` Hz, read at ``target`` Hz; delay TAPS/2 samples.
 
     The place of every output sample is kept as a fraction of whole numbers,
     so it never drifts.
     """
 
-    def __init__(self, source: int, target: int) -> None:
+    def __init__(self, source: int, target: int, channels: int = 1) -> None:
         divisor = int(np.gcd(source, target))
         self._step, self._phases = source // divisor, target // divisor
         self._kernel = kernel(self._phases)
-        self._kept = np.zeros(TAPS, np.float32)
+        self._kept = np.zeros((channels, TAPS), np.float32)
         self._phase = 0  # place of the next output, in 1/phases of a sample after _kept[TAPS/2]
 
     def needed(self, frames: int) -> int:
@@ -64,12 +64,12 @@ class Resampler:
         return (self._phase + frames * self._step) // self._phases
 
     def __call__(self, source: Float32, frames: int) -> Float32:
-        """``needed(frames)`` source samples → ``frames`` output samples."""
+        """[channels, ``needed(frames)``] source samples → [channels, ``frames``]."""
         place = self._phase + np.arange(frames) * self._step
         whole, phase = np.divmod(place, self._phases)
-        sound = np.concatenate([self._kept, source])
-        windows = np.lib.stride_tricks.sliding_window_view(sound, TAPS)
-        out = np.einsum("ft,ft->f", windows[whole], self._kernel[phase])
+        sound = np.concatenate([self._kept, source], axis=1)
+        windows = np.lib.stride_tricks.sliding_window_view(sound, TAPS, axis=1)
+        out = np.einsum("cft,ft->cf", windows[:, whole], self._kernel[phase])
         self._phase = (self._phase + frames * self._step) % self._phases
-        self._kept = sound[len(source) :]
+        self._kept = sound[:, source.shape[1] :]
         return out

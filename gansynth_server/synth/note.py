@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import BINS
 from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.synth.envelope import PLAIN, Envelope
 
 NoteId = int | float | str
+
+
+@dataclass(slots=True, eq=False)
+class Overlay:
+    """Frames that a note has in place of its own, float32 [N, 1024] each, from frame ``first``."""
+
+    first: int
+    magnitude: NDArray[np.float32]
+    increment: NDArray[np.float32]
 
 
 @dataclass(slots=True, eq=False)
@@ -20,9 +28,10 @@ class Note:
 
     ``pitch`` is a MIDI note number that may be fractional; ``rendered`` is the
     pitch of the spectrum that plays it, which the voice repitches by the rest.
-    Times are seconds of the monotonic clock. ``off`` is set by the player's
-    thread before the release is posted, so that a note released before it was
-    rendered still sounds for as long as it was held.
+    Times are seconds of one clock. ``off`` is set by the player's thread before
+    the release is posted, so that a note released before it was rendered still
+    sounds for as long as it was held. What follows ``over`` may change while the
+    note sounds, by :meth:`Voices.change`.
     """
 
     owner: object
@@ -33,44 +42,54 @@ class Note:
     on: float = 0.0
     off: float | None = None
     spectrum: Spectrum | None = None
-    hold: bool = False
-    """Stays in the steady middle of its spectrum until released, so it may last for ever."""
+    choke: str | None = None
+    """A note of the same owner and the same word here ends this one."""
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
+    over: bool = False
+    """Whether its sound has ended, or will not begin."""
+
+    envelope: Envelope = PLAIN
+    hold: bool = False
+    """Stays in the steady part of its spectrum until released, so it may last for ever."""
+    region: tuple[float, float] | None = None
+    """That part, in frames; None is what was found in its spectrum."""
+    speed: float = 1.0
+    """Of the way through its frames; 0 stays, below 0 goes back."""
+    gain: float = 1.0
+    """Linear, on top of the velocity."""
+    pan: float = 0.0
+    """-1 left … 1 right."""
+    bend: float = 0.0
+    """Semitones."""
+    vibrato: tuple[float, float] = (0.0, 5.0)
+    """Semitones to either side, and Hz."""
+    brightness: float = 0.0
+    """dB per octave above the note's own frequency."""
+    pressure: float = 0.0
+    """0…1."""
+    pressed: tuple[str, float] = ("gain", 6.0)
+    """Which of gain (dB), brightness, bend and vibrato full pressure raises, and by how much."""
+    pedalled: bool = False
+    """Would be released, if the sustain pedal were not down."""
+    overlay: Overlay | None = None
 
     @property
-    def ratio(self) -> float:
-        """Speed at which the spectrum's sound is read: 2 is an octave up."""
-        return float(2 ** ((self.pitch - self.rendered) / 12))
+    def offset(self) -> float:
+        """Semitones above the pitch that was rendered."""
+        return self.pitch - self.rendered
 
     @property
-    def gain(self) -> float:
-        """Linear velocity, as in Magenta's mixdown."""
-        return self.velocity / 127
+    def tempo(self) -> float:
+        """Frames per hop that keep the note as long as it is, where it is played far from its
+        rendered pitch; within half a semitone it is left as it is."""
+        return 1.0 if abs(self.offset) <= 0.5 else float(2 ** (-self.offset / 12))
 
+    @property
+    def loudness(self) -> float:
+        """Linear in the velocity, as in Magenta's mixdown."""
+        return self.gain * self.velocity / 127 * 10 ** (self.pressed_by("gain") / 20)
 
-def gather(
-    notes: Sequence[Note | None], places: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """One frame of each note.
-
-    Args:
-        notes: N, each with a spectrum of which some frames are there.
-        places: [N] frames; for one that is not there yet the last one is taken.
-
-    Returns:
-        magnitudes and phase increments, each [N, 1024], and how many were not there.
-    """
-    magnitude = np.empty((len(notes), BINS), np.float32)
-    increment = np.empty((len(notes), BINS), np.float32)
-    late = 0
-    for n, (note, place) in enumerate(zip(notes, places.tolist(), strict=True)):
-        assert note is not None and note.spectrum is not None
-        ready = note.spectrum.ready  # read once, for it grows meanwhile
-        if place >= ready:
-            place = ready - 1
-            note.late += 1
-            late += 1
-        magnitude[n] = note.spectrum.magnitude[place]
-        increment[n] = note.spectrum.increment[place]
-    return magnitude, increment, late
+    def pressed_by(self, target: str) -> float:
+        """What the pressure adds to one of its targets."""
+        return self.pressure * self.pressed[1] if self.pressed[0] == target else 0.0

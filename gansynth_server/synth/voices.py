@@ -1,7 +1,7 @@
 """The voice bank: every sounding note is a row of arrays.
 
-A voice keeps its frame number, its phases and its place in the sound. When a
-block needs more sound, all rows that have run out get their next frame through
+A voice keeps its place in its note, its phases and its place in the sound. When
+a block needs more sound, all rows that have run out get their next frame through
 one batched inverse FFT. The phases are kept by the voice and only advanced by
 the spectrum's increments, so frames can be repeated, skipped or exchanged
 without a seam. A frame that is not rendered in time is replaced by the last
@@ -12,27 +12,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import BINS, FRAMES, HOP, LEAD
-from gansynth_server.spectral.inverse import FrameInverse, note_length
+from gansynth_server.spectral.constants import HOP, LEAD
+from gansynth_server.spectral.inverse import FrameInverse
+from gansynth_server.synth.envelope import Envelopes
+from gansynth_server.synth.frames import Frames
 from gansynth_server.synth.interpolate import TAPS, Interpolator
-from gansynth_server.synth.note import Note, gather
+from gansynth_server.synth.motion import FIRST, STEADY, Motion
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.slides import Rows, Slides
+from gansynth_server.synth.tune import Tune
 
 Float32 = NDArray[np.float32]
 
-ATTACK = 0.010
-RELEASE = 0.300
-CUT = 0.005
-"""Seconds of attack, of release and of the fade when a voice is cut off."""
-
-STEADY = (40, 80)
-"""Frames between which a held note moves to and fro: about 1.1 to 2.4 s after its start."""
-
-FIRST = LEAD // HOP - 3  # frame 3 is the first that reaches into the note
+SMOOTH = 0.010
+"""Seconds that a change of loudness, pan or pitch takes at least."""
 SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
+TAIL = 3  # hops that sound on after the last frame, less the lead before the first
 
 
 class Voices:
@@ -40,16 +40,17 @@ class Voices:
 
     Args:
         rate: samples per second (see :class:`FrameInverse`).
-        count: voices that may sound at once; beyond it the least important
-            one (released first, then the oldest) is faded out in 5 ms.
+        count: voices that may sound at once; beyond it the one that is missed least
+            (see :meth:`_admit`) is faded out in 5 ms.
+        channels: 1, or 2 for stereo.
     """
 
-    def __init__(self, rate: int, count: int) -> None:
+    def __init__(self, rate: int, count: int, channels: int = 1) -> None:
         self.rate = rate
         self.count = count
+        self.channels = channels
         self._inverse = FrameInverse(rate)
         self._hop = self._inverse.hop
-        self._length = note_length(rate)
         self._interpolate = Interpolator()
         self.notes: list[Note | None] = [None] * count
         self.waiting: deque[Note] = deque()
@@ -58,19 +59,16 @@ class Voices:
         self.spoilt = 0
         self.late = 0
         self._active = np.zeros(count, bool)
-        self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
+        self._motion = Motion(count)
+        self._frames = Frames(count)
+        self._tune = Tune(rate, count)
+        self._envelopes = Envelopes(rate, count)
+        self._weights = Slides(count, channels)  # loudness times pan
         # the last segment repeats the first, so that what is read lies in one piece
         self._ring = np.zeros((count, SEGMENTS + 1, self._hop), np.float32)
-        self._frame = np.zeros(count, np.int64)  # frames added so far, FIRST more
-        self._place = np.zeros(count, np.int64)  # frame of the spectrum to add next
-        self._step = np.ones(count, np.int64)  # and the way to the one after it
-        self._held = np.zeros(count, bool)
+        self._hops = np.zeros(count, np.int64)  # frames added so far, FIRST more
         self._position = np.zeros(count)  # place in the note's sound, samples
-        self._ratio = np.ones(count)
-        self._age = np.zeros(count, np.int64)  # samples since the start
-        self._gain = np.zeros(count, np.float32)
-        self._off = np.full(count, np.inf)  # age at which the release begins
-        self._fade = np.full(count, RELEASE * rate)  # length of the release, samples
+        self._end = np.full(count, np.inf)  # position after the last frame's sound
 
     @property
     def sounding(self) -> int:
@@ -78,13 +76,39 @@ class Voices:
 
     def start(self, note: Note) -> None:
         """Gives a rendered note a voice; when all are taken it waits for the cut of one."""
+        if note.choke is not None:
+            self.cut_all(lambda other: (other.owner, other.choke) == (note.owner, note.choke))
         self.waiting.append(note)
 
     def release(self, note: Note) -> None:
         """Begins the release of a note, unless that was begun before."""
         row = self._row(note)
-        if row is not None and self._off[row] == np.inf:
-            self._off[row] = self._age[row]
+        if row is not None:
+            self._envelopes.release(row)
+
+    def change(self, note: Note, seconds: float = 0.0, **changes: Any) -> None:
+        """Sets attributes of a note, which may sound already or be yet to come.
+
+        Args:
+            seconds: that a change of pitch, bend, loudness or pan takes; 10 ms at least.
+        """
+        for name, value in changes.items():
+            setattr(note, name, value)
+        row = self._row(note)
+        if row is not None:
+            self._apply(row, note, max(1, round(max(seconds, SMOOTH) * self.rate)))
+
+    def seek(self, note: Note, place: float) -> None:
+        """Goes on from another frame of a note that sounds."""
+        row = self._row(note)
+        if row is not None:
+            self._motion.seek(row, place)
+            self._end[row] = np.inf
+
+    def heading(self, note: Note) -> tuple[float, float] | None:
+        """The frame that a note reads next, and the way to the one after; None if it is silent."""
+        row = self._row(note)
+        return None if row is None else self._motion.heading(row)
 
     def cut_all(self, of: Callable[[Note], bool]) -> None:
         """Fades the notes of one kind out in 5 ms; those that wait end unheard."""
@@ -94,7 +118,7 @@ class Voices:
         for row in np.flatnonzero(self._active):
             note = self.notes[row]
             if note is not None and of(note):
-                self._cut_row(int(row))
+                self._envelopes.cut_off(int(row))
 
     def drop(self, notes: Iterable[Note]) -> None:
         """Ends notes unheard that never came."""
@@ -111,118 +135,164 @@ class Voices:
         return taken
 
     def render(self, frames: int) -> Float32:
-        """The next samples of all voices together, float32 [frames], not limited.
+        """The next samples of all voices together, float32 [channels, frames], not limited.
 
         A voice whose sound is not finite is ended and counted in ``spoilt``;
         the others go on. Frames that were not there yet are counted in ``late``.
         """
-        out = np.zeros(frames, np.float32)
+        out = np.zeros((self.channels, frames), np.float32)
         done = 0
         while done < frames:
-            size = min(self._hop, frames - done)
             self._admit()
-            if self._active.any():
-                out[done : done + size] = self._mix(size)
+            rows = np.flatnonzero(self._active)
+            size = min(self._hop, frames - done)
+            if len(rows):
+                # a voice reads about one hop at a time, however fast it is
+                size = min(size, max(1, int(self._hop / self._tune.highest(rows, size))))
+                out[:, done : done + size] = self._mix(rows, size)
             done += size
         return out
 
     def _row(self, note: Note) -> int | None:
         return self.notes.index(note) if note in self.notes else None
 
-    def _cut_row(self, row: int) -> None:
-        self._gain[row] *= self._envelope(np.array([row]), 1)[0, 0]  # the fade starts from here
-        self._age[row] = max(self._age[row], int(ATTACK * self.rate))
-        self._off[row] = self._age[row]
-        self._fade[row] = CUT * self.rate
-
     def _admit(self) -> None:
-        """Moves waiting notes into free rows and makes room for those left over."""
+        """Moves waiting notes into free rows and makes room for those left over.
+
+        As FluidSynth does, the first to go are those released, then those that
+        only the pedal holds, then what is old or quiet.
+        """
         while self.waiting and not self._active.all():
             self._begin(int(np.argmin(self._active)), self.waiting.popleft())
-        if self.waiting:
-            fading = self._active & (self._fade < RELEASE * self.rate)
-            candidates = np.flatnonzero(self._active & ~fading)
-            score = np.where(np.isfinite(self._off), self._age + self._length, self._age)
-            order = candidates[np.argsort(-score[candidates], kind="stable")]
-            for row in order[: max(0, len(self.waiting) - int(fading.sum()))]:
-                self._cut_row(int(row))
+        if not self.waiting:
+            return
+        cut = self._active & self._envelopes.cut
+        rows = np.flatnonzero(self._active & ~cut)
+        seconds = self._envelopes.age[rows] / self.rate
+        level = self._frames.level[rows] * self._weights.now[rows].max(axis=1)
+        level *= self._envelopes.levels(rows, 1)[:, 0]
+        worth = 1 / np.maximum(seconds, 1e-3) + 0.5 * level / max(level.max(initial=0), 1e-9)
+        worth -= 2e3 * (self._envelopes.age[rows] >= self._envelopes.off[rows])
+        worth -= 1e3 * np.array([note is not None and note.pedalled for note in self._at(rows)])
+        for row in rows[np.argsort(worth, kind="stable")][: len(self.waiting) - int(cut.sum())]:
+            self._envelopes.cut_off(int(row))
+
+    def _at(self, rows: Rows) -> list[Note | None]:
+        return [self.notes[row] for row in rows]
 
     def _begin(self, row: int, note: Note) -> None:
-        assert note.spectrum is not None
         self.notes[row] = note
         self._started.append(note)
         self._active[row] = True
         self._ring[row] = 0
-        # phases of frame FIRST-1: the frames before it are silent
-        increments = note.spectrum.increment[:FIRST]
-        self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
-        self._frame[row] = self._place[row] = FIRST
-        self._step[row] = 1
-        self._held[row] = note.hold
+        self._frames.begin(row, note)
+        self._motion.begin(row, note.tempo)
+        self._envelopes.begin(
+            row, note.envelope, None if note.off is None else max(0.0, note.off - note.on)
+        )
+        self._hops[row] = FIRST
         self._position[row] = 0
-        self._ratio[row] = note.ratio
-        self._age[row] = 0
-        self._gain[row] = note.gain
-        self._fade[row] = RELEASE * self.rate
-        held = np.inf if note.off is None else max(0.0, note.off - note.on)
-        self._off[row] = max(held, ATTACK) * self.rate
+        self._end[row] = np.inf
+        self._apply(row, note, 0)
 
-    def _end(self, row: int) -> None:
+    def _apply(self, row: int, note: Note, samples: int) -> None:
+        """Makes a row what its note wants, within so many samples."""
+        assert note.spectrum is not None
+        self._weights.set(row, note.loudness * _pan(note.pan, self.channels), samples)
+        self._tune.pitch.set(row, note.offset, samples)
+        self._tune.bend.set(row, note.bend + note.pressed_by("bend"), samples)
+        depth, hertz = note.vibrato
+        self._tune.vibrato(row, depth + note.pressed_by("vibrato"), hertz)
+        self._frames.tilt[row] = note.brightness + note.pressed_by("brightness")
+        self._envelopes.shape(row, note.envelope)
+        region = note.region or note.spectrum.region or STEADY
+        self._motion.steer(row, note.hold, note.speed, region, note.overlay is not None)
+
+    def _finish(self, row: int) -> None:
         note = self.notes[row]
         if note is not None:
             self._ended.append(note)
         self.notes[row] = None
         self._active[row] = False
 
-    def _mix(self, size: int) -> Float32:
-        rows = np.flatnonzero(self._active)
-        self._fill(rows, size)
+    def _mix(self, rows: Rows, size: int) -> Float32:
         sound = self._read(rows, size)  # [rows, size]
-        sound *= self._gain[rows, None]
-        age, off = self._age[rows], self._off[rows]
-        moving = (age < ATTACK * self.rate) | (age + size > off)
+        moving = self._envelopes.moving(rows, size)
         if moving.any():
-            sound[moving] *= self._envelope(rows[moving], size)
-        mix = sound.sum(axis=0)
+            sound[moving] *= self._envelopes.levels(rows[moving], size)
+        mix = self._weighted(rows, sound)
         if not np.isfinite(mix).all():
             good = np.isfinite(sound).all(axis=1)
             for row in rows[~good]:
                 self.spoilt += 1
-                self._end(int(row))
-            mix = sound[good].sum(axis=0)
-        self._age[rows] += size
-        self._position[rows] += size * self._ratio[rows]
-        over = (~self._held[rows] & (self._position[rows] >= self._length)) | (
-            self._age[rows] >= self._off[rows] + self._fade[rows]
-        )
+                self._finish(int(row))
+            mix = self._weighted(rows[good], sound[good])
+        self._weights.advance(rows, size)
+        self._envelopes.advance(rows, size)
+        over = (self._position[rows] >= self._end[rows]) | self._envelopes.over(rows)
         for row in rows[over & self._active[rows]]:
-            self._end(int(row))
+            self._finish(int(row))
         return mix
 
-    def _fill(self, rows: NDArray[np.int64], size: int) -> None:
-        """Adds frames until every row holds the sound that the next block reads."""
-        need = self._position[rows] + size * self._ratio[rows] + TAPS
+    def _weighted(self, rows: Rows, sound: Float32) -> Float32:
+        """The sum of rows with their loudness and pan, [channels, size]."""
+        moving = self._weights.moving(rows)
+        still = self._weights.now[rows] * ~moving[:, None]
+        mix = still.T.astype(np.float32) @ sound
+        if moving.any():
+            ramp = self._weights.ramp(rows[moving], sound.shape[1]).astype(np.float32)
+            mix += np.einsum("nsc,ns->cs", ramp, sound[moving])
+        return mix
+
+    def _read(self, rows: Rows, size: int) -> Float32:
+        """The next samples of rows [rows, size], repitched where they are to be, and moves on."""
+        start = self._position[rows]
+        ratio = self._tune.ratios(rows)
+        after = start + size * ratio
+        plain = (ratio == 1) & (start == np.rint(start))
+        moving = self._tune.moving(rows)
+        if moving.any():
+            plain &= ~moving
+            paths = self._tune.paths(rows[moving], size)
+            after[moving] = start[moving] + paths.sum(axis=1)
+        if not plain.all():
+            self._frames.band[rows] = self._tune.band(ratio)
+        self._fill(rows, after + TAPS)
+        # sample 0 of the note lies in the segment of frame LEAD/HOP
+        span = SEGMENTS * self._hop
+        shift = LEAD // HOP * self._hop
+        flat = self._ring.reshape(self.count, span + self._hop)
+        sound = np.empty((len(rows), size), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
+        sound[plain] = windows[rows[plain], ((start[plain] + shift) % span).astype(np.int64)]
+        if not plain.all():
+            at = np.arange(size) * ratio[:, None]
+            if moving.any():
+                at[moving] = np.cumsum(paths, axis=1) - paths
+            at = (at[~plain] + (start[~plain, None] + shift)) % span
+            sound[~plain] = self._interpolate(flat, rows[~plain], at, span)
+        self._position[rows] = after
+        self._tune.advance(rows, size)
+        return sound
+
+    def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
+        """Adds frames until every row holds the sound up to a position."""
         while True:
             # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
-            ready = (self._frame[rows] - LEAD // HOP) * self._hop
+            ready = (self._hops[rows] - LEAD // HOP) * self._hop
             hungry = rows[ready < need]
             if not len(hungry):
                 return
             self._hop_rows(hungry)
 
-    def _hop_rows(self, rows: NDArray[np.int64]) -> None:
+    def _hop_rows(self, rows: Rows) -> None:
         """One frame for each of some rows, through one inverse FFT."""
-        frame = self._frame[rows]
-        segments = (frame[:, None] + np.arange(4)) % SEGMENTS
-        playing = self._place[rows] < FRAMES
+        segments = (self._hops[rows][:, None] + np.arange(4)) % SEGMENTS
+        playing = self._motion.playing(rows)
         live = rows[playing]
         if len(live):
-            notes = [self.notes[row] for row in live]
-            magnitude, increment, late = gather(notes, self._place[live])
+            magnitude, phase, late = self._frames.next(live, self._at(live), self._motion)
             self.late += late
-            phase = self._phase[live] + increment
-            phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
-            self._phase[live] = phase
             sound = self._inverse(magnitude, phase).reshape(len(live), 4, self._hop)
             segment = segments[playing]
             for part in range(3):
@@ -230,30 +300,15 @@ class Voices:
             self._ring[live, segment[:, 3]] = sound[:, 3]
         self._ring[rows[~playing], segments[~playing][:, 3]] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
-        self._frame[rows] += 1
-        self._place[rows] += self._step[rows]
-        held, place = self._held[rows], self._place[rows]
-        self._step[rows[held & (place >= STEADY[1])]] = -1
-        self._step[rows[held & (place <= STEADY[0])]] = 1
+        self._hops[rows] += 1
+        self._motion.advance(rows)
+        last = rows[~self._motion.playing(rows) & np.isinf(self._end[rows])]
+        self._end[last] = (self._hops[last] - TAIL) * self._hop
 
-    def _read(self, rows: NDArray[np.int64], size: int) -> Float32:
-        """The next samples of some rows, repitched where their ratio asks for it."""
-        # sample 0 of the note lies in the segment of frame LEAD/HOP
-        span = SEGMENTS * self._hop
-        start = (self._position[rows] + LEAD // HOP * self._hop) % span
-        flat = self._ring.reshape(self.count, span + self._hop)
-        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
-        sound = windows[rows, start.astype(np.int64)]
-        bent = self._ratio[rows] != 1
-        if bent.any():
-            at = start[bent, None] + np.arange(size) * self._ratio[rows[bent], None]
-            sound[bent] = self._interpolate(flat, rows[bent], at, span)
-        return sound
 
-    def _envelope(self, rows: NDArray[np.int64], size: int) -> Float32:
-        """Attack times release of the next samples, [rows, size]."""
-        age = self._age[rows][:, None] + np.arange(size)
-        attack = np.minimum(age / (ATTACK * self.rate - 1), 1)
-        off, fade = self._off[rows][:, None], self._fade[rows][:, None]
-        release = np.clip(1 - (age - off) / (fade - 1), 0, 1)
-        return (attack * release).astype(np.float32)
+def _pan(pan: float, channels: int) -> NDArray[np.float64]:
+    """Equal power, 1 in the middle: [channels]."""
+    if channels == 1:
+        return np.ones(1)
+    angle = (pan + 1) * np.pi / 4
+    return np.sqrt(2) * np.array([np.cos(angle), np.sin(angle)])

@@ -8,9 +8,12 @@ from gansynth_server.osc.row import (
     NUMBER,
     SLOT,
     SLOT_ARG,
+    TEXT,
     Arg,
     Row,
 )
+
+FILE_ARG = Arg("file", TEXT)
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -45,5 +48,67 @@ ROWS: tuple[Row, ...] = (
         "",
         "a named timbre of the checkpoint",
         ("z", "violin"),
+    ),
+    Row(
+        "/z/mix",
+        (
+            *(Arg("slot", SLOT), Arg("a", SLOT), Arg("wa", NUMBER, 0, 1000)),
+            *(Arg("b", SLOT), Arg("wb", NUMBER, 0, 1000)),
+            *(Arg("c", SLOT, default=None), Arg("wc", NUMBER, 0, 1000, 0.0)),
+            *(Arg("d", SLOT, default=None), Arg("wd", NUMBER, 0, 1000, 0.0)),
+        ),
+        "",
+        "a blend of two to four slots by their weights, as long as they are: a four-corner pad",
+        ("c", "z", 1, "z", 0.5),
+    ),
+    Row(
+        "/z/walk",
+        (
+            Arg("slot", SLOT, default="z"),
+            Arg("speed", NUMBER, 0, 100, 0.5),
+            Arg("spread", NUMBER, 0, 100, 1.0),
+            Arg("seed", INTEGER, 0, MAX_INTEGER, None),
+        ),
+        "",
+        "the slot walks at random from now on, smoothly and always within N(0, 1)·spread: "
+        "1/speed seconds to the next timbre; the same seed gives the same walk",
+        ("w", 0.5, 1.0, 1),
+    ),
+    Row(
+        "/z/lfo",
+        (
+            Arg("slot", SLOT),
+            Arg("a", SLOT),
+            Arg("b", SLOT),
+            Arg("rate", NUMBER, 0, 100),
+            Arg("shape", SLOT, default="sine"),
+            Arg("phase", NUMBER, 0, 1, 0.0),
+        ),
+        "",
+        "the slot moves to and fro between what slots a and b hold, rate times a second; "
+        "shape: sine, triangle, square, saw or 0…3",
+        ("l", "z", "z", 0.5),
+    ),
+    Row("/z/freeze", (SLOT_ARG,), "", "a slot that moves stays where it is", ("z",)),
+    Row(
+        "/z/list",
+        (Arg("skip", INTEGER, 0, 1024, 0),),
+        "`/z/list.reply` all slots presets (slot what)… names…",
+        "how many slots and presets there are in all, how many of each follow, each slot with "
+        "what it holds, the presets' names; up to 7 kB, the rest with a skip",
+    ),
+    Row(
+        "/z/save",
+        (FILE_ARG,),
+        "`/done /z/save` file slots",
+        "writes all slots to a .json, .npz or .npy file in `--root`, as they are now",
+        ("latents.json",),
+    ),
+    Row(
+        "/z/load",
+        (FILE_ARG,),
+        "`/done /z/load` file slots",
+        "fills slots from such a file in `--root`; those of other names stay",
+        ("latents.json",),
     ),
 )

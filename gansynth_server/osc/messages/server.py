@@ -6,9 +6,9 @@ ROWS: tuple[Row, ...] = (
     Row(
         "/status",
         (),
-        "`/status.reply` voices waiting clients load peak rate underruns",
+        "`/status.reply` voices waiting clients load peak rate underruns follow-rate",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns",
+        "peak %, sample rate, underruns, changes a second of notes that follow a latent",
     ),
     Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
     Row(

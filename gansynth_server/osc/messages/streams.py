@@ -11,6 +11,7 @@ ROWS: tuple[Row, ...] = (
             Arg("rate", NUMBER, 16000, 192000),
             Arg("block", INTEGER, 16, 4096),
             Arg("ahead", INTEGER, 1, 64),
+            Arg("channels", INTEGER, 1, 2, 1),
         ),
         "`/done /stream/open` stream-id latency-ms",
         "this client's notes sound in its own stream, pulled block by block",
@@ -20,7 +21,8 @@ ROWS: tuple[Row, ...] = (
         "/stream/pull",
         (Arg("block-number", INTEGER, 0, MAX_INTEGER), _STREAM),
         "`/b` k onset floats…",
-        "block k of the stream; onset is (k mod 64)·block; asked again, the same block",
+        "block k of the stream; onset is (k mod 64)·block; asked again, the same block; a stream "
+        "of two channels answers a bundle of `/b` (left) and `/r` (right)",
     ),
     Row(
         "/stream/join",

@@ -1,0 +1,145 @@
+"""Latents that move: each a pure function of time, so that nothing has to tick.
+
+A path may hold others, such as the ends of a glide. What it holds is bounded
+(see :func:`held`), so that paths made of paths stay cheap for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from gansynth_server.latent.slots import Path, Still
+from gansynth_server.latent.vectors import Latent, slerp
+
+MOST_PARTS = 16
+
+
+def parts(path: Path) -> int:
+    """How many paths one is made of."""
+    return getattr(path, "parts", 1)
+
+
+def held(path: Path, seconds: float, most: int = MOST_PARTS) -> Path:
+    """A path to build another upon: itself, or where it is at a time if it has too many parts."""
+    return path if parts(path) <= most else Still(path.at(seconds))
+
+
+class Glide:
+    """From one path to another along the sphere, starting and ending gently.
+
+    Before ``start`` it is the first path, from ``start + seconds`` on it is the
+    second one, exactly. Both may move meanwhile.
+
+    Args:
+        start: seconds of the instrument's clock.
+        seconds: how long it takes; at 0 or less it is at the target from ``start`` on.
+    """
+
+    def __init__(self, from_path: Path, to_path: Path, start: float, seconds: float) -> None:
+        while isinstance(from_path, Glide) and from_path.end <= start:
+            from_path = from_path.target  # the way there is not needed any more
+        self._from = held(from_path, start, MOST_PARTS // 2)
+        self.target: Path = held(to_path, start, MOST_PARTS // 2)
+        self._start, self._seconds = start, max(0.0, seconds)
+        self.parts = 1 + parts(self._from) + parts(self.target)
+
+    def __str__(self) -> str:
+        return f"glide {self._seconds:g} s to {self.target}"
+
+    @property
+    def end(self) -> float:
+        """When it arrives, seconds."""
+        return self._start + self._seconds
+
+    def at(self, seconds: float) -> Latent:
+        if seconds >= self.end:
+            return self.target.at(seconds)
+        gone = (seconds - self._start) / self._seconds if self._seconds else 0.0
+        if gone <= 0:
+            return self._from.at(seconds)
+        eased = gone * gone * (3 - 2 * gone)
+        return slerp(self._from.at(seconds), self.target.at(seconds), eased)
+
+
+class Walk:
+    """A smooth random walk that never leaves the prior.
+
+    White noise, one N(0, 1) latent per step, is smoothed by a cubic B-spline
+    whose weights are scaled to unit energy. So at every time, not only on the
+    steps, the latent is one of N(0, spread²), it moves without a kink, any time
+    can be asked for at once, and after two steps it is elsewhere.
+
+    Args:
+        size: numbers of a latent.
+        speed: steps per second.
+        start: seconds of the instrument's clock; before it the walk stands still.
+    """
+
+    def __init__(self, size: int, seed: int, speed: float, spread: float, start: float) -> None:
+        self._seed, self._speed, self._spread, self._start = seed, speed, spread, start
+
+        @lru_cache(maxsize=8)
+        def step(number: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+            return np.random.default_rng((seed, number)).standard_normal(size)
+
+        self._step = step
+
+    def __str__(self) -> str:
+        return f"walk speed {self._speed:g} spread {self._spread:g} seed {self._seed}"
+
+    def at(self, seconds: float) -> Latent:
+        number, u = divmod(max(0.0, seconds - self._start) * self._speed, 1.0)
+        weights = np.array([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, 3 * (u + u**2 - u**3) + 1, u**3])
+        steps = [self._step(int(number) + n) for n in range(4)]
+        z = weights @ np.stack(steps) / np.linalg.norm(weights)
+        return (z * self._spread).astype(np.float32)
+
+
+def _sine(turn: float) -> float:
+    return 0.5 - 0.5 * math.cos(2 * math.pi * turn)
+
+
+def _triangle(turn: float) -> float:
+    return 1 - abs(1 - 2 * turn)
+
+
+def _square(turn: float) -> float:
+    return float(turn >= 0.5)
+
+
+def _saw(turn: float) -> float:
+    return turn
+
+
+SHAPES = {"sine": _sine, "triangle": _triangle, "square": _square, "saw": _saw}
+"""Amounts 0…1 on the way from one end to the other, by the part 0…1 of a period."""
+
+
+class Lfo:
+    """To and fro between two paths along the sphere.
+
+    Args:
+        shape: one of :data:`SHAPES`.
+        rate: periods per second.
+        phase: part of a period, 0…1, at ``start``; at 0 it is at the first path.
+        start: seconds of the instrument's clock.
+    """
+
+    def __init__(
+        self, a: Path, b: Path, shape: str, rate: float, phase: float, start: float
+    ) -> None:
+        self._ends = [held(path, start, MOST_PARTS // 2) for path in (a, b)]
+        self._shape, self._rate, self._phase, self._start = shape, rate, phase, start
+        self.parts = 1 + sum(map(parts, self._ends))
+
+    def __str__(self) -> str:
+        a, b = self._ends
+        return f"lfo {self._shape} {self._rate:g} Hz between {a} and {b}"
+
+    def at(self, seconds: float) -> Latent:
+        turn = ((seconds - self._start) * self._rate + self._phase) % 1.0
+        a, b = (path.at(seconds) for path in self._ends)
+        return slerp(a, b, SHAPES[self._shape](turn))

@@ -1,0 +1,162 @@
+"""The next frame of each voice: magnitudes from its note, phases of its own.
+
+A voice that reads its note in order adds up the note's phase increments, which is
+exactly the note. One that has strayed (held, stretched, moved about, or with a
+timbre that changes) keeps together what belongs together: the bins around
+each spectral peak turn as their peak does (Laroche and Dolson 1999, "Improved
+phase vocoder time-scale modification of audio"), so that partials do not fray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
+from gansynth_server.synth.motion import FIRST, Motion
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.slides import Rows
+
+Float32 = NDArray[np.float32]
+
+LIFT = 10 ** (24 / 20)
+"""At most so much is a frame raised to the level that a held note keeps."""
+RETURN = 0.7
+"""Share of that, in dB, that is left a hop after it is held no more."""
+TILT = 10 ** (24 / 20)
+"""At most so much does brightness raise a bin."""
+
+_OCTAVES = np.log2((np.arange(BINS) + 1) * (SAMPLE_RATE / 2 / BINS)).astype(np.float32)
+
+
+class Frames:
+    """Phases and levels of a bank of voices.
+
+    Args:
+        count: voices.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
+        self._kept = np.full(count, np.nan)  # level that a held note keeps
+        self._lift = np.ones(count)
+        self.level = np.zeros(count)
+        """Root of the sum of squares of each row's last frame."""
+        self.tilt = np.zeros(count, np.float32)
+        """dB per octave above (and below) ``pivot``."""
+        self.pivot = np.zeros(count, np.float32)
+        """log2 of the note's own frequency in Hz."""
+        self.band = np.full(count, BINS)
+        """Bins that remain when the sound is read fast."""
+
+    def begin(self, row: int, note: Note) -> None:
+        """Phases of the frame before the first that is heard, for those are silent."""
+        assert note.spectrum is not None
+        increments = note.spectrum.increment[:FIRST]
+        self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
+        self._kept[row] = np.nan
+        self._lift[row] = 1
+        self.pivot[row] = np.log2(440 * 2 ** ((note.rendered - 69) / 12))
+
+    def next(
+        self,
+        rows: Rows,
+        notes: Sequence[Note | None],
+        motion: Motion,
+    ) -> tuple[Float32, NDArray[np.float64], int]:
+        """One frame of each row.
+
+        Args:
+            notes: of these rows.
+            motion: where they are in them.
+
+        Returns:
+            magnitudes and phases [N, 1024], and how many frames were not there yet.
+        """
+        magnitude, increment, late = gather(notes, motion.place[rows])
+        strayed = motion.strayed[rows]
+        if strayed.any():
+            owners = peaks(magnitude[strayed])
+            increment[strayed] = np.take_along_axis(increment[strayed], owners, axis=1)
+        phase = self._phase[rows] + increment
+        phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
+        self._phase[rows] = phase
+        self._shape(rows, magnitude, motion.within(rows))
+        return magnitude, phase, late
+
+    def _shape(self, rows: Rows, magnitude: Float32, held: NDArray[np.bool_]) -> None:
+        """Level, brightness and band, in place."""
+        level = np.sqrt(np.einsum("nb,nb->n", magnitude, magnitude, dtype=np.float64))
+        kept = np.where(np.isnan(self._kept[rows]) & held, level, self._kept[rows])
+        self._kept[rows] = np.where(held, kept, np.nan)
+        free = self._lift[rows] ** RETURN
+        lift = np.where(held, np.minimum(kept / np.maximum(level, 1e-9), LIFT), free)
+        lift[np.abs(lift - 1) < 1e-3] = 1
+        self._lift[rows] = lift
+        self.level[rows] = level * lift
+        lifted = lift != 1
+        if lifted.any():
+            magnitude[lifted] *= lift[lifted, None].astype(np.float32)
+        tilted = self.tilt[rows] != 0
+        if tilted.any():
+            row = rows[tilted]
+            octaves = _OCTAVES - self.pivot[row, None]
+            gain = np.exp2(self.tilt[row, None] * octaves * np.float32(np.log2(10) / 20))
+            magnitude[tilted] *= np.minimum(gain, TILT)
+        for n in np.flatnonzero(self.band[rows] < BINS):
+            magnitude[n, self.band[rows[n]] :] = 0
+
+
+def gather(
+    notes: Sequence[Note | None], places: NDArray[np.float64]
+) -> tuple[Float32, Float32, int]:
+    """Magnitudes and phase increments [N, 1024] at places in N notes.
+
+    Between two frames magnitudes are mixed and the increments those of the nearer
+    one. For a frame that is not there yet the last one is taken; the third
+    result counts those.
+    """
+    magnitude = np.empty((len(notes), BINS), np.float32)
+    increment = np.empty((len(notes), BINS), np.float32)
+    late = 0
+    for n, (note, place) in enumerate(zip(notes, places.tolist(), strict=True)):
+        assert note is not None and note.spectrum is not None
+        overlay = note.overlay
+        if overlay is not None:
+            place = min(max(place - overlay.first, 0.0), len(overlay.magnitude) - 1.0)
+            magnitudes, increments = overlay.magnitude, overlay.increment
+        else:
+            magnitudes, increments = note.spectrum.magnitude, note.spectrum.increment
+            ready = note.spectrum.ready  # read once, for it grows meanwhile
+            if place > ready - 1:
+                place = ready - 1.0
+                note.late += 1
+                late += 1
+        whole = int(place)
+        part = place - whole
+        if part:
+            following = magnitudes[min(whole + 1, len(magnitudes) - 1)]
+            np.multiply(magnitudes[whole], 1 - part, out=magnitude[n])
+            magnitude[n] += np.float32(part) * following
+        else:
+            magnitude[n] = magnitudes[whole]
+        increment[n] = increments[min(round(place), len(increments) - 1)]
+    return magnitude, increment, late
+
+
+def peaks(magnitude: Float32) -> NDArray[np.int64]:
+    """For each bin of [N, 1024] the bin of the nearest peak: one that none of its four neighbours
+    exceeds."""
+    padded = np.pad(magnitude, ((0, 0), (2, 2)), constant_values=-1)
+    centre = padded[:, 2:-2]
+    around = np.maximum(
+        np.maximum(padded[:, :-4], padded[:, 1:-3]), np.maximum(padded[:, 3:-1], padded[:, 4:])
+    )
+    top = centre >= around
+    bins = np.arange(magnitude.shape[1])
+    before = np.maximum.accumulate(np.where(top, bins, -(2**20)), axis=1)
+    after = np.where(top, bins, 2**20)[:, ::-1]
+    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    return np.where(bins - before <= after - bins, before, after)

@@ -1,0 +1,96 @@
+"""Which frame of its note a voice reads next: forward, backward, slowly, or to and fro."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.synth.slides import Rows
+
+FIRST = LEAD // HOP - 3
+"""Frame 3 is the first that reaches into the note."""
+STEADY = (40, 80)
+"""Frames between which a held note moves, where its own steadiest part is not known."""
+CENTRE = LEAD / HOP - 2
+"""Place of the frame whose centre is the note's first sample."""
+
+
+def place(seconds: float) -> float:
+    """The frame at a time of the note."""
+    return seconds * SAMPLE_RATE / HOP + CENTRE
+
+
+class Motion:
+    """Places of voices in their notes, in frames; fractions lie between two of them.
+
+    Args:
+        count: voices.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.place = np.zeros(count)
+        self.held = np.zeros(count, bool)
+        self.strayed = np.zeros(count, bool)
+        """Whether a row has left the frames' own order, so that its phases are its own."""
+        self._speed = np.ones(count)
+        self._way = np.ones(count)
+        self._tempo = np.ones(count)
+        self._region = np.tile(np.array(STEADY, float), (count, 1))
+
+    def begin(self, row: int, tempo: float) -> None:
+        """From the start, at ``tempo`` frames per hop."""
+        self.place[row] = FIRST
+        self._way[row] = 1
+        self._speed[row] = 1
+        self._tempo[row] = tempo
+        self.held[row] = False
+        self.strayed[row] = tempo != 1
+
+    def steer(
+        self, row: int, held: bool, speed: float, region: tuple[float, float], strayed: bool
+    ) -> None:
+        """Sets how a row goes on: whether it stays in a region, and its speed and direction."""
+        self.strayed[row] |= strayed
+        if speed != self._speed[row]:
+            self.strayed[row] = True
+            self._speed[row] = speed
+            self._way[row] = 1
+        self.held[row] = held
+        if not held:
+            self._way[row] = 1
+        self._region[row] = region
+
+    def seek(self, row: int, to: float) -> None:
+        self.place[row] = np.clip(to, FIRST, FRAMES - 1)
+        self.strayed[row] = True
+
+    def heading(self, row: int) -> tuple[float, float]:
+        """The next place of a row, and the step after it."""
+        step = self._way[row] * self._speed[row] * self._tempo[row]
+        return float(self.place[row]), float(step)
+
+    def within(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows are held, and have come to where they stay."""
+        low, high = self._region[rows].T
+        at = self.place[rows]
+        return self.held[rows] & (at >= low) & (at <= high)
+
+    def playing(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows have frames left."""
+        return (self.place[rows] < FRAMES) & (self.place[rows] >= FIRST)
+
+    def advance(self, rows: Rows) -> None:
+        """One hop on."""
+        step = self._way[rows] * self._speed[rows] * self._tempo[rows]
+        at = self.place[rows] + step
+        held = rows[self.held[rows]]
+        self.place[rows] = at
+        if not len(held):
+            return
+        low, high = self._region[held].T
+        at, step = self.place[held], step[self.held[rows]]
+        turn = ((at >= high) & (step > 0)) | ((at <= low) & (step < 0))
+        self._way[held[turn]] *= -1
+        self.strayed[held[turn]] = True
+        self.place[held] = np.clip(at, FIRST, FRAMES - 1)

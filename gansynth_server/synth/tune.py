@@ -1,0 +1,68 @@
+"""How fast a voice reads its sound: pitch, bend and vibrato."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
+from gansynth_server.synth.slides import Rows, Slides
+
+Float64 = NDArray[np.float64]
+LIMIT = 60.0
+"""Semitones from the rendered pitch, at most."""
+
+
+class Tune:
+    """Semitones of each voice above the pitch that its spectrum was rendered at.
+
+    Args:
+        rate: samples per second.
+        count: voices.
+    """
+
+    def __init__(self, rate: int, count: int) -> None:
+        self._rate = rate
+        self.pitch = Slides(count)
+        self.bend = Slides(count)
+        self._depth = np.zeros(count)
+        self._speed = np.zeros(count)  # radians per sample
+        self._angle = np.zeros(count)
+
+    def vibrato(self, row: int, depth: float, hertz: float) -> None:
+        """Depth in semitones to either side; 0 is none, and begins anew."""
+        if self._depth[row] == 0:
+            self._angle[row] = 0
+        self._depth[row] = depth
+        self._speed[row] = 2 * np.pi * hertz / self._rate
+
+    def moving(self, rows: Rows) -> NDArray[np.bool_]:
+        return self.pitch.moving(rows) | self.bend.moving(rows) | (self._depth[rows] != 0)
+
+    def ratios(self, rows: Rows) -> Float64:
+        """Speeds [rows] at this moment, without vibrato."""
+        total = self.pitch.now[rows, 0] + self.bend.now[rows, 0]
+        return np.exp2(np.clip(total, -LIMIT, LIMIT) / 12)
+
+    def highest(self, rows: Rows, size: int) -> float:
+        """No row will be faster than this within the next samples."""
+        moving = rows[self.moving(rows)]
+        most = float(self.ratios(rows).max(initial=1.0))
+        return max(most, float(self.paths(moving, size).max(initial=0.0))) if len(moving) else most
+
+    def paths(self, rows: Rows, size: int) -> Float64:
+        """Speeds of the next samples [rows, size]."""
+        total = self.pitch.ramp(rows, size)[..., 0] + self.bend.ramp(rows, size)[..., 0]
+        angle = self._angle[rows][:, None] + self._speed[rows][:, None] * np.arange(1, size + 1)
+        total += self._depth[rows][:, None] * np.sin(angle)
+        return np.exp2(np.clip(total, -LIMIT, LIMIT) / 12)
+
+    def band(self, ratios: Float64) -> NDArray[np.int64]:
+        """Bins that stay below half the sample rate at these speeds."""
+        share = BINS * self._rate / (2 * ratios) / (SAMPLE_RATE / 2)
+        return np.minimum(share, BINS).astype(np.int64)
+
+    def advance(self, rows: Rows, size: int) -> None:
+        self.pitch.advance(rows, size)
+        self.bend.advance(rows, size)
+        self._angle[rows] = np.mod(self._angle[rows] + self._speed[rows] * size, 2 * np.pi)
