@@ -21,8 +21,7 @@ from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.jobs import Job
-from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.spectral.steady import steadiest
@@ -46,7 +45,7 @@ class Instrument:
 
     def __init__(
         self,
-        renderer: Renderer,
+        renderer: Rendering,
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
