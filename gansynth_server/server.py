@@ -10,6 +10,7 @@ Which thread runs what:
     notify   tells clients of notes that began and ended
     files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
+    oscquery answers what messages there are, if asked to (and one thread per connection)
     main     waits for the end
 
 Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
@@ -35,6 +36,7 @@ from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
+from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers.background import Background
@@ -73,7 +75,7 @@ class Server:
         _bind(options).close()  # a taken port is told before anything is loaded
         _check(options)
         self.root = Root(options.root)
-        self._output, self.remark = open_output(
+        self._output, remark = open_output(
             options.output,
             rate=options.rate,
             blocksize=options.blocksize,
@@ -85,6 +87,8 @@ class Server:
             options.torch_device, options.threads, options.backend, options.precision
         )
         self.model = self.models.get(options.checkpoint)
+        self.remarks = [line for line in (remark, self.model.remark) if line]
+        """What there is to say about how the server was set up."""
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
@@ -111,6 +115,10 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
+        self._discovery: Discovery | None = None
+        if options.oscquery is not None:
+            self._discovery = Discovery(options.bind, options.oscquery, self.port)
+            self.remarks.append(self._discovery.remark)
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
@@ -149,6 +157,8 @@ class Server:
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
+        if self._discovery is not None:
+            self._discovery.stop()
         self._output.stop()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")

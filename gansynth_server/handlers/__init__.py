@@ -16,8 +16,10 @@ from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
+from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
+from gansynth_server.handlers.tuning import TuningMessages
 from gansynth_server.osc.row import Row
 from gansynth_server.osc.spec import TABLE
 
@@ -28,6 +30,8 @@ PLAYING = (
     LatentMessages,
     NoteMessages,
     ExpressionMessages,
+    PatternMessages,
+    TuningMessages,
     CheckpointMessages,
 )
 """Rooms of what is heard: in a score too."""

@@ -11,8 +11,10 @@ from gansynth_server.osc.messages import (
     expression,
     latents,
     notes,
+    patterns,
     server,
     streams,
+    tuning,
 )
 from gansynth_server.osc.row import Row
 
@@ -21,6 +23,8 @@ TABLE: tuple[Row, ...] = (
     *latents.ROWS,
     *notes.ROWS,
     *expression.ROWS,
+    *patterns.ROWS,
+    *tuning.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,

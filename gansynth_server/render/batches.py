@@ -81,8 +81,8 @@ class BatchRenderer:
                     found[job.key] = spectrum
                     self._cache.put(job.key, spectrum)
         for job in jobs:
-            spectrum = found[job.key]
-            assert spectrum is not None
+            whole = found[job.key]
+            assert whole is not None
             if job.begun is not None:
-                job.begun(spectrum)
-            job.done(spectrum)
+                job.begun(whole)
+            job.done(whole)

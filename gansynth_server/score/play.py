@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +21,8 @@ from gansynth_server.osc.row import Row
 from gansynth_server.osc.scheduler import LEAD
 from gansynth_server.peers import Peer, Source
 from gansynth_server.render.batches import BatchRenderer
-from gansynth_server.score.read import LONGEST, Event
+from gansynth_server.score.read import LONGEST, Event, Setting
+from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.timeline import SteadyLink
 
@@ -42,33 +42,24 @@ class ScoreLink(SteadyLink):
         return super().sample(seconds + self.shift)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a score is played: as the server's options of these names."""
-
-    checkpoint: str
-    rate: int = 48000
-    channels: int = 1
-    seed: int = 0
-    max_voices: int = 64
-    seconds: float | None = None
-    """Length; None is until the last voice is silent."""
-
-
 class Score:
     """Plays events in their order on one bus; a :class:`Host` for the handlers.
 
     Args:
         models: where the checkpoints come from.
         root: files that messages name.
+        seconds: length; None is until the last voice is silent.
 
     Raises:
         UserError: the checkpoint or the rate cannot be had.
     """
 
-    def __init__(self, setting: Setting, models: Models, root: Root) -> None:
+    def __init__(
+        self, setting: Setting, models: Models, root: Root, seconds: float | None = None
+    ) -> None:
         self.models, self.root, self.background = models, root, self
-        self._setting = setting
+        self._setting, self._seconds = setting, seconds
+        check_rate(setting.rate)
         self._model = models.get(setting.checkpoint)
         self._renderer = BatchRenderer(CACHE)
         self._now = 0.0
@@ -112,12 +103,12 @@ class Score:
         yield from self._end(last)
 
     def _limit(self, seconds: float) -> float:
-        return min(seconds, self._setting.seconds or LONGEST + TAIL)
+        return min(seconds, self._seconds or LONGEST + TAIL)
 
     def _end(self, last: float) -> Iterator[NDArray[np.float32]]:
         """What sounds after the last event."""
-        if self._setting.seconds is not None:
-            yield from self._advance(self._setting.seconds)
+        if self._seconds is not None:
+            yield from self._advance(self._seconds)
             return
         yield from self._advance(last)
         rate = self._setting.rate

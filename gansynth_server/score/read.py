@@ -2,7 +2,8 @@
 
 ``.jsonl`` holds one message a line, ``{"time": seconds, "message": ["/note", 60, 100]}``,
 in any order; other keys are for recordings (see :class:`Event`) or for whoever
-wrote the file. ``.osc`` is what scsynth renders offline: packets of OSC, each
+wrote the file. A line ``{"setting": {"checkpoint": …, "rate": …}}`` says how it is
+to be played (see :class:`Setting`). ``.osc`` is what scsynth renders offline: packets of OSC, each
 after its size as a big-endian int32, with time tags that count from 0.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gansynth_server.errors import UserError
+from gansynth_server.options import DEFAULT_CHECKPOINT
 from gansynth_server.osc.codec import Message, OscError, decode
 
 LONGEST = 3600.0
@@ -45,8 +47,33 @@ class Event:
     asked: float = 0.0
 
 
-def read(path: Path) -> list[Event]:
-    """The events of a score, in the order in which they are to be dealt with.
+@dataclass(frozen=True)
+class Setting:
+    """How a score is played: as by a server with options of these names."""
+
+    checkpoint: str = DEFAULT_CHECKPOINT
+    rate: int = 48000
+    channels: int = 2
+    max_voices: int = 64
+    seed: int = 0
+
+    def but(self, place: str, changes: dict[str, Any]) -> Setting:
+        """With other values; UserError names the place of those that are none."""
+        for name, value in changes.items():
+            if type(value) is not type(getattr(self, name, None)):
+                raise UserError(f"{place}: there is no setting {name} {value!r}")
+        return replace(self, **changes)
+
+
+class Changes(NamedTuple):
+    """A line that changes the setting."""
+
+    place: str
+    values: dict[str, Any]
+
+
+def read(path: Path) -> tuple[Setting, list[Event]]:
+    """How a score is to be played, and its events in the order in which to deal with them.
 
     Raises:
         UserError: it cannot be read; names the line or packet that is wrong.
@@ -55,14 +82,18 @@ def read(path: Path) -> list[Event]:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    parse = _packets if path.suffix.lower() == ".osc" else _lines
+    setting, events = Setting(), []
     try:
-        events = list(parse(data))
+        for found in (_packets if path.suffix.lower() == ".osc" else _lines)(data):
+            if isinstance(found, Event):
+                events.append(found)
+            else:
+                setting = setting.but(*found)
     except UserError as error:
         raise UserError(f"{path}, {error}") from error
     if not events:
         raise UserError(f"{path} holds no messages")
-    return sorted(events, key=lambda event: event.asked)
+    return setting, sorted(events, key=lambda event: event.asked)
 
 
 def _packets(data: bytes) -> Iterator[Event]:
@@ -85,21 +116,23 @@ def _packets(data: bytes) -> Iterator[Event]:
                 yield Event(time, message, place, when=time, asked=time)
 
 
-def _lines(data: bytes) -> Iterator[Event]:
+def _lines(data: bytes) -> Iterator[Event | Changes]:
     try:
         lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"byte {error.start}: this is no text in UTF-8") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield _event(line, f"line {number}")
+            yield _line(line, f"line {number}")
 
 
-def _event(line: str, place: str) -> Event:
+def _line(line: str, place: str) -> Event | Changes:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{place}: this is no JSON ({error})") from error
+    if isinstance(found, dict) and isinstance(found.get("setting"), dict):
+        return Changes(place, found["setting"])
     if not isinstance(found, dict) or "time" not in found or "message" not in found:
         raise UserError(f'{place}: write {{"time": seconds, "message": ["/note", 60, 100]}}')
     time = _time(found["time"], place)

@@ -1,6 +1,6 @@
 """The server itself."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, Arg, Row
+from gansynth_server.osc.row import INTEGER, MAX_INTEGER, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -9,6 +9,13 @@ ROWS: tuple[Row, ...] = (
         "`/status.reply` voices waiting clients load peak rate underruns follow-rate",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
         "peak %, sample rate, underruns, changes a second of notes that follow a latent",
+    ),
+    Row(
+        "/help",
+        (Arg("address", TEXT, default="/*"),),
+        "`/help.reply` address arguments reply help",
+        "what a message is; for a pattern of addresses, or none, `/help.list` addresses…",
+        ("/note",),
     ),
     Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
     Row(
