@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gansynth_server.handlers.arrays import ArrayMessages
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
+from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ROOMS = (
     ServerMessages,
     LatentMessages,
+    DirectionMessages,
     NoteMessages,
     ExpressionMessages,
     CheckpointMessages,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gansynth_server.osc.messages import (
     arrays,
     checkpoints,
+    directions,
     expression,
     latents,
     notes,
@@ -19,6 +20,7 @@ from gansynth_server.osc.row import Row
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
+    *directions.ROWS,
     *notes.ROWS,
     *expression.ROWS,
     *checkpoints.ROWS,
