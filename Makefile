@@ -8,7 +8,7 @@ PIP_FLAGS ?=
 BIN = $(VENV)/bin
 VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || echo python3-venv)
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
-TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core jackd2 fluidr3mono-gm-soundfont
+TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont
 
 .PHONY: play test debian-play debian-test
 
@@ -29,7 +29,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # tinysoundfont would bring PyAudio, which has no wheels and is not needed to render
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino]"
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino,discovery,midi]"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tinysoundfont
 	touch $@
 

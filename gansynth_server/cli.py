@@ -61,7 +61,7 @@ def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()
-    for remark in filter(None, (server.remark, server.model.remark)):
+    for remark in server.remarks:
         print(remark)
     print(server.ready_line(), flush=True)
     try:

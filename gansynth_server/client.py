@@ -11,6 +11,7 @@ from gansynth_server.latent.slots import Path, Slots
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import PLAIN, Envelope
 from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.tuning import Tuning
 
 RECENT = 2
 
@@ -21,6 +22,8 @@ class Played:
 
     note: Note
     bus: Bus
+    model: Model
+    label: int
     slot: str
     path: Path
 
@@ -58,6 +61,7 @@ class Client:
     warned: set[str] = field(default_factory=set)
     """What is said only once."""
     rendering: set[Note] = field(default_factory=set)
+    tuning: Tuning = field(default_factory=Tuning)
     slot: str = "z"
     """Of the last note."""
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))

@@ -23,11 +23,13 @@ from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.timbre import SlotPath, Timbre
 
 REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
@@ -55,6 +57,7 @@ class Instrument:
         self._tell = tell
         self._jobs = count()
         self._clock = clock
+        self.timbre = Timbre(renderer, clock)
 
     def time(self, when: float | None) -> float:
         """Seconds of the clock that are meant by a ``when``."""
@@ -147,21 +150,23 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
-        path = client.latents.path(slot, self.time(when))
-        z = path.at(self.time(when))
+        z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
         note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
-        played = Played(note, client.bus, slot, path)
+        label = client.model.checkpoint.config.label(rendered)
+        played = Played(note, client.bus, client.model, label, slot, Still(z))
 
         def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
             with self.lock:
                 wanted = note in client.rendering  # not silenced meanwhile
                 client.rendering.discard(note)
-            if wanted:
-                played.bus.start(note, when)
+                if wanted:
+                    played.bus.start(note, when)
 
         def done(spectrum: Spectrum) -> None:
+            if spectrum.ready < FRAMES:  # the note was over before
+                return
             if spectrum.region is None:
                 spectrum.region = steadiest(spectrum)
             if note.hold:
@@ -177,7 +182,7 @@ class Instrument:
             client.rendering.add(note)
             before = client.notes.get(id)
             try:
-                self._render(client, z, rendered, done, failed, begun)
+                self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
                 raise
@@ -187,6 +192,29 @@ class Instrument:
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
+        if slot in client.followed:
+            self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
+
+    def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
+        """Has the notes of a slot follow its latent while they sound, or no longer."""
+        with self.lock:
+            (client.followed.add if on else client.followed.discard)(slot)
+            for played in client.notes.values():
+                if played.slot == slot and on:
+                    self.timbre.follow(played, SlotPath(client.latents, slot), self.time(when))
+                elif played.slot == slot:
+                    self.timbre.rest(played, self.time(when))
+
+    def morph(
+        self, played: Played, client: Client, slot: str, seconds: float, when: float | None = None
+    ) -> None:
+        """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
+        start = self.time(when)
+        target: Path = client.latents.path(slot, start)
+        if slot in client.followed:
+            target = SlotPath(client.latents, slot)
+        if client.latents.size == played.model.latent_size:
+            self.timbre.morph(played, target, start, seconds)
 
     def _note(
         self,
@@ -270,17 +298,29 @@ class Instrument:
                 return list(client.notes.values())
             return [client.notes[id]] if id in client.notes else []
 
-    def silence(self, client: Client) -> None:
-        """Ends the sound of all notes of a client at once, also of those being rendered."""
+    def silence(self, client: Client, when: float | None = None) -> None:
+        """Ends the sound of a client's notes, also of those being rendered, but none of those
+        that begin later."""
+        end = self.time(when)
         with self.lock:
-            buses = {client.bus, *(played.bus for played in client.notes.values())}
-            client.notes.clear()
-            client.rendering.clear()
+            doomed = {note for note in client.rendering if note.on <= end}
+            held = [id for id, played in client.notes.items() if played.note.on <= end]
+            silenced = [client.notes.pop(id) for id in held]
+            buses = {client.bus, *(played.bus for played in silenced)}
+            doomed.update(played.note for played in silenced)
+            if when is None:
+                for note in doomed & client.rendering:
+                    note.over = True
+                client.rendering -= doomed
         for bus in buses:
-            bus.silence(lambda note: note.owner is client)
+            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.silence(
+                lambda note: note.owner is client and (note.on < end or note in doomed), when
+            )
 
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""
+        note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
             played = note.owner.notes.get(note.id)
@@ -346,6 +386,7 @@ class Instrument:
         done: Callable[[Spectrum], None],
         failed: Callable[[str], None],
         begun: Callable[[Spectrum], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         finish = self.job(client)
 
@@ -365,6 +406,7 @@ class Instrument:
                     lambda spectrum: then(lambda: done(spectrum)),
                     lambda why: then(lambda: failed(why)),
                     begun,
+                    wanted,
                 )
             )
         except UserError:

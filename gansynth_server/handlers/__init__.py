@@ -15,8 +15,10 @@ from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
+from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
+from gansynth_server.handlers.tuning import TuningMessages
 from gansynth_server.osc.row import Row
 from gansynth_server.osc.spec import TABLE
 
@@ -29,6 +31,8 @@ ROOMS = (
     DirectionMessages,
     NoteMessages,
     ExpressionMessages,
+    PatternMessages,
+    TuningMessages,
     CheckpointMessages,
     ArrayMessages,
     StreamMessages,

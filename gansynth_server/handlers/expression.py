@@ -70,6 +70,13 @@ class ExpressionMessages:
     def note_pressure(self, call: Call, id: NoteId, pressure: float) -> None:
         self._change(call, id, pressure=pressure)
 
+    def note_morph(self, call: Call, id: NoteId, slot: str, ms: float) -> None:
+        for played in self._instrument.played(call.client, id):
+            self._instrument.morph(played, call.client, slot, ms / 1000, call.when)
+
+    def z_follow(self, call: Call, slot: str, on: int) -> None:
+        self._instrument.follow(call.client, slot, bool(on), call.when)
+
     def note_envelope(self, call: Call, id: NoteId, *shape: float) -> None:
         self._change(call, id, envelope=Envelope(*shape))
 

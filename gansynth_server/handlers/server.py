@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gansynth_server import __version__
+from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.osc import pattern
+from gansynth_server.osc.codec import encode
+from gansynth_server.osc.spec import ROWS
 
 if TYPE_CHECKING:
     from gansynth_server.server import Server
+
+
+LIST = 7000
+"""Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""
 
 
 class ServerMessages:
@@ -27,7 +36,20 @@ class ServerMessages:
             round(bus.load.peak, 2),
             bus.rate,
             self._server.underruns,
+            round(self._instrument.timbre.rate, 1),
         )
+
+    def help(self, call: Call, address: str) -> None:
+        row = ROWS.get(address)
+        if row is not None:
+            arguments = ", ".join(arg.text for arg in row.args)
+            call.reply("/help.reply", address, arguments, row.reply.replace("`", ""), row.help)
+            return
+        found = [known for known in ROWS if _covers(address, known)]
+        if not found:
+            raise UserError(f"no message {address!r}; /help lists them all")
+        for part in _parts(found):
+            call.reply("/help.list", *part)
 
     def version(self, call: Call) -> None:
         numbers = [int(part) for part in __version__.split(".")[:3]]
@@ -42,6 +64,29 @@ class ServerMessages:
         most = self._server.options.max_clients
         call.reply("/done", "/notify", call.client.number, most)
 
+    def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
+        self._server.clear_scheduled(call.peer)
+
     def quit(self, call: Call) -> None:
         call.reply("/done", "/quit")
         self._server.quit()
+
+
+def _covers(wanted: str, address: str) -> bool:
+    """Whether a pattern matches an address, or the beginning of one up to a slash."""
+    depth = wanted.count("/") + 1
+    return pattern.match(wanted, "/".join(address.split("/")[:depth]))
+
+
+def _parts(addresses: list[str]) -> Iterator[list[str]]:
+    """The addresses in as few datagrams as hold them."""
+    part: list[str] = []
+    size = 0
+    for address in addresses:
+        length = len(encode(address))
+        if part and size + length > LIST:
+            yield part
+            part, size = [], 0
+        part.append(address)
+        size += length
+    yield part

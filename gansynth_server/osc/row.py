@@ -16,10 +16,13 @@ from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import Arg as Value
 
 NUMBER, INTEGER, TEXT, SLOT, NOTE_ID, LATENT = "number", "integer", "text", "slot", "id", "latent"
+ANY, PAIRS = "any", "pairs"
 REQUIRED: Any = object()
 MAX_INTEGER = 2**24
 """Pure Data holds whole numbers exactly up to here."""
 MAX_TEXT = 256
+MAX_ANY = 32768
+"""Characters of a text that may be a whole file's."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Arg:
     low: float = -math.inf
     high: float = math.inf
     default: Any = REQUIRED
+    choices: tuple[str, ...] = ()
+    """All that a word may be."""
+    keys: tuple[Arg, ...] = ()
+    """Of pairs: the keys that are understood, and what their values may be."""
 
     @property
     def text(self) -> str:
@@ -38,8 +45,12 @@ class Arg:
         text = self.name
         if math.isfinite(self.low) and self.high < MAX_INTEGER:
             text += f" {self.low:g}…{self.high:g}"
+        if self.choices:
+            text += f" {' / '.join(self.choices)}"
         if self.kind == LATENT:
             text = f"{self.name} as blob or floats"
+        if self.kind == PAIRS:
+            return f"pairs of {' '.join(key.name for key in self.keys)}"
         if self.default is REQUIRED:
             return text
         return f"[{text}]" if self.default is None else f"[{text} = {self.default}]"
@@ -73,16 +84,22 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
     """Checks the arguments of a message against its row and fills in what was left out.
 
     Returns:
-        One value per argument: float, int, str, or a float32 array for a
-        latent; a slot is always a str, and a note's id an int where it is whole.
+        One value per argument: float, int, str, a float32 array for a latent,
+        or a dict of the pairs that are understood; a slot is always a str, and
+        a note's id an int where it is whole.
 
     Raises:
         UserError: says which argument is wrong, and what it may be.
     """
+    if values == (None,):  # what OSCQuery's clients send where there is nothing to send
+        values = ()
     parsed: list[Any] = []
     for place, arg in enumerate(row.args):
         if arg.kind == LATENT:
             parsed.append(_latent(arg.name, values[place:]))
+            return parsed
+        if arg.kind == PAIRS:
+            parsed.append(_pairs(arg, values[place:]))
             return parsed
         if place < len(values):
             parsed.append(_check(arg, values[place]))
@@ -99,12 +116,17 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
 
 def _check(arg: Arg, value: Value) -> Any:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if arg.choices and value not in arg.choices:
+        raise UserError(f"{arg.name} must be one of: {', '.join(arg.choices)}")
+    if arg.kind == ANY and isinstance(value, str) and len(value) <= MAX_ANY:
+        return value
     if arg.kind == TEXT and isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
         return value
     if arg.kind in (SLOT, NOTE_ID) and isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
         return value
     if arg.kind == TEXT or not number or not math.isfinite(value):  # type: ignore[arg-type]
-        wanted = {TEXT: "a word", SLOT: "a word or a number", NOTE_ID: "a number or a word"}
+        words = "a word or a number"
+        wanted = {TEXT: "a word", SLOT: words, NOTE_ID: "a number or a word", ANY: words}
         raise UserError(f"{arg.name} must be {wanted.get(arg.kind, 'a finite number')}")
     assert isinstance(value, (int, float))
     if arg.kind in (SLOT, NOTE_ID):
@@ -117,6 +139,17 @@ def _check(arg: Arg, value: Value) -> Any:
             raise UserError(f"{arg.name} must be a whole number, not {value:g}")
         return int(value)
     return float(value)
+
+
+def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
+    """The pairs whose keys are understood; whoever sends them sends many others too."""
+    if len(values) % 2:
+        raise UserError(f"{arg.name} must be pairs of a key and its value; the last key has none")
+    known = {key.name: key for key in arg.keys}
+    if not all(isinstance(key, str) for key in values[::2]):
+        raise UserError(f"{arg.name} must be pairs of a key and its value; a key must be a word")
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return {str(key): _check(known[str(key)], value) for key, value in pairs if key in known}
 
 
 def _latent(name: str, values: tuple[Value, ...]) -> NDArray[np.float32]:

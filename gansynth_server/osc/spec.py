@@ -12,8 +12,10 @@ from gansynth_server.osc.messages import (
     expression,
     latents,
     notes,
+    patterns,
     server,
     streams,
+    tuning,
 )
 from gansynth_server.osc.row import Row
 
@@ -23,6 +25,8 @@ TABLE: tuple[Row, ...] = (
     *directions.ROWS,
     *notes.ROWS,
     *expression.ROWS,
+    *patterns.ROWS,
+    *tuning.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,

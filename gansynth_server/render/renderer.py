@@ -47,6 +47,8 @@ class Renderer:
         self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
+        self._busy = False
+        self._turn = False  # whether a ticket comes before the next request
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._thread.start()
 
@@ -69,7 +71,7 @@ class Renderer:
                 whole = spectrum is not None and spectrum.ready == FRAMES
                 if not whole:
                     spectrum = self._join(key, job, spectrum).spectrum
-                    self._wake.notify()
+                    self._wake.notify_all()
                 begun = spectrum is not None and spectrum.ready > 0
             if spectrum is not None and begun and job.begun is not None:
                 job.begun(spectrum)
@@ -100,7 +102,7 @@ class Renderer:
                     ticket = Ticket(key, z, backend.slices, time.monotonic())
                     self._queue.open(ticket)
                     tickets.append(ticket)
-            self._wake.notify()
+            self._wake.notify_all()
 
     def window(
         self,
@@ -118,18 +120,23 @@ class Renderer:
         """
         with self._wake:
             self._requests.put(owner, Request(backend, z, label, window, done, failed))
-            self._wake.notify()
+            self._wake.notify_all()
 
     def forget(self, owner: Hashable) -> None:
         """Drops what an owner asked for with ``window``, if it has not begun."""
         with self._wake:
             self._requests.drop(owner)
 
+    def finish(self) -> None:
+        """Waits until all is rendered and told, but for what is rendered ahead."""
+        with self._wake:
+            self._wake.wait_for(lambda: not self._busy and not self._urgent())
+
     def stop(self) -> None:
         """Ends the thread after the batch in hand; jobs left over are dropped."""
         with self._wake:
             self._running = False
-            self._wake.notify()
+            self._wake.notify_all()
         self._thread.join()
 
     # with the lock held
@@ -153,16 +160,23 @@ class Renderer:
 
     def _pause(self) -> float | None:
         """Seconds to wait before there is something to do; None for as long as it takes."""
-        first = self._queue.top()
-        if self._requests or (first is not None and first.rank < AHEAD):
+        if self._urgent():
             return 0
+        first = self._queue.top()
         return None if first is None else max(0.0, self._last + QUIET - time.monotonic())
 
-    def _take(self) -> tuple[list[Request], list[Ticket]]:
-        """What comes next: heads of new notes, else requests, else other tickets."""
+    def _urgent(self) -> bool:
         first = self._queue.top()
-        if self._requests and (first is None or first.rank > NEW):
+        return bool(self._requests) or (first is not None and first.rank < AHEAD)
+
+    def _take(self) -> tuple[list[Request], list[Ticket]]:
+        """What comes next: heads of new notes, else requests and rests in turns, else wishes."""
+        first = self._queue.top()
+        rest = first is not None and NEW < first.rank < AHEAD
+        if self._requests and not (rest and self._turn) and (first is None or first.rank > NEW):
+            self._turn = True
             return self._requests.take(), []
+        self._turn = False
         return [], self._queue.take()
 
     # on the render thread
@@ -176,6 +190,7 @@ class Renderer:
                 if not self._running:
                     return
                 requests, tickets = self._take()
+                self._busy = True
             try:
                 if requests:
                     answer(requests)
@@ -183,6 +198,9 @@ class Renderer:
                     self._render(tickets)
             except Exception:
                 _log.exception("who was told of a render failed")
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
 
     def _render(self, tickets: list[Ticket]) -> None:
         tickets = [ticket for ticket in tickets if not self._dropped(ticket)]

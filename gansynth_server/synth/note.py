@@ -30,7 +30,7 @@ class Note:
     pitch of the spectrum that plays it, which the voice repitches by the rest.
     Times are seconds of one clock. ``off`` is set by the player's thread before
     the release is posted, so that a note released before it was rendered still
-    sounds for as long as it was held. What follows ``late`` may change while the
+    sounds for as long as it was held. What follows ``over`` may change while the
     note sounds, by :meth:`Voices.change`.
     """
 
@@ -46,6 +46,8 @@ class Note:
     """A note of the same owner and the same word here ends this one."""
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
+    over: bool = False
+    """Whether its sound has ended, or will not begin."""
 
     envelope: Envelope = PLAIN
     hold: bool = False

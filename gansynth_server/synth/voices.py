@@ -105,7 +105,7 @@ class Voices:
             self._motion.seek(row, place)
             self._end[row] = np.inf
 
-    def place(self, note: Note) -> tuple[float, float] | None:
+    def heading(self, note: Note) -> tuple[float, float] | None:
         """The frame that a note reads next, and the way to the one after; None if it is silent."""
         row = self._row(note)
         return None if row is None else self._motion.heading(row)

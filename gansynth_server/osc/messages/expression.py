@@ -102,6 +102,20 @@ ROWS: tuple[Row, ...] = (
         (60, 0.5),
     ),
     Row(
+        "/note/morph",
+        (ID_ARG, SLOT_ARG, _MS),
+        "",
+        "moves a note's timbre to a slot's latent while it sounds",
+        (60, "z", 500),
+    ),
+    Row(
+        "/z/follow",
+        (SLOT_ARG, Arg("on", INTEGER, 0, 1, 1)),
+        "",
+        "1 has the notes of a slot follow its latent while they sound",
+        ("z", 0),
+    ),
+    Row(
         "/note/envelope",
         (ID_ARG, *_ENVELOPE),
         "",

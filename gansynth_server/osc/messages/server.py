@@ -1,14 +1,21 @@
 """The server itself."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, Arg, Row
+from gansynth_server.osc.row import INTEGER, MAX_INTEGER, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
         "/status",
         (),
-        "`/status.reply` voices waiting clients load peak rate underruns",
+        "`/status.reply` voices waiting clients load peak rate underruns follow-rate",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns",
+        "peak %, sample rate, underruns, changes a second of notes that follow a latent",
+    ),
+    Row(
+        "/help",
+        (Arg("address", TEXT, default="/*"),),
+        "`/help.reply` address arguments reply help",
+        "what a message is; for a pattern of addresses, or none, `/help.list` addresses…",
+        ("/note",),
     ),
     Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
     Row(
@@ -22,8 +29,14 @@ ROWS: tuple[Row, ...] = (
         "/notify",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /notify` clientID maxClients",
-        "1 registers for `/note/start id`, `/note/end id` and `/checkpoint name`",
+        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`",
         (1,),
+    ),
+    Row(
+        "/clearSched",
+        (),
+        "",
+        "forgets what this client has sent for later, except for the next quarter of a second",
     ),
     Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
 )

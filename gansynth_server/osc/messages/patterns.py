@@ -1,0 +1,63 @@
+"""Notes as pairs of keys and values, as pattern languages send them to SuperDirt."""
+
+from gansynth_server.osc.row import (
+    ANY,
+    INTEGER,
+    MAX_INTEGER,
+    NOTE_ID,
+    NUMBER,
+    PAIRS,
+    SLOT,
+    TEXT,
+    Arg,
+    Row,
+)
+
+_HOUR = 3600
+_KEYS = (
+    Arg("s", TEXT),
+    Arg("sound", TEXT),
+    Arg("preset", TEXT),
+    Arg("z", SLOT),
+    Arg("slot", SLOT),
+    Arg("n", NUMBER, -MAX_INTEGER, MAX_INTEGER),
+    Arg("note", ANY, -128, 128),
+    Arg("midinote", NUMBER, 0, 127),
+    Arg("freq", NUMBER, 8, 12544),
+    Arg("octave", NUMBER, -5, 15),
+    Arg("speed", NUMBER, -64, 64),
+    Arg("gain", NUMBER, 0, 128),
+    Arg("velocity", NUMBER, 0, 127),
+    Arg("pan", NUMBER, 0, 1),
+    Arg("sustain", NUMBER, 0, _HOUR),
+    Arg("legato", NUMBER, 0, 1024),
+    Arg("delta", NUMBER, 0, _HOUR),
+    Arg("attack", NUMBER, 0, 60),
+    Arg("release", NUMBER, 0, 60),
+    Arg("bend", NUMBER, -48, 48),
+    Arg("brightness", NUMBER, -24, 24),
+    Arg("cut", INTEGER, -MAX_INTEGER, MAX_INTEGER),
+    Arg("orbit", INTEGER, 0, MAX_INTEGER),
+    Arg("id", NOTE_ID),
+)
+_PAIRS = (Arg("pairs", PAIRS, keys=_KEYS),)
+_EXAMPLE = ("s", "violin", "note", 4, "sustain", 0.5)
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "/play",
+        _PAIRS,
+        "",
+        "plays a note, described as SuperDirt's are, in any order (docs/patterns.md); "
+        "keys that are not known are ignored",
+        _EXAMPLE,
+    ),
+    Row("/dirt/play", _PAIRS, "", "the same, where TidalCycles and others send it", _EXAMPLE),
+    Row(
+        "/dirt/handshake",
+        (),
+        "`/dirt/handshake/reply` &serverHostname address &serverPort port &controlBusIndices "
+        "numbers…",
+        "tells TidalCycles that somebody is there; there are no control buses behind the numbers",
+    ),
+)
