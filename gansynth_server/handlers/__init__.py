@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gansynth_server.handlers.arrays import ArrayMessages
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
+from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PLAYING = (
     LatentMessages,
+    DirectionMessages,
     NoteMessages,
     ExpressionMessages,
     PatternMessages,
