@@ -35,7 +35,6 @@ PLAYING = (
     ExpressionMessages,
     PatternMessages,
     TuningMessages,
-    MidiMessages,
     CheckpointMessages,
 )
 """Rooms of what is heard: in a score too."""
@@ -43,6 +42,7 @@ LIVE = (
     ServerMessages,
     ArrayMessages,
     StreamMessages,
+    MidiMessages,
 )
 """Rooms that only a running server has."""
 
