@@ -32,6 +32,8 @@ class Peer:
     notified: bool = False
     stream: PullStream | None = None
     arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    spectrum: NDArray[np.float32] | None = None
+    """The last that was asked for: [frames, bins, 2]."""
 
 
 class Peers:

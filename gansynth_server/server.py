@@ -47,7 +47,7 @@ from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
-from gansynth_server.osc.codec import encode
+from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
 from gansynth_server.receiver import Receiver
@@ -208,6 +208,10 @@ class Server:
 
     def send(self, source: Source, datagram: bytes) -> None:
         self._receiver.send(source, datagram)
+
+    def schedule(self, peer: Peer, message: Message, when: float) -> None:
+        """Has a peer's message handled for a time; UserError if it is too far ahead."""
+        self._receiver.scheduler.put(peer, message, when, self.instrument.time(None))
 
     def clear_scheduled(self, peer: Peer) -> None:
         """Forgets what a peer has sent for later; the OSC thread alone."""

@@ -129,10 +129,18 @@ class Bench(Pd):
     """
 
     def __init__(
-        self, folder: Path, port: int, block: int = 512, ahead: int = 32, *, path: Path = PATCHES
+        self,
+        folder: Path,
+        port: int,
+        block: int = 512,
+        ahead: int = 32,
+        *,
+        path: Path = PATCHES,
+        text: str | None = None,
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as door:
-            text = BENCH.read_text().replace("57181", str(door.getsockname()[1]))
+            text = text or BENCH.read_text()
+            text = text.replace("57181", str(door.getsockname()[1]))
             patch = folder / "bench.pd"
             patch.write_text(text.replace("57180 512 4", f"{port} {block} {ahead}"))
             super().__init__(patch, path=path)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from tests.pd_harness import PATCHES, RATE, Bench, Pd, require_pd
+from tests.pd_harness import BENCH, PATCHES, RATE, Bench, Pd, require_pd
 from tests.server_fixture import ServerProcess
 
 pytestmark = pytest.mark.real_time
@@ -51,6 +51,7 @@ class FakeServer:
         self.replies: dict[str, Callable[..., list[tuple[Any, ...]]]] = {}
         self.stream = 0
         self.block = BLOCK
+        self.stereo = False
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.05)
@@ -100,7 +101,11 @@ class FakeServer:
             self.pulls.append(number)
             if number not in self.drop:
                 samples = block_of(number, self.block)
-                self.send("/b", float(number), float(number % 64 * self.block), *samples)
+                heads = float(number), float(number % 64 * self.block)
+                blocks = [self.packet("/b", *heads, *samples)]
+                if self.stereo:
+                    blocks.append(self.packet("/r", *heads, *-samples[::-1]))
+                self._socket.sendto(bundle(blocks), self._client)
             return
         self.messages.append((address, *args))
         if address == "/stream/open" and self.refusal:
@@ -116,11 +121,23 @@ class FakeServer:
                 self.send(*reply)
 
     def send(self, address: str, *args: Any) -> None:
+        self._socket.sendto(self.packet(address, *args), self._client)
+
+    @staticmethod
+    def packet(address: str, *args: Any) -> bytes:
         builder = OscMessageBuilder(address)
         for arg in args:
             kind = "s" if isinstance(arg, str) else "i" if isinstance(arg, int) else "f"
             builder.add_arg(float(arg) if kind == "f" else arg, kind)
-        self._socket.sendto(builder.build().dgram, self._client)
+        return builder.build().dgram
+
+
+def bundle(packets: list[bytes]) -> bytes:
+    """One message as it is, several as a bundle."""
+    if len(packets) == 1:
+        return packets[0]
+    now = (1).to_bytes(8)
+    return b"#bundle\0" + now + b"".join(len(p).to_bytes(4) + p for p in packets)
 
 
 def free_port() -> int:
@@ -266,7 +283,7 @@ def test_without_dsp_it_only_says_hello(tmp_path: Path) -> None:
 def test_arguments(tmp_path: Path, block: int, ahead: int, opened: tuple[int, int]) -> None:
     with FakeServer() as server, Bench(tmp_path, server.port, block, ahead) as pd:
         pd.wait("gansynth: connected 1")
-    assert server.messages[0] == ("/stream/open", RATE, *opened)
+    assert server.messages[0] == ("/stream/open", RATE, *opened, 1)
 
 
 def test_small_blocks_are_bit_exact(tmp_path: Path) -> None:
@@ -283,10 +300,10 @@ def test_small_blocks_are_bit_exact(tmp_path: Path) -> None:
 def test_block_numbers_wrap(tmp_path: Path) -> None:
     patches = shutil.copytree(PATCHES, tmp_path / "patches")
     text, changed = re.subn(
-        r"(#X msg \d+ \d+) 131072;", r"\1 1;", (patches / "gansynth~.pd").read_text()
+        r"(#X msg \d+ \d+) 131072;", r"\1 1;", (patches / "gansynth-core~.pd").read_text()
     )
     assert changed == 1, "the message that becomes 2^23 by [* 64]"
-    (patches / "gansynth~.pd").write_text(text)
+    (patches / "gansynth-core~.pd").write_text(text)
     with FakeServer() as server, Bench(tmp_path, server.port, path=patches) as pd:
         pd.record(tmp_path / "sound.wav")
         pd.send("pd dsp 1")
@@ -321,6 +338,12 @@ MESSAGES = {
     "/checkpoint/list": ("/checkpoint/list",),
     "checkpoint/info": ("/checkpoint/info",),
     "synthesize note 60": ("/synthesize", "note", 60),
+    "bend a 0.5 20": ("/note/bend", "a", 0.5, 20),
+    "morph 60 b 500": ("/note/morph", 60, "b", 500),
+    "walk z 0.5": ("/z/walk", "z", 0.5),
+    "follow z": ("/z/follow", "z"),
+    "hold 1": ("/hold", 1),
+    "pca z 0 1.5": ("/pca", "z", 0, 1.5),
 }
 
 
@@ -331,6 +354,44 @@ def test_messages_leave_as_osc(tmp_path: Path) -> None:
         pd.send(*[f"gansynth {message}" for message in MESSAGES])
         server.until(lambda: len(server.messages) >= 2 + len(MESSAGES))
     assert dict(zip(MESSAGES, server.messages[2:], strict=True)) == MESSAGES
+    assert not pd.complaints, pd.stderr
+
+
+def test_messages_for_later_are_counted_in_samples_of_the_stream(tmp_path: Path) -> None:
+    with FakeServer() as server, Bench(tmp_path, server.port) as pd:
+        pd.send("pd dsp 1")
+        pd.wait("gansynth: connected 1")
+        server.until(lambda: len(server.pulls) > 3)
+        pd.send("gansynth at 250 note 60 100 a", "gansynth at 0 bend a 2", "gansynth note 61 100")
+        server.until(lambda: bool(server.said("/note")))
+        pulled = server.pulls[-1]
+    later, now = server.said("/stream/at")
+    assert later[3:] == ("/note", 60, 100, "a") or later[3:] == ("note", 60, 100, "a")
+    assert now[3:] == ("note/bend", "a", 2)
+    assert pulled - 2 <= now[1] <= pulled
+    assert 0 <= now[2] < BLOCK
+    assert (later[1] - now[1]) * BLOCK + later[2] - now[2] == pytest.approx(0.25 * RATE, abs=4096)
+    assert server.said("/note") == [("/note", 61, 100)]
+    assert not pd.complaints, pd.stderr
+
+
+def test_two_channels_are_bit_exact(tmp_path: Path) -> None:
+    bench = BENCH.read_text().replace("gansynth~ 57180", "gansynth2~ 57180")
+    bench = bench.replace("#X connect 5 1 6 0;", "#X connect 5 2 6 0;\n#X connect 5 1 9 1;")
+    with FakeServer() as server:
+        server.stereo = True
+        text = bench.replace("writesf~ 1", "writesf~ 2")
+        with Bench(tmp_path, server.port, text=text) as pd:
+            pd.record(tmp_path / "sound.wav")
+            pd.send("pd dsp 1")
+            server.until(lambda: len(server.pulls) > 150)
+            recording = pd.recorded(tmp_path / "sound.wav")
+    assert server.messages[0] == ("/stream/open", RATE, BLOCK, 32, 2)
+    first = server.pulls[0]
+    sound_from(recording[:, 0], list(range(first, first + 110)))
+    begin = int(np.flatnonzero(recording[:, 0])[0])
+    right = np.concatenate([-block_of(first + n)[::-1] for n in range(110)])
+    np.testing.assert_array_equal(recording[begin:][: len(right), 1], right)
     assert not pd.complaints, pd.stderr
 
 

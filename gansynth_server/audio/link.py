@@ -78,6 +78,14 @@ class ClockLink:
             return self._asked
         return round(self._rate * seconds + line.at(seconds))
 
+    def seconds(self, sample: float) -> float:
+        """The time that means a sample, as far as can be told now."""
+        line = self._line
+        if line is None:
+            return self._clock()
+        about = (sample - line.offset) / self._rate
+        return (sample - line.at(about)) / self._rate
+
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
         now = self._clock()

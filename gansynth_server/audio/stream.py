@@ -31,6 +31,8 @@ class PullStream:
         self.id = 10**5 + secrets.randbelow(9 * 10**5)  # Pd prints six digits of a number
         self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
+        self._mark = (0, 0)
+        """The number of the next block, and the samples of the voices before it."""
 
     @property
     def form(self) -> tuple[int, int, int, int]:
@@ -60,7 +62,14 @@ class PullStream:
         datagram = self._encoded(heads, self.bus.render(self.block))
         self._kept[place] = (number, datagram)
         self._newest = number
+        self._mark = number + 1, self.bus.time
         return datagram
+
+    def seconds(self, number: int, samples: float) -> float:
+        """The time, on the clock of the bus's link, of a sample counted from a block; any thread."""
+        block, rendered = self._mark
+        ratio = self.bus.voices.rate / self.bus.rate
+        return self.bus.link.seconds(rendered + ((number - block) * self.block + samples) * ratio)
 
     def _encoded(self, heads: tuple[float, ...], sound: NDArray[np.float32]) -> bytes:
         blocks = zip(CHANNELS, sound, strict=False)

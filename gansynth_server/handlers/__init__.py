@@ -20,6 +20,7 @@ from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.server import ServerMessages
+from gansynth_server.handlers.spectra import SpectrumMessages
 from gansynth_server.handlers.streams import StreamMessages
 from gansynth_server.handlers.tuning import TuningMessages
 from gansynth_server.osc.row import Row
@@ -41,6 +42,7 @@ PLAYING = (
 LIVE = (
     ServerMessages,
     ArrayMessages,
+    SpectrumMessages,
     StreamMessages,
     MidiMessages,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.osc.codec import Message
 
 if TYPE_CHECKING:
     from gansynth_server.server import Server
@@ -34,6 +35,12 @@ class StreamMessages:
         if stream is None or stream.id != id:
             raise UserError("no such stream; open one with /stream/open")
         self._server.pull(call.peer.source, stream, number)
+
+    def stream_at(self, call: Call, number: int, samples: float, message: Message) -> None:
+        stream = call.peer.stream
+        if stream is None or not stream.pulled:
+            raise UserError("no sound of yours is running; open a stream and pull it, then send this")
+        self._server.schedule(call.peer, message, stream.seconds(number, samples))
 
     def stream_join(self, call: Call, id: int) -> None:
         call.client.bus = self._server.stream(id).bus

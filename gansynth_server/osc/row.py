@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import Arg as Value
+from gansynth_server.osc.codec import Message
 
 NUMBER, INTEGER, TEXT, SLOT, NOTE_ID, LATENT = "number", "integer", "text", "slot", "id", "latent"
-ANY, PAIRS = "any", "pairs"
+ANY, PAIRS, MESSAGE = "any", "pairs", "message"
 REQUIRED: Any = object()
 MAX_INTEGER = 2**24
 """Pure Data holds whole numbers exactly up to here."""
@@ -49,6 +50,8 @@ class Arg:
             text += f" {' / '.join(self.choices)}"
         if self.kind == LATENT:
             text = f"{self.name} as blob or floats"
+        if self.kind == MESSAGE:
+            return "address, arguments…"
         if self.kind == PAIRS:
             return f"pairs of {' '.join(key.name for key in self.keys)}"
         if self.default is REQUIRED:
@@ -101,6 +104,9 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
         if arg.kind == PAIRS:
             parsed.append(_pairs(arg, values[place:]))
             return parsed
+        if arg.kind == MESSAGE:
+            parsed.append(_message(values[place:]))
+            return parsed
         if place < len(values):
             parsed.append(_check(arg, values[place]))
         elif arg.default is REQUIRED:
@@ -150,6 +156,13 @@ def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
         raise UserError(f"{arg.name} must be pairs of a key and its value; a key must be a word")
     pairs = zip(values[::2], values[1::2], strict=True)
     return {str(key): _check(known[str(key)], value) for key, value in pairs if key in known}
+
+
+def _message(values: tuple[Value, ...]) -> Message:
+    """A message inside of another one; the first slash of its address may be missing."""
+    if not values or not isinstance(values[0], str) or not 0 < len(values[0]) <= MAX_TEXT:
+        raise UserError("a message inside of another one begins with its address")
+    return Message("/" + values[0].removeprefix("/"), values[1:])
 
 
 def _latent(name: str, values: tuple[Value, ...]) -> NDArray[np.float32]:

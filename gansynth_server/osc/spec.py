@@ -15,6 +15,7 @@ from gansynth_server.osc.messages import (
     notes,
     patterns,
     server,
+    spectra,
     streams,
     tuning,
 )
@@ -31,6 +32,7 @@ TABLE: tuple[Row, ...] = (
     *midi.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
+    *spectra.ROWS,
     *streams.ROWS,
 )
 

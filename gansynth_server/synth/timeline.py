@@ -26,6 +26,10 @@ class Link(Protocol):
         """The sample that is meant by a time; may be called from any thread."""
         ...
 
+    def seconds(self, sample: float) -> float:
+        """The time that means a sample; may be called from any thread."""
+        ...
+
 
 class SteadyLink:
     """Time is counted by the samples themselves: for sound that nobody waits for."""
@@ -38,6 +42,9 @@ class SteadyLink:
 
     def sample(self, seconds: float) -> int:
         return round(seconds * self._rate)
+
+    def seconds(self, sample: float) -> float:
+        return sample / self._rate
 
 
 @dataclass(order=True, slots=True)

@@ -1,6 +1,6 @@
 """The sound, pulled block by block."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, NUMBER, Arg, Row
+from gansynth_server.osc.row import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, Arg, Row
 
 _STREAM = Arg("stream-id", INTEGER, 1, MAX_INTEGER)
 
@@ -23,6 +23,18 @@ ROWS: tuple[Row, ...] = (
         "`/b` k onset floats…",
         "block k of the stream; onset is (k mod 64)·block; asked again, the same block; a stream "
         "of two channels answers a bundle of `/b` (left) and `/r` (right)",
+    ),
+    Row(
+        "/stream/at",
+        (
+            Arg("block-number", INTEGER, 0, MAX_INTEGER),
+            Arg("samples", NUMBER, 0, MAX_INTEGER),
+            Arg("message", MESSAGE),
+        ),
+        "",
+        "a message for so many samples after the beginning of a block, exactly: what a time tag is "
+        "to others, for listeners such as Pd that have no clock but their sound",
+        (0, 48000, "/note", 60, 100),
     ),
     Row(
         "/stream/join",
