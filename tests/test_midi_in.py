@@ -192,7 +192,7 @@ def test_pressure_of_a_channel_and_of_a_key(stage):
 
 
 def latent_of(stage, channel):
-    slot = stage.player._channels[channel].slot
+    slot = stage.player.channels[channel].slot
     return stage.instrument.latent(stage.client, slot)
 
 
