@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from gansynth_server import handlers
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
@@ -40,7 +41,6 @@ from gansynth_server.client import Client
 from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
-from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
@@ -109,7 +109,7 @@ class Server:
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
-            self._socket, self._peers, Handlers(self), discard_late=options.discard_late
+            self._socket, self._peers, handlers.live(self), discard_late=options.discard_late
         )
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)

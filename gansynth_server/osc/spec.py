@@ -8,6 +8,7 @@ from __future__ import annotations
 from gansynth_server.osc.messages import (
     arrays,
     checkpoints,
+    directions,
     expression,
     latents,
     midi,
@@ -22,6 +23,7 @@ from gansynth_server.osc.row import Row
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
+    *directions.ROWS,
     *notes.ROWS,
     *expression.ROWS,
     *patterns.ROWS,
