@@ -35,12 +35,12 @@ PLAYING = (
     ExpressionMessages,
     PatternMessages,
     TuningMessages,
-    MidiMessages,
     CheckpointMessages,
 )
 """Rooms of what is heard: in a score too."""
 LIVE = (
     ServerMessages,
+    MidiMessages,
     ArrayMessages,
     StreamMessages,
 )

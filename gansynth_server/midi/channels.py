@@ -33,7 +33,7 @@ class Channel:
     number: int
     slot: str = PLAIN_SLOT
     base: Path | None = None
-    """What the slot held before directions moved it."""
+    """What the slot held before principal directions moved it."""
     master: Channel | None = None
     bend: float = 0.0
     """-1 … 1."""
@@ -65,14 +65,16 @@ class Channel:
         self.controls = {n: value for n, value in self.controls.items() if n in KEPT}
         self.bend, self.pressure, self.pedal, self.rpn = 0.0, 0.0, False, _NONE
 
-    def moves(self, mapping: dict[int, Target]) -> list[tuple[int, float]]:
-        """The directions in which its latent is moved, and how far."""
-        return [
-            (target.direction, target.value(value))
-            for channel in self.over
-            for control, value in channel.controls.items()
-            if (target := mapping.get(control)) is not None and target.name == "direction"
-        ]
+    def amounts(self, mapping: dict[int, Target]) -> dict[int, float]:
+        """How far its latent is moved along principal directions, by component."""
+        found: dict[int, float] = {}
+        for channel in self.over:
+            for control, value in channel.controls.items():
+                target = mapping.get(control)
+                if target is not None and target.name == "pca":
+                    known = found.get(target.component, 0.0)
+                    found[target.component] = known + target.value(value)
+        return found
 
     def expression(self, mapping: dict[int, Target], envelope: Envelope) -> dict[str, Any]:
         """What its notes are played with (see :meth:`Instrument.play`)."""

@@ -13,8 +13,8 @@ from typing import Any
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
 from gansynth_server.instrument import Instrument
+from gansynth_server.latent import directions
 from gansynth_server.latent.slots import Path, Still
-from gansynth_server.latent.vectors import Latent, draw
 from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
 from gansynth_server.midi.mapping import TIMES, defaults
 from gansynth_server.midi.programs import GENERAL_MIDI
@@ -138,7 +138,7 @@ class MidiPlayer:
         if target.name == "pedal":
             channel.pedal = channel.controls[control] >= 64
             self._pedal_up(channel, when)
-        elif target.name == "direction":
+        elif target.name == "pca":
             for one in self.channels.under(channel):
                 self._move(one, when)
         elif target.name not in (*TIMES, "none"):
@@ -166,37 +166,21 @@ class MidiPlayer:
                     self._instrument.change(played, when, **changes)
 
     def _move(self, channel: Channel, when: float | None) -> None:
-        """Moves a channel's latent along the directions that its controllers give."""
-        moves, time = channel.moves(self.mapping), self._instrument.time(when)
-        if channel.base is None and not moves:
+        """Moves a channel's latent along the principal directions that its controllers give."""
+        amounts, time = channel.amounts(self.mapping), self._instrument.time(when)
+        if channel.base is None and not amounts:
             return
+        found = directions.load(self.client.model.checkpoint)
         if channel.base is None and channel.slot == PLAIN_SLOT:
             channel.base = SlotPath(self.client.latents, PLAIN_SLOT)
             channel.slot = f"midi {channel.number + 1}"
         elif channel.base is None:
             channel.base = self.client.latents.path(channel.slot, time)
-        moved: Path = Moved(channel.base, moves)
+        moved: Path = directions.Edited(channel.base, found, amounts, bare=False)
         if isinstance(channel.base, Still):
             moved = Still(moved.at(time), str(moved))
         self._instrument.put(self.client, channel.slot, moved, when)
         self._instrument.follow(self.client, channel.slot, True, when)
-
-
-class Moved:
-    """A latent on the way along some directions, each that of a seed's latent."""
-
-    def __init__(self, base: Path, moves: list[tuple[int, float]]) -> None:
-        self._base = base
-        self._moves = moves
-
-    def __str__(self) -> str:
-        return f"{self._base} moved"
-
-    def at(self, seconds: float) -> Latent:
-        z = self._base.at(seconds)
-        for direction, amount in self._moves:
-            z = z + draw(len(z), direction, amount)
-        return z
 
 
 def _id(channel: Channel, key: int) -> str:
