@@ -43,6 +43,7 @@ LIVE = (
     MidiMessages,
     ArrayMessages,
     StreamMessages,
+    MidiMessages,
 )
 """Rooms that only a running server has."""
 
