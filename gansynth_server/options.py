@@ -25,6 +25,10 @@ class ServerOptions:
     """Address to listen on; anything but loopback lets the network play and stop the server."""
     oscquery: int | None = None
     """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
+    midi: str | None = None
+    """MIDI input to be played by: a part of its name, or virtual for a new one."""
+    list_midi: bool = False
+    """List the MIDI inputs and exit."""
     output: str = "auto"
     """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
     device: str | None = None
@@ -53,6 +57,8 @@ class ServerOptions:
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     root: str | None = None
     """Folder that clients may load files from and save them to; without it they reach none."""
+    discard_late: bool = False
+    """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     verbosity: int = 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.synth.bus import Bus
 
 Source = tuple[str, int]
 
@@ -26,6 +27,8 @@ class Peer:
     source: Source
     client: Client
     seen: float
+    own: Client | None = None
+    """Its own one, while it shares another's."""
     notified: bool = False
     stream: PullStream | None = None
     arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -58,6 +61,17 @@ class Peers:
     def of(self, client: object) -> Peer | None:
         """The peer of a client, unless it is gone."""
         return next((p for p in list(self._peers.values()) if p.client is client), None)
+
+    def stream(self, id: int) -> PullStream:
+        """The stream of a number; UserError if nobody has it."""
+        for peer in list(self._peers.values()):
+            if peer.stream is not None and peer.stream.id == id:
+                return peer.stream
+        raise UserError("no such stream; its owner is told the number by /done /stream/open")
+
+    def heard_on(self, bus: Bus) -> list[Peer]:
+        """The peers whose notes sound on a bus."""
+        return [peer for peer in list(self._peers.values()) if peer.client.bus is bus]
 
     def _drop_one(self) -> None:
         """Forgets the one that was silent longest, among those that play nothing."""

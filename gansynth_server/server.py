@@ -10,6 +10,7 @@ Which thread runs what:
     notify   tells clients of notes that began and ended
     files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
+    midi     plays what a MIDI device sends, if there is to be one
     oscquery answers what messages there are, if asked to (and one thread per connection)
     main     waits for the end
 
@@ -27,34 +28,35 @@ import sys
 import threading
 import time
 import weakref
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from gansynth_server import handlers
+from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
-from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.background import Background
-from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
+from gansynth_server.midi.player import MidiPlayer
+from gansynth_server.midi.ports import MidiInput
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
-from gansynth_server.osc.dispatch import dispatch
-from gansynth_server.osc.row import Row
-from gansynth_server.peers import Peers, Source
+from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
+from gansynth_server.receiver import Receiver
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
-from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
 
-DATAGRAM = 65536
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
 SWITCH_INTERVAL = 0.0005  # seconds; Python's 5 ms would let a busy thread starve the sound
 
@@ -92,13 +94,12 @@ class Server:
         self.remarks = [line for line in (remark, self.model.remark) if line]
         """What there is to say about how the server was set up."""
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
-        self._events: queue.SimpleQueue[tuple[str, Note] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
         self.instrument = Instrument(self._renderer, seed, self._tell)
         self.background = Background(self.instrument)
-        self._handlers = Handlers(self)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
         self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
@@ -107,18 +108,25 @@ class Server:
         self._warm_up()
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
+        self._receiver = Receiver(
+            self._socket, self._peers, handlers.live(self), discard_late=options.discard_late
+        )
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
                 ("stream", self._run_stream),
                 ("notify", self._run_notify),
-                ("osc", self._run_osc),
+                ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
         self._discovery: Discovery | None = None
         if options.oscquery is not None:
             self._discovery = Discovery(options.bind, options.oscquery, self.port)
             self.remarks.append(self._discovery.remark)
+        self._midi_input: MidiInput | None = None
+        if options.midi is not None:
+            self._midi_input = MidiInput(options.midi, self.midi.take, self.midi.silence)
+            self.remarks.append(self._midi_input.remark)
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
@@ -159,6 +167,8 @@ class Server:
         self._stopping.set()
         if self._discovery is not None:
             self._discovery.stop()
+        if self._midi_input is not None:
+            self._midi_input.stop()
         self._output.stop()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
@@ -173,6 +183,11 @@ class Server:
         self._socket.close()
 
     # what the handlers need; any thread
+
+    @cached_property
+    def midi(self) -> MidiPlayer:
+        """Who plays what MIDI devices send; there are no such where none was asked for."""
+        return MidiPlayer(self.instrument, self.instrument.join(0, self.model, self.main_bus))
 
     @property
     def sounding(self) -> int:
@@ -192,10 +207,20 @@ class Server:
         return self._output.underruns + self._late
 
     def send(self, source: Source, datagram: bytes) -> None:
-        try:
-            self._socket.sendto(datagram, source)
-        except OSError as error:
-            _log.debug("cannot answer %s:%s: %s", *source[:2], error)
+        self._receiver.send(source, datagram)
+
+    def clear_scheduled(self, peer: Peer) -> None:
+        """Forgets what a peer has sent for later; the OSC thread alone."""
+        self._receiver.scheduler.clear(peer)
+
+    def stream(self, id: int) -> PullStream:
+        """The stream of this number; UserError if nobody has it."""
+        return self._peers.stream(id)
+
+    def move(self, old: Bus, new: Bus) -> None:
+        """Whoever is heard on one bus is heard on another from now on."""
+        for peer in self._peers.heard_on(old):
+            peer.client.bus = new
 
     def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
@@ -203,6 +228,8 @@ class Server:
             self.options.max_voices,
             on_start=lambda note: self._events.put(("/note/start", note)),
             on_end=lambda note: self._events.put(("/note/end", note)),
+            on_late=lambda note, seconds: self._events.put((seconds, note)),
+            link=ClockLink(bank_rate(rate)),
             channels=channels,
         )
         self._buses.add(bus)
@@ -212,44 +239,6 @@ class Server:
         self._pulls.put((source, stream, number, time.monotonic()))
 
     # the threads
-
-    def _run_osc(self) -> None:
-        raise_priority()  # pulls come this way
-        while not self._stopping.is_set():
-            try:
-                datagram, source = self._socket.recvfrom(DATAGRAM)
-            except OSError:  # an answer that nobody was there to hear
-                continue
-            if self._stopping.is_set():
-                return
-            try:
-                self._receive(datagram, source)
-            except Exception:
-                _log.exception("a datagram of %d bytes failed", len(datagram))
-
-    def _receive(self, datagram: bytes, source: Source) -> None:
-        def fail(address: str, why: str) -> None:
-            _log.info("%s:%s %s: %s", *source[:2], address, why)
-            self.send(source, encode("/fail", address[:256], why))
-
-        try:
-            peer = self._peers.at(source)
-        except UserError as error:
-            fail("client", str(error))
-            return
-
-        def handle(row: Row, args: list[object]) -> None:
-            if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
-                _log.debug("%s:%s %s %.200s", *source[:2], row.address, args)
-            try:
-                self._handlers(Call(peer, self.send), row, args)
-            except UserError:
-                raise
-            except Exception as error:
-                _log.exception("%s failed", row.address)
-                raise UserError(f"the server failed: {error!r}") from error
-
-        dispatch(datagram, handle, fail)
 
     def _join(self, number: int) -> Client:
         return self.instrument.join(number, self.model, self.main_bus)
@@ -267,14 +256,16 @@ class Server:
 
     def _run_notify(self) -> None:
         while (event := self._events.get()) is not None:
-            address, note = event
-            if address == "/note/end":
+            what, note = event
+            if what == "/note/end":
                 self.instrument.ended(note)
                 if note.late:
                     _log.info("note %s: %d frames were rendered too late", note.id, note.late)
             peer = self._peers.of(note.owner)
-            if peer is not None and peer.notified:
-                self.send(peer.source, encode(address, note.id))
+            if peer is not None and isinstance(what, float):
+                self._receiver.late(peer, what)
+            elif peer is not None and peer.notified:
+                self.send(peer.source, encode(str(what), note.id))
 
     def _tell(self, client: Client, address: str, *args: Any) -> None:
         peer = self._peers.of(client)

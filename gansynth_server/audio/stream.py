@@ -28,7 +28,7 @@ class PullStream:
         self.bus = bus
         self.block = block
         self.ahead = ahead
-        self.id = 1 + secrets.randbelow(2**24 - 1)
+        self.id = 10**5 + secrets.randbelow(9 * 10**5)  # Pd prints six digits of a number
         self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
 

@@ -22,6 +22,8 @@ class StreamMessages:
         if peer.stream is None or peer.stream.pulled or peer.stream.form != wanted:
             # the same again before the first pull is a client that did not hear the answer
             bus = self._server.new_bus(round(rate), channels)
+            if peer.stream is not None:
+                self._server.move(peer.stream.bus, bus)  # who has joined stays with it
             peer.stream = PullStream(bus, block, ahead)
             peer.client.bus = bus
         latency = round(1000 * peer.stream.latency, 2)
@@ -33,8 +35,15 @@ class StreamMessages:
             raise UserError("no such stream; open one with /stream/open")
         self._server.pull(call.peer.source, stream, number)
 
+    def stream_join(self, call: Call, id: int) -> None:
+        call.client.bus = self._server.stream(id).bus
+        call.reply("/done", "/stream/join", id)
+
     def stream_close(self, call: Call) -> None:
+        stream, main = call.peer.stream, self._server.main_bus
         self._instrument.silence(call.client)
         call.peer.stream = None
-        call.client.bus = self._server.main_bus
+        call.client.bus = main
+        if stream is not None:
+            self._server.move(stream.bus, main)
         call.reply("/done", "/stream/close")

@@ -1,4 +1,4 @@
-"""From a datagram to the handlers of its messages."""
+"""From a message to its handlers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from gansynth_server.errors import UserError
 from gansynth_server.osc import pattern
-from gansynth_server.osc.codec import Message, OscError, decode
+from gansynth_server.osc.codec import Message
 from gansynth_server.osc.row import Row, parse
 from gansynth_server.osc.spec import ROWS
 
@@ -15,26 +15,19 @@ Handler = Callable[[Row, list[Any]], None]
 Fail = Callable[[str, str], None]
 
 
-def dispatch(datagram: bytes, handle: Handler, fail: Fail) -> None:
-    """Runs every message of a datagram.
+def dispatch(message: Message, handle: Handler, fail: Fail) -> None:
+    """Runs one message, or all that its pattern means.
 
     Args:
-        datagram: whatever came in.
         handle: is given the row of a message and its checked arguments; may
             raise UserError.
-        fail: is given an address and one sentence for each thing that went wrong.
+        fail: is given an address and one sentence where something went wrong.
     """
     try:
-        messages = decode(datagram)
-    except OscError as error:
-        fail("osc", f"not an OSC packet: {error}")
-        return
-    for _, message in messages:
-        try:
-            for row in _rows(message):
-                handle(row, parse(row, message.args))
-        except UserError as error:
-            fail(message.address, str(error))
+        for row in _rows(message):
+            handle(row, parse(row, message.args))
+    except UserError as error:
+        fail(message.address, str(error))
 
 
 def _rows(message: Message) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.timeline import Command, Link, SteadyLink, Timeline
+from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
 
 GAIN = 0.5
@@ -21,13 +21,19 @@ BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 
 
+def bank_rate(rate: int) -> int:
+    """Rate of the voices for a listener's rate."""
+    return rate if direct(rate) else BANK_RATE
+
+
 class Bus:
     """Turns posted notes into the sound of one listener.
 
     What is posted for a time is done at its sample, which ``link`` tells; what is
     posted without one, or too late, before the next block. ``post`` may be
     called from any thread; ``render`` is called by the one thread that serves
-    the listener's clock, and calls ``on_start`` and ``on_end`` from there.
+    the listener's clock, and calls ``on_start``, ``on_end`` and ``on_late`` (with
+    seconds) from there.
     """
 
     def __init__(
@@ -36,12 +42,13 @@ class Bus:
         voices: int,
         on_start: Callable[[Note], None] = lambda note: None,
         on_end: Callable[[Note], None] = lambda note: None,
+        on_late: Callable[[Note, float], None] = lambda note, seconds: None,
         gain: float = GAIN,
         link: Link | None = None,
         channels: int = 1,
     ) -> None:
         self.rate = rate
-        self.voices = Voices(rate if direct(rate) else BANK_RATE, voices, channels)
+        self.voices = Voices(bank_rate(rate), voices, channels)
         self.channels = channels
         self.load = Load()
         self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
@@ -51,7 +58,7 @@ class Bus:
         self.time = 0
         """Samples that the voices have rendered, at their own rate."""
         self._timeline = Timeline()
-        self._on_start, self._on_end = on_start, on_end
+        self._on_start, self._on_end, self._on_late = on_start, on_end, on_late
 
     @property
     def delay(self) -> float:
@@ -59,6 +66,11 @@ class Bus:
         return self._limiter.delay / self.rate + (
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything sounds or is yet to happen; for the thread that renders."""
+        return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
     def post(
         self,
@@ -82,14 +94,16 @@ class Bus:
     def release(self, note: Note, when: float | None = None) -> None:
         self.post(lambda voices: voices.release(note), when, note)
 
-    def silence(self, of: Callable[[Note], bool] = lambda note: True) -> None:
+    def silence(
+        self, of: Callable[[Note], bool] = lambda note: True, when: float | None = None
+    ) -> None:
         """Ends the notes of one kind within 5 ms, and drops those that are yet to come."""
 
         def cut(voices: Voices) -> None:
             voices.cut_all(of)
             voices.drop(self._timeline.drop(of))
 
-        self.post(cut)
+        self.post(cut, when)
 
     def render(self, frames: int) -> NDArray[np.float32]:
         """The next float32 [channels, frames] for the listener: finite, within ±1."""
@@ -109,17 +123,23 @@ class Bus:
     def _voices(self, frames: int) -> NDArray[np.float32]:
         """The next samples of the voices, with each command at its own."""
         end = self.time + frames
+        self.link.rendered(end)
         self._timeline.receive()
         parts = []
         while True:
-            self._timeline.run(self.voices, self.time)
+            for entry in self._timeline.run(self.voices, self.time):
+                self._ran(entry)
             size = self._timeline.until(self.time, end - self.time)
             parts.append(self.voices.render(size))
             self.time += size
             if self.time == end:
                 break
-        self.link.rendered(end)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _ran(self, entry: Entry) -> None:
+        """Takes note of a command that was just run."""
+        if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
+            self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 
 
 class Load:

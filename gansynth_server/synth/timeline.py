@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -59,6 +59,9 @@ class Timeline:
         self._due: list[Entry] = []
         self._order = count()
 
+    def __len__(self) -> int:
+        return len(self._inbox) + len(self._due)
+
     def post(
         self, command: Command, sample: int = 0, note: Note | None = None, starts: bool = False
     ) -> None:
@@ -70,10 +73,12 @@ class Timeline:
         while self._inbox:
             heapq.heappush(self._due, self._inbox.popleft())
 
-    def run(self, voices: Voices, sample: int) -> None:
-        """Runs what is due at a sample."""
+    def run(self, voices: Voices, sample: int) -> Iterator[Entry]:
+        """Runs what is due at a sample, and gives each entry after it was run."""
         while self._due and self._due[0].sample <= sample:
-            heapq.heappop(self._due).command(voices)
+            entry = heapq.heappop(self._due)
+            entry.command(voices)
+            yield entry
 
     def until(self, sample: int, frames: int) -> int:
         """Frames from a sample to the next command, at most ``frames``."""

@@ -29,8 +29,14 @@ ROWS: tuple[Row, ...] = (
         "/notify",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /notify` clientID maxClients",
-        "1 registers for `/note/start id`, `/note/end id` and `/checkpoint name`",
+        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`",
         (1,),
+    ),
+    Row(
+        "/clearSched",
+        (),
+        "",
+        "forgets what this client has sent for later, except for the next quarter of a second",
     ),
     Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
 )

@@ -24,5 +24,11 @@ ROWS: tuple[Row, ...] = (
         "block k of the stream; onset is (k mod 64)·block; asked again, the same block; a stream "
         "of two channels answers a bundle of `/b` (left) and `/r` (right)",
     ),
-    Row("/stream/close", (), "`/done /stream/close`", "ends the stream"),
+    Row(
+        "/stream/join",
+        (_STREAM,),
+        "`/done /stream/join` stream-id",
+        "this client's notes sound in another one's stream, whose number it was told",
+    ),
+    Row("/stream/close", (), "`/done /stream/close`", "ends or leaves the stream"),
 )

@@ -1,0 +1,120 @@
+"""Which sample of a listener belongs to which second: the link between two clocks."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+JUMP = 0.050
+"""Seconds by which a stream is off when it has stood still, or counts anew."""
+YOUNG = 1.0
+"""Seconds after a jump in which the link is still being found."""
+WINDOW = 5
+"""Seconds, one by one, of which the earliest block counts."""
+DEAD_BAND = 0.002
+"""Seconds that the link may be off before it is led back."""
+SLEW = 500e-6
+"""Seconds per second at which that is done: half a millisecond, heard by nobody."""
+STILL = 1.0
+"""Seconds without a block after which a stream stands still."""
+
+
+class Line(NamedTuple):
+    """Samples = rate · seconds + offset; the offset moves from ``since`` to ``until``."""
+
+    offset: float
+    since: float
+    until: float
+    slope: float
+
+    def at(self, seconds: float) -> float:
+        """The offset at a time, in samples."""
+        return self.offset + self.slope * (min(max(seconds, self.since), self.until) - self.since)
+
+
+class ClockLink:
+    """Links a clock to the samples of a Pd stream or a sound card.
+
+    As in scsynth, a time T means the sample that is rendered at time T, so
+    whatever is sent ahead is heard one constant latency later, and in time.
+
+    Blocks come late by some milliseconds, in bursts after a hold-up, but hardly
+    ever early. So a block counts only if it is the earliest of its second,
+    and the line through the earliest ones of the last 5 s, with the nominal rate
+    as its slope, is the link. The line is kept as it is while it is off by less
+    than 2 ms: two events are as many samples apart as their times say. A
+    clock that drifts leaves that band (at 100 ppm after 20 s) and the line is
+    led back by 0.5 ms a second. (A delay-locked loop, Adriaensen 2005, is
+    never off, but never still either.)
+
+    A stream that is off by more than 50 ms has jumped: Pd was suspended, its
+    DSP switched off and on, it missed blocks for good. Then the link is made
+    anew at once. Should the stream have been held up only and catch up what it
+    missed, the line before is taken up again, with all its distances.
+
+    ``rendered`` is called by the listener's thread; ``sample`` by any, without a lock.
+
+    Args:
+        rate: samples per second, nominally.
+        clock: seconds; the one that the times refer to.
+    """
+
+    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._line: Line | None = None
+        self._before: Line | None = None
+        self._born = -YOUNG
+        self._seen = 0.0
+        self._asked = 0
+        self._earliest: deque[tuple[int, float]] = deque(maxlen=WINDOW)  # by second: offsets
+
+    def sample(self, seconds: float) -> int:
+        """The sample that is meant by a time; that of the next block while the stream is still."""
+        line = self._line
+        if line is None or self._clock() - self._seen > STILL:
+            return self._asked
+        return round(self._rate * seconds + line.at(seconds))
+
+    def rendered(self, sample: int) -> None:
+        """Notes that so many samples have been asked for, the last of them just now."""
+        now = self._clock()
+        offset = sample - self._rate * now
+        line, before = self._line, self._before
+        if before is not None and self._near(before, now, offset):
+            self._line, self._before = before, None
+            self._born = now - YOUNG
+        elif line is None or not self._near(line, now, offset):
+            if now - self._born >= YOUNG:
+                self._before = line
+            self._line, self._born = _straight(offset), now
+            self._earliest.clear()
+        elif now - self._born < YOUNG:
+            if offset > line.at(now):
+                self._line = _straight(offset)
+        else:
+            self._before = None
+            self._follow(now, offset, line)
+        self._seen, self._asked = now, sample
+
+    def _near(self, line: Line, now: float, offset: float) -> bool:
+        return abs(offset - line.at(now)) <= JUMP * self._rate
+
+    def _follow(self, now: float, offset: float, line: Line) -> None:
+        second = int(now)
+        if self._earliest and self._earliest[-1][0] == second:
+            self._earliest[-1] = second, max(offset, self._earliest[-1][1])
+            return
+        if len(self._earliest) == WINDOW and now >= line.until:
+            wanted = max(earliest for _, earliest in self._earliest)
+            off = wanted - line.at(now)
+            if abs(off) > DEAD_BAND * self._rate:
+                slope = SLEW * self._rate * (1 if off > 0 else -1)
+                self._line = Line(line.at(now), now, now + off / slope, slope)
+        self._earliest.append((second, offset))
+
+
+def _straight(offset: float) -> Line:
+    return Line(offset, 0.0, 0.0, 0.0)

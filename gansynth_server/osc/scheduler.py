@@ -1,0 +1,94 @@
+"""Messages that wait for their time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from itertools import count
+
+from gansynth_server.errors import UserError
+from gansynth_server.osc.codec import Message
+
+LEAD = 0.25
+"""Seconds before its time that a message is handled: by then its sound is rendered."""
+HORIZON = 60.0
+"""Seconds ahead that a message may be sent."""
+MOST = 4096
+SHARE = 2048
+"""Messages that may wait, of all clients and of one; as many again that are for now."""
+
+
+@dataclass(order=True, slots=True)
+class Waiting:
+    """A message, who sent it, and for when: seconds, or None for at once."""
+
+    due: float
+    order: int
+    owner: Hashable = field(compare=False)
+    message: Message = field(compare=False)
+    when: float | None = field(compare=False)
+
+
+class Scheduler:
+    """Messages by time, then by arrival; those for now come first. Used by one thread.
+
+    All that is asked of it is given as seconds of one clock.
+    """
+
+    def __init__(self, most: int = MOST, share: int = SHARE) -> None:
+        self._most, self._share = most, share
+        self._queue: list[Waiting] = []
+        self._order = count()
+        self._counts: Counter[tuple[Hashable, bool]] = Counter()
+        self._totals: Counter[bool] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, owner: Hashable, message: Message, when: float | None, now: float) -> None:
+        """Queues a message; UserError where too many wait, or it is for too late a time."""
+        if when is not None and when > now + HORIZON:
+            raise UserError(
+                f"its time is {when - now:.0f} s ahead; send it {HORIZON:g} s before at most"
+            )
+        timed = when is not None
+        if self._totals[timed] >= self._most or self._counts[owner, timed] >= self._share:
+            raise UserError(
+                f"too many messages wait ({self._share} of a client, {self._most} in all); "
+                "send them later, or in bundles of fewer"
+            )
+        due = -math.inf if when is None else when - LEAD
+        heapq.heappush(self._queue, Waiting(due, next(self._order), owner, message, when))
+        self._counts[owner, timed] += 1
+        self._totals[timed] += 1
+
+    def take(self, now: float) -> Waiting | None:
+        """The next message that is due; None if there is none."""
+        if not self._queue or self._queue[0].due > now:
+            return None
+        taken = heapq.heappop(self._queue)
+        self._forget(taken)
+        return taken
+
+    def pause(self, now: float) -> float | None:
+        """Seconds until the next message is due; None while there is none."""
+        return max(0.0, self._queue[0].due - now) if self._queue else None
+
+    def clear(self, owner: Hashable) -> None:
+        """Forgets what waits for its time, of one owner."""
+        kept = [w for w in self._queue if w.owner is not owner or w.when is None]
+        for waiting in self._queue:
+            if waiting.owner is owner and waiting.when is not None:
+                self._forget(waiting)
+        self._queue = kept
+        heapq.heapify(self._queue)
+
+    def _forget(self, waiting: Waiting) -> None:
+        timed = waiting.when is not None
+        self._totals[timed] -= 1
+        self._counts[waiting.owner, timed] -= 1
+        if not self._counts[waiting.owner, timed]:
+            del self._counts[waiting.owner, timed]

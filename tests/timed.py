@@ -1,0 +1,91 @@
+"""Peers that send time tags, and a listener that pulls a stream in real time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from pythonosc.osc_bundle_builder import OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from tests.server_fixture import Peer
+
+RATE, BLOCK = 48000, 512
+Samples = NDArray[np.float32]
+
+
+def bundle(when: float, *messages: tuple[object, ...]) -> bytes:
+    """A bundle of messages (address, arguments…) for a Unix time."""
+    built = OscBundleBuilder(when)
+    for address, *args in messages:
+        message = OscMessageBuilder(str(address))
+        for arg in args:
+            message.add_arg(arg)
+        built.add_content(message.build())
+    return built.build().dgram
+
+
+class TimedPeer(Peer):
+    """A peer that can send messages for later."""
+
+    def send_at(self, when: float, *messages: tuple[object, ...]) -> None:
+        self.socket.send(bundle(when, *messages))
+
+
+class Listener:
+    """Opens a stream and pulls it in real time while the context lasts."""
+
+    def __init__(self, port: int, ahead: int = 16) -> None:
+        self._peer = Peer(port)
+        self.id = int(self._peer.ask("/stream/open", RATE, BLOCK, ahead)[2])
+        self._blocks: list[Samples] = []
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Listener:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending = True
+        self._thread.join()
+        self._peer.send("/stream/close")
+        self._peer.close()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        while not self._ending:
+            number = len(self._blocks)
+            time.sleep(max(0.0, begun + number * BLOCK / RATE - time.monotonic()))
+            while True:
+                self._peer.send("/stream/pull", float(number), float(self.id))
+                reply = self._peer.until("/b")
+                if reply[1] == number:
+                    break
+            self._blocks.append(np.float32(reply[3:]))
+
+    @property
+    def sound(self) -> Samples:
+        """All that was heard so far."""
+        return np.concatenate(self._blocks)
+
+
+def onsets(sound: Samples, note: Samples, expected: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where notes of equal sound begin that overlap: each is searched for within some samples
+    of where it is expected, and taken away from the sound; AssertionError if any is not there.
+
+    Args:
+        note: the sound of one, alone.
+    """
+    left = np.concatenate([sound, np.zeros(len(note), np.float32)]).astype(np.float64)
+    found = []
+    for place in expected:
+        shifts = range(-4, 5)
+        rests = [np.abs(left[place + s :][:1024] - note[:1024]).max() for s in shifts]
+        best = int(place) + shifts[int(np.argmin(rests))]
+        assert min(rests) < 1e-5, f"no note at {place}: {min(rests):.2g} is left at best"
+        left[best : best + len(note)] -= note
+        found.append(best)
+    return np.array(found)
