@@ -13,6 +13,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
 from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
+from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
@@ -31,6 +32,7 @@ ROOMS = (
     DirectionMessages,
     NoteMessages,
     ExpressionMessages,
+    HallucinationMessages,
     PatternMessages,
     TuningMessages,
     CheckpointMessages,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import HOP, LEAD
+from gansynth_server.spectral.constants import FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.frames import Frames
@@ -185,8 +185,9 @@ class Voices:
         self._started.append(note)
         self._active[row] = True
         self._ring[row] = 0
-        self._frames.begin(row, note)
-        self._motion.begin(row, note.tempo)
+        place = min(FIRST + round(note.skip * SAMPLE_RATE / HOP), FRAMES - 1)
+        self._frames.begin(row, note, place)
+        self._motion.begin(row, note.tempo, place)
         self._envelopes.begin(
             row, note.envelope, None if note.off is None else max(0.0, note.off - note.on)
         )
