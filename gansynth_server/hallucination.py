@@ -8,7 +8,6 @@ rendered, and nothing piles up for a listener who stops to listen.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +56,11 @@ class Hallucination:
         self._over, self._failed = over, failed
         self._asked = self._ended = 0
         self._going = True
+
+    @property
+    def end(self) -> float:
+        """When its last note is over, seconds; minus infinity once it is stopped."""
+        return self._start + self._sequence.seconds if self._going else -math.inf
 
     def begin(self) -> None:
         """Asks for the first notes; UserError if there can be none."""
@@ -150,7 +154,7 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
     from gansynth_server.client import Client
     from gansynth_server.instrument import Instrument
     from gansynth_server.latent.slots import Slots
-    from gansynth_server.render.renderer import Renderer
+    from gansynth_server.render.batches import BatchRenderer
     from gansynth_server.spectral.inverse import check_rate
     from gansynth_server.synth.bus import Bus
 
@@ -161,24 +165,20 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
         if address == "/fail":
             failures.append(str(args[-1]))
 
-    renderer = Renderer()
+    renderer = BatchRenderer()
     instrument = Instrument(renderer, 0, tell, clock=lambda: 0.0)
     bus = Bus(rate, MOST_VOICES, on_end=instrument.ended, channels=2)
     client = Client(0, model, bus, Slots(model.latent_size))
-    over = threading.Event()
+    over: list[bool] = []
     playing = Hallucination(
-        instrument, client, sequence, 0, 0.0, over=over.set, failed=failures.append
+        *(instrument, client, sequence, 0, 0.0),
+        over=lambda: over.append(True),
+        failed=failures.append,
     )
-    try:
-        playing.begin()
-        while not over.is_set():
-            rendered = threading.Event()
-            with instrument.lock:
-                client.sync(rendered.set)
-            rendered.wait()
-            yield bus.render(BLOCK)
-        if failures:
-            raise UserError(failures[0])
-        yield bus.render(round(bus.delay * rate) + 1)
-    finally:
-        renderer.stop()
+    playing.begin()
+    while not over:
+        renderer.work()
+        yield bus.render(BLOCK)
+    if failures:
+        raise UserError(failures[0])
+    yield bus.render(round(bus.delay * rate) + 1)

@@ -21,8 +21,7 @@ from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.jobs import Job
-from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.spectral.steady import steadiest
@@ -46,7 +45,7 @@ class Instrument:
 
     def __init__(
         self,
-        renderer: Renderer,
+        renderer: Rendering,
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
@@ -136,11 +135,13 @@ class Instrument:
         id: NoteId | None,
         slot: str,
         when: float | None = None,
+        until: float | None = None,
         **expression: Any,
     ) -> None:
         """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
 
         Args:
+            until: when it is released by itself; it may still be before.
             expression: attributes of :class:`Note` (gain, pan, bend …) and of its
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
@@ -190,6 +191,8 @@ class Instrument:
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
             client.notes[id] = played
+            if until is not None:
+                self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
@@ -300,23 +303,26 @@ class Instrument:
             return [client.notes[id]] if id in client.notes else []
 
     def silence(self, client: Client, when: float | None = None) -> None:
-        """Ends the sound of a client's notes, also of those being rendered, but none of those
-        that begin later."""
+        """Ends the sound of a client's notes, also of those being rendered, but of none that
+        begins later."""
         if client.hallucination is not None:
             client.hallucination.stop(when)
         end = self.time(when)
         with self.lock:
-            doomed = {note for note in client.rendering if note.on <= end}
+            rendering = {note for note in client.rendering if note.on <= end}
             held = [id for id, played in client.notes.items() if played.note.on <= end]
-            silenced = [client.notes.pop(id) for id in held]
-            buses = {client.bus, *(played.bus for played in silenced)}
-            doomed.update(played.note for played in silenced)
-            if when is None:
-                for note in doomed & client.rendering:
-                    note.over = True
-                client.rendering -= doomed
+            buses = {client.bus, *(client.notes[id].bus for id in held)}
+            doomed = rendering | {client.notes.pop(id).note for id in held}
+
+        def forget(*_: object) -> None:
+            client.rendering.difference_update(rendering)
+            for note in rendering:
+                note.over = True
+
+        if when is None:
+            forget()
         for bus in buses:
-            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.post(forget, when)
             bus.silence(
                 lambda note: note.owner is client and (note.on < end or note in doomed), when
             )

@@ -14,7 +14,7 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.call import Call
-from gansynth_server.osc.clock import UnixTime
+from gansynth_server.osc.clock import TagTime
 from gansynth_server.osc.codec import Message, OscError, decode, encode
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.row import Row
@@ -58,7 +58,7 @@ class Receiver:
     ) -> None:
         self._ears, self._peers, self._handlers = ears, peers, handlers
         self._clock, self._discard_late = clock, discard_late
-        self._unix = UnixTime(clock)
+        self._tags = TagTime(clock)
         self.scheduler = Scheduler()
         self._inbox: deque[tuple[bytes, Source]] = deque()
         self._told: tuple[Peer, float] | None = None
@@ -109,15 +109,15 @@ class Receiver:
     def _queue(self, datagram: bytes, source: Source) -> None:
         peer = self._peers.at(source)
         try:
-            messages = decode(datagram)
+            messages = decode(datagram, self._tags.epoch)
         except OscError as error:
             raise OscError(f"not an OSC packet: {error}") from error
         if datagram.startswith(PULL):
             self._handle(peer, messages[0][1], None)
             return
         now = self._clock()
-        for unix, message in messages:
-            when = None if unix is None else self._unix(unix)
+        for seconds, message in messages:
+            when = None if seconds is None else self._tags(seconds)
             try:
                 self.scheduler.put(peer, message, when, now)
             except UserError as error:  # the rest of the packet would fare no better

@@ -24,8 +24,7 @@ from gansynth_server.client import Played
 from gansynth_server.latent.paths import Glide
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.render.jobs import Job
-from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
@@ -84,7 +83,7 @@ class Timbre:
     whoever calls ``work`` where there is no such thread.
     """
 
-    def __init__(self, renderer: Renderer, clock: Callable[[], float]) -> None:
+    def __init__(self, renderer: Rendering, clock: Callable[[], float]) -> None:
         self._renderer = renderer
         self._clock = clock
         self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()

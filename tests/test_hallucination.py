@@ -195,6 +195,26 @@ def test_the_command_writes_sound_and_sequence(tmp_path):
             cli.main(["hallucinate", *bad])
 
 
+def test_a_score_plays_the_same_sound(tmp_path):
+    times = ["--spacing", "0.3", "--attack", "0.05", "--sustain", "0.2", "--release", "0.1"]
+    alone, score = tmp_path / "a.wav", tmp_path / "a.jsonl"
+    cli.main(["hallucinate", "-o", str(alone), "--notes", "4", "--steps", "2", *times])
+    lines = [
+        {"time": 0.5, "message": ["/hallucinate", 4, 2, 0.3, 0, 0.05, 0.2, 0.1, 0]},
+        {"time": 4.0, "message": ["/hallucinate", 4, 2, 0.3, 0, 0.05, 0.2, 0.1, 1]},
+        {"time": 6.0, "message": ["/hallucinate/stop"]},
+    ]
+    score.write_text("\n".join(map(json.dumps, lines)))
+    cli.main(["render", str(score), "-o", str(tmp_path / "b.wav")])
+    first, rate = soundfile.read(alone, dtype="float32")
+    both, _ = soundfile.read(tmp_path / "b.wav", dtype="float32")
+    start, size = rate // 2, round(3.05 * rate)
+    assert not both[:start].any()
+    assert np.abs(first[:size]).max() > 0.01
+    assert np.abs(both[start : start + size] - first[:size]).max() < 1e-6
+    assert 6.05 * rate < len(both) < 6.5 * rate  # the second one was stopped
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return tmp_path_factory.mktemp("root")

@@ -8,7 +8,7 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.osc.clock import UnixTime
+from gansynth_server.osc.clock import TagTime
 from gansynth_server.osc.codec import Message
 from gansynth_server.osc.scheduler import HORIZON, LEAD, Scheduler
 from gansynth_server.synth.bus import Bus
@@ -73,23 +73,24 @@ def test_clear_forgets_what_one_client_sent_for_later():
         s.put(A, message(n), 110, 100)  # none of its share is taken
 
 
-def test_unix_time_keeps_distances_until_the_clock_is_set():
-    now, wall, slow = 50.0, 1.7e9, 0.0
+def test_time_tags_keep_distances_until_the_clock_is_set():
+    now, wall, slow = 50.0, 1.7e9 + 0.5, 0.0
 
     def clock() -> float:
         nonlocal now
         now += slow / 2
         return now
 
-    unix = UnixTime(clock, lambda: wall)
-    assert unix(1.7e9 + 3) == 53
+    tags = TagTime(clock, lambda: wall)
+    assert tags.epoch == 2208988800 + 1_700_000_000 << 32
+    assert tags(3) == 52.5
     wall += 0.004  # NTP, or noise
-    assert unix(1.7e9 + 4) == 54
+    assert tags(4) == 53.5
     slow = 0.5  # a thread that was not let run between the looks at the clocks
-    assert unix(1.7e9 + 5) == 55
+    assert tags(5) == 54.5
     slow = 0.0
     wall = 1.7e9 + 100  # the clock was set
-    assert unix(wall + 3) == pytest.approx(now + 3)
+    assert tags(103) == pytest.approx(now + 3)
 
 
 # the real server

@@ -17,7 +17,7 @@ from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.store import MOST_BYTES
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.handlers.host import Host
 
 PITCH = 60.0
 HEAD_START = 0.1
@@ -25,10 +25,10 @@ HEAD_START = 0.1
 
 
 class HallucinationMessages:
-    def __init__(self, server: Server) -> None:
-        self._instrument = server.instrument
-        self._root = server.root
-        self._background = server.background
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
+        self._root = host.root
+        self._background = host.background
         self._numbers = count(1)
 
     def hallucinate(

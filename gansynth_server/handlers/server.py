@@ -15,9 +15,10 @@ from gansynth_server.osc.spec import ROWS
 if TYPE_CHECKING:
     from gansynth_server.server import Server
 
-
 LIST = 7000
 """Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""
+BUSES = 128
+"""As many as SuperDirt has; TidalCycles waits until it is told of some."""
 
 
 class ServerMessages:
@@ -66,6 +67,14 @@ class ServerMessages:
 
     def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
         self._server.clear_scheduled(call.peer)
+
+    def dirt_handshake(self, call: Call) -> None:
+        call.reply(
+            "/dirt/handshake/reply",
+            *("&serverHostname", self._server.options.bind),
+            *("&serverPort", self._server.port),
+            *("&controlBusIndices", *range(BUSES)),
+        )
 
     def quit(self, call: Call) -> None:
         call.reply("/done", "/quit")

@@ -27,7 +27,8 @@ MAX_MESSAGES = 1024  # of a packet
 MAX_DEPTH = 8  # of bundles in bundles
 
 _BUNDLE = b"#bundle\0"
-_UNIX_EPOCH = 2208988800 << 32  # 1970 in time tags: units of 2^-32 s since 1900
+UNIX_EPOCH = 2208988800 << 32
+"""1970 in time tags: units of 2^-32 s since 1900."""
 _FLOAT32 = np.dtype(">f4")
 _TAG_RUNS = re.compile("f{2,}|.", re.DOTALL)
 _Reader: TypeAlias = Callable[[bytes, int], tuple[Arg, int]]
@@ -45,8 +46,8 @@ class Message:
     args: tuple[Arg, ...]
 
 
-def decode(datagram: bytes) -> list[TimedMessage]:
-    """The messages of one packet, each with its time in Unix seconds or None for at once.
+def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
+    """The messages of one packet, each with its time in seconds or None for at once.
 
     A bundle due before the bundle around it takes the time of the latter: "the
     OSC Time Tag of the enclosed bundle must be greater than or equal to the OSC
@@ -56,11 +57,13 @@ def decode(datagram: bytes) -> list[TimedMessage]:
         OscError: for anything wrong anywhere in the packet, and nothing else.
     """
     messages: list[TimedMessage] = []
-    _decode_packet(datagram, None, 0, messages)
+    _decode_packet(datagram, epoch, None, 0, messages)
     return messages
 
 
-def _decode_packet(data: bytes, due: float | None, depth: int, found: list[TimedMessage]) -> None:
+def _decode_packet(
+    data: bytes, epoch: int, due: float | None, depth: int, found: list[TimedMessage]
+) -> None:
     # "The size of an OSC packet is always a multiple of 4", like each atom's: padding ends inside.
     if not data or len(data) % 4:
         raise OscError(f"packet of {len(data)} bytes, which is no positive multiple of 4")
@@ -73,7 +76,7 @@ def _decode_packet(data: bytes, due: float | None, depth: int, found: list[Timed
         raise OscError(f"bundles nested more than {MAX_DEPTH} deep")
     if len(data) < 16:
         raise OscError("bundle without a time tag")
-    time = _seconds(int.from_bytes(data[8:16], "big"))
+    time = _seconds(int.from_bytes(data[8:16], "big"), epoch)
     if due is not None and (time is None or time < due):
         time = due
     position = 16
@@ -83,7 +86,7 @@ def _decode_packet(data: bytes, due: float | None, depth: int, found: list[Timed
         position = start + size
         if size < 0 or position > len(data):
             raise OscError(f"bundle element of {size} bytes where {len(data) - start} are left")
-        _decode_packet(data[start:position], time, depth + 1, found)
+        _decode_packet(data[start:position], epoch, time, depth + 1, found)
 
 
 def _decode_message(data: bytes) -> Message:
@@ -141,9 +144,9 @@ def _blob(data: bytes, start: int) -> tuple[bytes, int]:
     return data[start : start + size], start + size + -size % 4
 
 
-def _seconds(time_tag: int) -> float | None:
+def _seconds(time_tag: int, epoch: int = UNIX_EPOCH) -> float | None:
     # 1 is "a special case meaning 'immediately.'"; some senders write 0
-    return None if time_tag <= 1 else (time_tag - _UNIX_EPOCH) / 2**32
+    return None if time_tag <= 1 else (time_tag - epoch) / 2**32
 
 
 def _character(code: int) -> str:
@@ -230,7 +233,7 @@ def encode_bundle(time: float | None, *messages: bytes) -> bytes:
         OscError: a time outside of 1900…2036, which a time tag cannot hold.
     """
     try:
-        due = struct.pack(">Q", 1 if time is None else round(time * 2**32) + _UNIX_EPOCH)
+        due = struct.pack(">Q", 1 if time is None else round(time * 2**32) + UNIX_EPOCH)
     except (ValueError, OverflowError, struct.error) as error:
         raise OscError(f"time {time} is not within 1900…2036") from error
     elements = (struct.pack(">i", len(message)) + message for message in messages)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.render.backend import Backend, Slice
 from gansynth_server.render.cache import Key
+from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -43,6 +45,30 @@ class Job:
     @property
     def key(self) -> Key:
         return self.backend, self.z.tobytes(), self.label
+
+
+class Rendering(Protocol):
+    """Whoever renders: the live :class:`Renderer`, or a :class:`BatchRenderer`."""
+
+    def submit(self, job: Job) -> None: ...
+
+    def ahead(
+        self,
+        owner: object,
+        backend: Backend,
+        wishes: Sequence[tuple[NDArray[np.float32], int]],
+    ) -> None: ...
+
+    def window(
+        self,
+        owner: Hashable,
+        backend: Backend,
+        z: NDArray[np.float32],
+        label: int,
+        window: Span,
+        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
+        failed: Callable[[str], None],
+    ) -> None: ...
 
 
 @dataclass(eq=False, slots=True)

@@ -67,6 +67,11 @@ class Bus:
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything sounds or is yet to happen; for the thread that renders."""
+        return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
+
     def post(
         self,
         command: Command,

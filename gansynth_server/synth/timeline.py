@@ -59,6 +59,9 @@ class Timeline:
         self._due: list[Entry] = []
         self._order = count()
 
+    def __len__(self) -> int:
+        return len(self._inbox) + len(self._due)
+
     def post(
         self, command: Command, sample: int = 0, note: Note | None = None, starts: bool = False
     ) -> None:
