@@ -42,6 +42,7 @@ PLAYING = (
 """Rooms of what is heard: in a score too."""
 LIVE = (
     ServerMessages,
+    MidiMessages,
     ArrayMessages,
     StreamMessages,
     MidiMessages,
