@@ -40,6 +40,10 @@ def server(args: Sequence[str] | None = None) -> None:
         from gansynth_server.audio.devices import list_devices
 
         _guarded(lambda: print(list_devices()))
+    elif options.list_midi:
+        from gansynth_server.midi.ports import list_ports
+
+        _guarded(lambda: print(list_ports()))
     else:
         _guarded(lambda: _serve(options))
 

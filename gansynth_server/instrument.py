@@ -135,11 +135,13 @@ class Instrument:
         id: NoteId | None,
         slot: str,
         when: float | None = None,
+        until: float | None = None,
         **expression: Any,
     ) -> None:
         """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
 
         Args:
+            until: when it is released by itself; it may still be before.
             expression: attributes of :class:`Note` (gain, pan, bend …) and of its
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
@@ -188,6 +190,8 @@ class Instrument:
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
             client.notes[id] = played
+            if until is not None:
+                self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)

@@ -25,6 +25,10 @@ class ServerOptions:
     """Address to listen on; anything but loopback lets the network play and stop the server."""
     oscquery: int | None = None
     """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
+    midi: str | None = None
+    """MIDI input to be played by: a part of its name, or virtual for a new one."""
+    list_midi: bool = False
+    """List the MIDI inputs and exit."""
     output: str = "auto"
     """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
     device: str | None = None

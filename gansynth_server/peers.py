@@ -27,6 +27,8 @@ class Peer:
     source: Source
     client: Client
     seen: float
+    own: Client | None = None
+    """Its own one, while it shares another's."""
     notified: bool = False
     stream: PullStream | None = None
     arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)

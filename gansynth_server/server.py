@@ -10,6 +10,7 @@ Which thread runs what:
     notify   tells clients of notes that began and ended
     files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
+    midi     plays what a MIDI device sends, if there is to be one
     oscquery answers what messages there are, if asked to (and one thread per connection)
     main     waits for the end
 
@@ -27,6 +28,7 @@ import sys
 import threading
 import time
 import weakref
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,8 @@ from gansynth_server.errors import UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
+from gansynth_server.midi.player import MidiPlayer
+from gansynth_server.midi.ports import MidiInput
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
@@ -119,6 +123,10 @@ class Server:
         if options.oscquery is not None:
             self._discovery = Discovery(options.bind, options.oscquery, self.port)
             self.remarks.append(self._discovery.remark)
+        self._midi_input: MidiInput | None = None
+        if options.midi is not None:
+            self._midi_input = MidiInput(options.midi, self.midi.take, self.midi.silence)
+            self.remarks.append(self._midi_input.remark)
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
@@ -159,6 +167,8 @@ class Server:
         self._stopping.set()
         if self._discovery is not None:
             self._discovery.stop()
+        if self._midi_input is not None:
+            self._midi_input.stop()
         self._output.stop()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
@@ -173,6 +183,11 @@ class Server:
         self._socket.close()
 
     # what the handlers need; any thread
+
+    @cached_property
+    def midi(self) -> MidiPlayer:
+        """Who plays what MIDI devices send; there are no such where none was asked for."""
+        return MidiPlayer(self.instrument, self.instrument.join(0, self.model, self.main_bus))
 
     @property
     def sounding(self) -> int:

@@ -212,6 +212,21 @@ def test_an_id_of_ones_own_and_no_end(peer):
     assert peer.receive() == ("/note/end", 5)
 
 
+def test_a_note_can_be_ended_before_its_time(peer):
+    peer.send("/play", "s", "drawbar_organ", "id", 6, "sustain", 60)
+    assert peer.receive() == ("/note/start", 6)
+    peer.send("/note/gain", 6, 0.5)  # it is there for all messages about notes
+    peer.send("/note/off", 6)
+    assert peer.receive() == ("/note/end", 6)
+
+
+def test_the_pedal_does_not_hold_what_ends_by_itself(peer):
+    peer.send("/pedal", 1)
+    peer.socket.send(bundle(*TIDAL))
+    assert peer.receive()[0] == "/note/start"
+    assert peer.receive()[0] == "/note/end"
+
+
 def test_a_bad_event_fails_once(peer):
     for pairs, word in ((("s", "bd"), "bd"), (("s", "violin", "pan", 7), "pan"), (("s",), "pairs")):
         peer.socket.send(bundle(*pairs))

@@ -78,6 +78,7 @@ class Listener:
         self._id = float(self.ask("/stream/open", RATE, block, ahead).args[1])  # type: ignore[arg-type]
         self._begun = time.perf_counter()
         self._number = 0
+        self._synced = True
 
     def send(self, address: str, *args: Any) -> None:
         self._socket.send(encode(address, *args))
@@ -103,10 +104,18 @@ class Listener:
             if datagram.startswith(b"/b\0"):
                 samples = np.frombuffer(datagram[-4 * self.block :], ">f4")
                 return float(np.abs(samples).max())
+            self._synced |= datagram.startswith(b"/synced\0")
 
     def listen(self, seconds: float) -> None:
         """Pulls for a while."""
         for _ in range(round(seconds * RATE / self.block)):
+            self.pull()
+
+    def sync(self) -> None:
+        """Pulls until all that was asked for is done."""
+        self._synced = False
+        self.send("/sync")
+        while not self._synced:
             self.pull()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from gansynth_server.commands.batch import BatchCommand
 from gansynth_server.commands.bench import BenchCommand
 from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
+from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
@@ -23,6 +24,7 @@ Command = (
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
     | Annotated[ConvertCommand, subcommand("convert")]
+    | Annotated[DirectionsCommand, subcommand("directions")]
     | Annotated[MessagesCommand, subcommand("messages")]
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]

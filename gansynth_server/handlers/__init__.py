@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gansynth_server.handlers.arrays import ArrayMessages
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
+from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
+from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.server import ServerMessages
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 PLAYING = (
     LatentMessages,
+    DirectionMessages,
     NoteMessages,
     ExpressionMessages,
     PatternMessages,
@@ -39,6 +42,7 @@ LIVE = (
     ServerMessages,
     ArrayMessages,
     StreamMessages,
+    MidiMessages,
 )
 """Rooms that only a running server has."""
 

@@ -25,13 +25,11 @@ class PatternMessages:
         if latent is not None:
             instrument.set(client, note.sound.slot, latent, call.when, f"sound {note.sound.slot}")
         id = pairs.get("id", f"play {next(self._numbers)}")
-        start = instrument.time(call.when)
+        until = None if note.sustain is None else instrument.time(call.when) + note.sustain
         instrument.play(
             client,
-            *(note.pitch, note.velocity, id, note.sound.slot, call.when),
+            *(note.pitch, note.velocity, id, note.sound.slot, call.when, until),
             **note.expression,
         )
-        if note.sustain is not None:
-            instrument.release(client, id, start + note.sustain)
 
     dirt_play = play

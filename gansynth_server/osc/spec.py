@@ -8,8 +8,10 @@ from __future__ import annotations
 from gansynth_server.osc.messages import (
     arrays,
     checkpoints,
+    directions,
     expression,
     latents,
+    midi,
     notes,
     patterns,
     server,
@@ -21,10 +23,12 @@ from gansynth_server.osc.row import Row
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
+    *directions.ROWS,
     *notes.ROWS,
     *expression.ROWS,
     *patterns.ROWS,
     *tuning.ROWS,
+    *midi.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,

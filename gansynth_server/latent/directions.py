@@ -1,0 +1,286 @@
+"""Principal directions of a checkpoint's timbre (GANSpace, Härkönen et al. 2020).
+
+The components are those of the first convolution's activations (after leaky
+ReLU and pixel norm) over random latents. A live note is rendered from its
+latent alone, so each component is also given as a direction of latents, by
+linear regression of the latents on the components, as GANSpace does for
+BigGAN: moving a latent along it moves the activations along the component, as
+far as latents reach (:attr:`Directions.reach`). The pitch moves the activations
+too; each pitch's own mean is taken off first, so that it is no direction.
+
+``NAME/pca.npz`` holds ``layer``, ``comp`` [count, time, frequency, channel],
+``stdev``, ``var_ratio`` [count] and ``global_mean`` as SOPI's files do, and
+``latent`` [count, latent_size], ``reach`` [count] and the first layer's ``bias``,
+which tells whether the file belongs to the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.latent.paths import held, parts
+from gansynth_server.latent.slots import Path
+from gansynth_server.latent.vectors import Latent
+
+if TYPE_CHECKING:
+    from gansynth_server.model.checkpoint import Checkpoint
+    from gansynth_server.model.generator import Generator
+
+Float32 = NDArray[np.float32]
+
+FILE = "pca.npz"
+BATCH = 256
+TINY = 1e-9
+"""Share of the first component's variance below which there is no component."""
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """How latents move the principal components of a checkpoint.
+
+    latent: [count, latent_size], the change of a latent that belongs to one
+        standard deviation of each component.
+    share: [count], of the activations' variance.
+    reach: [count], standard deviations by which the activations really move along
+        a component where the latent is moved by one; about 0 where no latent leads there.
+    """
+
+    latent: Float32
+    share: Float32
+    reach: Float32
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    def offset(self, amounts: Mapping[int, float]) -> Latent:
+        """The change of a latent for amounts in standard deviations, by component.
+
+        Raises:
+            UserError: there is no such component.
+        """
+        for component in amounts:
+            if not 0 <= component < len(self):
+                raise UserError(f"components are 0 to {len(self) - 1}, not {component}")
+        weights = np.array(list(amounts.values()), np.float64)
+        return (weights @ self.latent[list(amounts)]).astype(np.float32)
+
+
+class Edited:
+    """A path moved along principal directions.
+
+    Args:
+        bare: whether it has no latent of its own under it.
+    """
+
+    def __init__(
+        self, base: Path, directions: Directions, amounts: Mapping[int, float], bare: bool
+    ) -> None:
+        self.base, self.directions, self.bare = base, directions, bare
+        self.amounts = {c: amount for c, amount in amounts.items() if amount}
+        self._offset = directions.offset(self.amounts)
+        self.parts = 1 + parts(base)
+
+    def __str__(self) -> str:
+        amounts = " ".join(f"{c} {amount:g}" for c, amount in self.amounts.items())
+        return f"pca {amounts or 'nothing'} on {self.base}"
+
+    def at(self, seconds: float) -> Latent:
+        return self.base.at(seconds) + self._offset
+
+
+def edit(
+    path: Path, directions: Directions, amounts: Mapping[int, float], bare: bool, seconds: float
+) -> Edited:
+    """Moves a path along directions; one that was moved already gets further amounts.
+
+    Raises:
+        UserError: there is no such component.
+    """
+    if isinstance(path, Edited) and path.directions is directions and path.bare == bare:
+        return Edited(path.base, directions, {**path.amounts, **amounts}, bare)
+    return Edited(held(path, seconds), directions, amounts, bare)
+
+
+def file_of(checkpoint: Checkpoint) -> FilePath:
+    """Where a checkpoint's directions lie: in its folder."""
+    folder = checkpoint.path
+    return folder / (FILE if checkpoint.name == folder.name else f"{checkpoint.name}.{FILE}")
+
+
+def load(checkpoint: Checkpoint) -> Directions:
+    """A checkpoint's directions; the same object until its file changes.
+
+    Raises:
+        UserError: there are none, they are damaged, or they belong to other weights.
+    """
+    path = file_of(checkpoint)
+    how = f"make them with: gansynth directions {checkpoint.name}"
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"{checkpoint.name} has no principal directions; {how}") from error
+    directions, bias = _read(path, stamp, how)
+    if directions.latent.shape[1] != checkpoint.config.latent_size or not (
+        np.array_equal(bias, _bias(checkpoint.generator))
+    ):
+        raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
+    return directions
+
+
+@lru_cache(maxsize=64)
+def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = ("latent", "var_ratio", "reach", "bias")
+            latent, share, reach, bias = (np.asarray(file[n], np.float32) for n in names)
+    except Exception as error:  # NumPy and zipfile raise whatever comes up in damaged bytes
+        raise UserError(f"{path} holds no directions ({error}); {how}") from error
+    sizes = latent.ndim == 2 and share.shape == reach.shape == (len(latent),)
+    if not sizes or not all(np.isfinite(a).all() for a in (latent, share, reach)):
+        raise UserError(f"{path} is damaged; {how}")
+    return Directions(latent, share, reach), bias
+
+
+def _bias(generator: Generator) -> Float32:
+    """What tells one training's first layer from another's."""
+    block: Any = generator.blocks[0]
+    return np.asarray(block.conv0.bias.detach().cpu().numpy(), np.float32)
+
+
+def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> Float32:
+    """The first convolution's output after leaky ReLU and pixel norm.
+
+    Args:
+        z: [N, latent_size].
+        labels: [N].
+
+    Returns:
+        [N, time, frequency, channel], in Magenta's order.
+    """
+    import torch
+
+    from gansynth_server.model.layers import activate
+
+    block: Any = generator.blocks[0]
+    found = []
+    with torch.inference_mode():
+        for at in range(0, len(z), BATCH):
+            latents, picked = (torch.from_numpy(a[at : at + BATCH]) for a in (z, labels))
+            x = generator.condition(latents.to(block.conv0.bias.dtype), picked)
+            x = activate(block.conv0.from_pixel(x))
+            found.append(x.permute(0, 2, 3, 1).float().numpy())
+    return np.concatenate(found)
+
+
+def compute(
+    generator: Generator,
+    components: int = 64,
+    samples: int = 4096,
+    seed: int = 0,
+    pitch: int | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Principal directions of a generator, as the npz file holds them, in float32.
+
+    Args:
+        generator: on the CPU.
+        components: at most; fewer where there is no more variance.
+        samples: random latents.
+        pitch: the only one to look at; None takes all in turn.
+        given: components that are known already (``comp``, ``stdev``), for which only
+            the directions of latents are found.
+
+    Raises:
+        UserError: the numbers do not fit each other or the generator.
+    """
+    from gansynth_server.latent.vectors import draw
+
+    config = generator.config
+    if pitch is not None and pitch not in config.pitches:
+        raise UserError(f"pitch {pitch} is not among {config.pitches[0]} to {config.pitches[-1]}")
+    pitches = len(config.pitches) if pitch is None else 1
+    if components < 1 or samples < 2 * pitches + components:
+        raise UserError(
+            f"{components} components of {pitches} pitches need at least "
+            f"{2 * pitches + max(components, 1)} samples, not {samples}"
+        )
+    z = draw(samples * config.latent_size, seed).reshape(samples, config.latent_size)
+    turn = np.arange(samples) % pitches
+    labels = turn if pitch is None else turn + config.label(pitch)
+    raw = activations(generator, z, labels)
+    shape, flat = raw.shape[1:], raw.reshape(samples, -1)
+    mean = np.stack([flat[turn == n].mean(axis=0) for n in range(pitches)])
+    centred = flat - mean[turn]
+    spread = float(np.square(centred, dtype=np.float64).sum())
+    if given is None:
+        comp, stdev = _principal(centred, components)
+    else:
+        comp = np.asarray(given["comp"], np.float32)
+        comp, stdev = comp.reshape(len(comp), -1), np.asarray(given["stdev"], np.float32).ravel()
+        if comp.shape[1] != flat.shape[1] or len(comp) != len(stdev) or not (stdev > 0).all():
+            raise UserError(
+                f"the given components are of {comp.shape[1]} activations, "
+                f"and this checkpoint's first block has {flat.shape[1]}"
+            )
+    scores = centred @ comp.T / stdev  # [samples, count]
+    latent = np.linalg.lstsq(scores, z, rcond=None)[0].astype(np.float32)
+    return {
+        "layer": "conv0",
+        "comp": comp.reshape(-1, *shape),
+        "stdev": stdev,
+        "var_ratio": (samples * np.square(stdev, dtype=np.float64) / spread).astype(np.float32),
+        "global_mean": mean.mean(axis=0).reshape(shape),
+        "latent": latent,
+        "reach": _reach(generator, flat, z, labels, comp / stdev[:, None], latent),
+        "bias": _bias(generator),
+    }
+
+
+def _principal(centred: Float32, count: int) -> tuple[Float32, Float32]:
+    """The first principal components [count, values] of [samples, values], and their stdevs."""
+    from scipy.linalg import eigh
+
+    samples, values = centred.shape
+    wide = values > samples
+    gram = centred.astype(np.float64)
+    gram = gram @ gram.T if wide else gram.T @ gram
+    size = len(gram)
+    variance, vectors = eigh(gram, subset_by_index=(max(0, size - count), size - 1))
+    variance, vectors = variance[::-1], vectors[:, ::-1]
+    kept = variance > TINY * variance[0]
+    variance, vectors = variance[kept], vectors[:, kept]
+    comp = vectors.T @ centred / np.sqrt(variance)[:, None] if wide else vectors.T
+    peaks = np.take_along_axis(comp, np.abs(comp).argmax(axis=1)[:, None], axis=1)
+    comp = comp * np.sign(peaks)  # a component and its opposite are the same one
+    return comp.astype(np.float32), np.sqrt(variance / samples).astype(np.float32)
+
+
+def _reach(
+    generator: Generator,
+    flat: Float32,
+    z: Float32,
+    labels: NDArray[np.int64],
+    gauge: Float32,
+    latent: Float32,
+) -> Float32:
+    """Standard deviations by which each direction moves its own component, on average."""
+    some = slice(0, BATCH)
+    moved = [
+        activations(generator, z[some] + step, labels[some]).reshape(-1, flat.shape[1])
+        for step in latent
+    ]
+    change = [(after - flat[some]).mean(axis=0) for after in moved]
+    return np.array([a @ b for a, b in zip(change, gauge, strict=True)], np.float32)
+
+
+def pack(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of :func:`compute` as they are stored: components in float16."""
+    return {k: np.float16(v) if k in ("comp", "global_mean") else v for k, v in values.items()}

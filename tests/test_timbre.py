@@ -1,0 +1,141 @@
+"""Notes whose timbre changes while they sound, through the bundled network."""
+
+import numpy as np
+import pytest
+
+from gansynth_server import api
+from gansynth_server.instrument import Instrument
+from gansynth_server.latent.vectors import slerp
+from gansynth_server.render.backend import WHOLE
+from gansynth_server.render.renderer import Renderer
+from gansynth_server.synth.bus import Bus
+from gansynth_server.timbre import DELAY, LENGTH, SETTLE, TICK, _window
+
+RATE = 16000
+
+
+class Engine:
+    """An instrument whose time is its sound's."""
+
+    def __init__(self, model) -> None:
+        self.time = 0.0
+        self.renderer = Renderer(64 << 20)
+        self.told: list[tuple] = []
+        self.instrument = Instrument(
+            self.renderer, 1, lambda client, *args: self.told.append(args), lambda: self.time
+        )
+        self.bus = Bus(RATE, 16, gain=1.0, on_end=self.instrument.ended)
+        self.client = self.instrument.join(1, model, self.bus)
+
+    def run(self, seconds: float) -> np.ndarray:
+        parts = []
+        for _ in range(round(seconds * 100)):
+            self.renderer.finish()
+            while self.instrument.timbre.work():
+                self.renderer.finish()
+            parts.append(self.bus.render(RATE // 100)[0])
+            self.time = self.bus.time / RATE
+        return np.concatenate(parts)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return api.load("all_instruments")
+
+
+@pytest.fixture
+def engine(model):
+    made = Engine(model)
+    yield made
+    made.renderer.stop()
+
+
+def centroid(sound):
+    power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+    return (power * np.fft.rfftfreq(len(sound), 1 / RATE)).sum() / power.sum()
+
+
+def roughest(sound):
+    return np.abs(np.diff(sound, 2)).max()
+
+
+def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
+    instrument, client = engine.instrument, engine.client
+    instrument.preset(client, "z", "flute")
+    instrument.preset(client, "saw", "lead_2_sawtooth")
+    client.manner.hold = True
+    instrument.play(client, 55, 100, 1, "z")
+    dull = centroid(engine.run(4.0)[-8000:])
+    (played,) = instrument.played(client, 1)
+    instrument.morph(played, client, "saw", 1.0)
+    way = [centroid(part) for part in engine.run(1.5).reshape(5, -1)]
+    engine.run(TICK * 3 + SETTLE)
+    bright = centroid(engine.run(0.5))
+    assert bright > 1.5 * dull
+    assert dull * 0.9 < way[0] < way[2] < way[4] < bright * 1.1
+    target = model.backend.frames(model.preset("lead_2_sawtooth")[None], np.array([31]), WHOLE)
+    assert played.note.overlay is None
+    assert np.allclose(played.note.spectrum.magnitude, target[0][0], rtol=1e-4, atol=1e-5)
+    assert not instrument.timbre._followers and not engine.told
+
+
+def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model):
+    instrument, client = engine.instrument, engine.client
+    ends = model.preset("flute"), model.preset("lead_2_sawtooth")
+    instrument.set(client, "z", ends[0])
+    client.manner.hold = True
+    instrument.follow(client, "z", True)
+    for pitch in (48, 55, 60, 64):
+        instrument.play(client, pitch, 100, pitch, "z")
+    still = [engine.run(2.5)[RATE:]]
+    instrument.set(client, "z", ends[1])
+    still.append(engine.run(2.0)[RATE:])  # the rougher of the two timbres, at rest
+    sound = []
+    for k in range(30):
+        instrument.set(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
+        sound.append(engine.run(0.1))
+    assert 9 <= instrument.timbre.rate <= 1 / TICK
+    assert roughest(np.concatenate(sound)) < 1.2 * max(map(roughest, still))
+    engine.run(2 * TICK + DELAY)
+    instrument.release_all(client)
+    engine.run(1.0)
+    assert not instrument.timbre._followers  # those that are over are looked at no more
+
+
+def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, model):
+    instrument, client = engine.instrument, engine.client
+    instrument.preset(client, "z", "flute")
+    client.manner.hold = True
+    instrument.follow(client, "z", True)
+    instrument.play(client, 55, 100, 1, "z")
+    dull = centroid(engine.run(4.0)[-8000:])
+    instrument.follow(client, "z", False)
+    engine.run(3 * TICK)
+    assert not instrument.timbre._followers
+    instrument.preset(client, "z", "lead_2_sawtooth")
+    assert abs(centroid(engine.run(1.0)[-8000:]) - dull) < 0.05 * dull
+
+
+def test_a_timed_change_is_heard_at_its_time(engine):
+    instrument, client = engine.instrument, engine.client
+    instrument.preset(client, "z", "flute")
+    client.manner.hold = True
+    instrument.follow(client, "z", True)
+    instrument.play(client, 55, 100, 1, "z", 0.0)
+    instrument.preset(client, "z", "lead_2_sawtooth", 4.5)
+    sound = engine.run(5.5)
+    before, after = centroid(sound[4 * RATE : int(4.5 * RATE)]), centroid(sound[-8000:])
+    assert after > 1.5 * before
+    again = [centroid(part) for part in sound[int(3.9 * RATE) : int(4.5 * RATE)].reshape(3, -1)]
+    assert np.ptp(again) < 0.1 * before
+
+
+@pytest.mark.parametrize(
+    ("place", "step", "covers"),
+    [(40.0, 1.0, 44), (40.0, 0.0, 40), (40.0, -1.0, 37), (127.0, 1.0, 127), (3.0, 1.0, 3)],
+)
+def test_windows_hold_the_frames_that_come_next(place, step, covers):
+    first, end = _window(place, step)
+    assert end - first == LENGTH and first >= 0 and end <= 128
+    assert first <= place < end or place >= end - 1
+    assert first <= covers < end
