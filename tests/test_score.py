@@ -17,7 +17,7 @@ from gansynth_server.models import Models
 from gansynth_server.osc.spec import TABLE
 from gansynth_server.score import play
 from gansynth_server.score.play import Score
-from gansynth_server.score.read import Setting, read
+from gansynth_server.score.read import read
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import ServerProcess
