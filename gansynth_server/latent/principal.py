@@ -1,4 +1,4 @@
-"""Finding the principal directions of a checkpoint, for :mod:`gansynth_server.latent.directions`."""
+"""Finds the principal directions of a checkpoint, for :mod:`gansynth_server.latent.directions`."""
 
 from __future__ import annotations
 
