@@ -270,6 +270,8 @@ class Instrument:
         played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         with self.lock:
             for id in list(client.notes):
                 self.release(client, id, when)

@@ -258,7 +258,9 @@ def test_it_sounds_while_it_is_rendered_and_tells_when_it_is_over(peer):
     assert np.array_equal(np.float32(peer.until("/z")[2:]), keys[-1])
 
 
-@pytest.mark.parametrize("by", ["/hallucinate/stop", "/allsoundoff", "/hallucinate"])
+@pytest.mark.parametrize(
+    "by", ["/hallucinate/stop", "/allsoundoff", "/allnotesoff", "/hallucinate"]
+)
 def test_it_can_be_stopped(peer, by):
     peer.ask("/hallucinate", 64, 64, 0.2, 0, 0.1, 1.0, 0.2)
     for number in range(3):
