@@ -227,6 +227,15 @@ def test_the_pedal_does_not_hold_what_ends_by_itself(peer):
     assert peer.receive()[0] == "/note/end"
 
 
+def test_a_note_cuts_the_one_before_it(peer):
+    for orbit, id in ((0, 1), (1, 2), (0, 3)):
+        peer.send("/play", "s", "drawbar_organ", "id", id, "cut", 1, "orbit", orbit, "sustain", 60)
+        assert peer.until("/note/start") == ("/note/start", id)
+    assert peer.receive() == ("/note/end", 1)  # of the same orbit, and 2 sounds on
+    peer.send("/allsoundoff")
+    assert {peer.receive(), peer.receive()} == {("/note/end", 2), ("/note/end", 3)}
+
+
 def test_a_bad_event_fails_once(peer):
     for pairs, word in ((("s", "bd"), "bd"), (("s", "violin", "pan", 7), "pan"), (("s",), "pairs")):
         peer.socket.send(bundle(*pairs))
