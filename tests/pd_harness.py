@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 RATE = 48000
 PATCHES = Path(__file__).parents[1] / "patches"
 BENCH = Path(__file__).parent / "pd" / "bench.pd"
+REMOTE = Path(__file__).parent / "pd" / "remote.pd"
 
 COMPLAINTS = re.compile(r"error|couldn't create|no method|no such|bad arguments|failed|\.\.\. you")
 
@@ -39,15 +40,16 @@ class Pd:
     What it printed is in ``lines``.
     """
 
-    def __init__(self, patch: Path, *sends: str, path: Path = PATCHES) -> None:
+    def __init__(self, patch: Path, *sends: str, path: Path = PATCHES, also: Path | None = None):
         require_pd()
         flags = ["-nogui", "-noprefs", "-nosound", "-r", str(RATE), "-sleepgrain", "1"]
         messages = [word for send in sends for word in ("-send", send)]
+        opened = ["-open", str(patch), *(("-open", str(also)) if also else ())]
         self.lines: list[str] = []
         self._heard = threading.Condition()
         self._from = 0
         self._process = subprocess.Popen(
-            ["pd", *flags, "-path", str(path), "-open", str(patch), *messages],
+            ["pd", *flags, "-path", str(path), *opened, *messages],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -120,35 +122,22 @@ class Pd:
         return self.stderr
 
 
-class Bench(Pd):
-    """``bench.pd``: ``[gansynth~ port block ahead]``, arrays and a recorder, led by ``send``.
+class Led(Pd):
+    """A Pd that a test leads over a socket: one of its patches connects to port 57181 of the text.
 
-    The messages: ``gansynth MESSAGE`` goes into the abstraction, ``record``
-    into ``[writesf~]``, ``pd`` to Pd itself; ``shape`` sets an array and
-    ``save ARRAY FILE`` writes one. The abstraction's messages are printed.
+    Args:
+        led: the file that this patch is written to, with a free port in it.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        port: int,
-        block: int = 512,
-        ahead: int = 32,
-        *,
-        path: Path = PATCHES,
-        text: str | None = None,
-    ) -> None:
+    def __init__(self, patch: Path, text: str, led: Path, path: Path = PATCHES) -> None:
         with socket.create_server(("127.0.0.1", 0)) as door:
-            text = text or BENCH.read_text()
-            text = text.replace("57181", str(door.getsockname()[1]))
-            patch = folder / "bench.pd"
-            patch.write_text(text.replace("57180 512 4", f"{port} {block} {ahead}"))
-            super().__init__(patch, path=path)
+            led.write_text(text.replace("57181", str(door.getsockname()[1])))
+            super().__init__(patch, path=path, also=None if led == patch else led)
             door.settimeout(15)
             try:
                 self._control, _ = door.accept()
             except OSError:
-                raise AssertionError(f"Pd did not open the bench:\n{self.end()}") from None
+                raise AssertionError(f"Pd did not open its patches:\n{self.end()}") from None
 
     def send(self, *messages: str) -> None:
         """Sends Pd messages, in their order."""
@@ -189,3 +178,48 @@ class Bench(Pd):
         if hasattr(self, "_control"):
             self._control.close()
         return super().end()
+
+
+class Bench(Led):
+    """``bench.pd``: ``[gansynth~ port block ahead]``, arrays and a recorder, led by ``send``.
+
+    The messages: ``gansynth MESSAGE`` goes into the abstraction, ``record``
+    into ``[writesf~]``, ``pd`` to Pd itself; ``shape`` sets an array and
+    ``save ARRAY FILE`` writes one. The abstraction's messages are printed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        block: int = 512,
+        ahead: int = 32,
+        *,
+        path: Path = PATCHES,
+        text: str | None = None,
+    ) -> None:
+        text = (text or BENCH.read_text()).replace("57180 512 4", f"{port} {block} {ahead}")
+        super().__init__(folder / "bench.pd", text, folder / "bench.pd", path)
+
+
+class Player(Led):
+    """A patch for people, played by ``remote.pd``: ``send("NAME message")`` goes to its receives.
+
+    Its ``[gansynth~]`` look for their server at the given port, and blocks of
+    341 ms leave the machine time.
+    """
+
+    def __init__(self, folder: Path, patch: str, port: int) -> None:
+        patches = folder / "patches"
+        if not patches.exists():
+            shutil.copytree(PATCHES, patches)
+            core = patches / "gansynth-core~.pd"
+            text = core.read_text().replace("msg 160 184 57180;", f"msg 160 184 {port};")
+            core.write_text(text.replace("msg 346 184 4;", "msg 346 184 32;"))
+        self.name = patch
+        super().__init__(patches / patch, REMOTE.read_text(), folder / "remote.pd", patches)
+
+    def click(self, x: int, y: int) -> None:
+        """Clicks with the mouse on the patch."""
+        at = f"{x} {y} 1 0"
+        self.send(f"pd-{self.name} mouse {at}", f"pd-{self.name} mouseup {at}")

@@ -66,7 +66,7 @@ class PullStream:
         return datagram
 
     def seconds(self, number: int, samples: float) -> float:
-        """The time, on the clock of the bus's link, of a sample counted from a block; any thread."""
+        """When a sample counted from a block is due, in seconds of the link's clock; any thread."""
         block, rendered = self._mark
         ratio = self.bus.voices.rate / self.bus.rate
         return self.bus.link.seconds(rendered + ((number - block) * self.block + samples) * ratio)

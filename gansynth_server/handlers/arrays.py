@@ -1,4 +1,4 @@
-"""Messages about whole notes for arrays."""
+"""Messages about whole notes and hallucinations for arrays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server import hallucination
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.latent.sequence import Sequence, check, random_keys
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -17,24 +19,59 @@ if TYPE_CHECKING:
 CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""
 MOST_ARRAYS = 16
+LONGEST = 600
+"""Seconds of a hallucination for an array: 38 MB."""
 
 
 class ArrayMessages:
     def __init__(self, server: Server) -> None:
         self._instrument = server.instrument
+        self._background = server.background
 
     def synthesize(self, call: Call, array: str, pitch: float, slot: str) -> None:
-        arrays = call.peer.arrays
-        if array not in arrays and len(arrays) >= MOST_ARRAYS:
-            arrays.pop(next(iter(arrays)))
-
         def done(wave: NDArray[np.float32]) -> None:
-            arrays[array] = wave
-            chunks = -(-len(wave) // CHUNK)
-            call.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
+            self._keep(call, array, wave)
 
         fail = call.failing("/synthesize")
         self._instrument.synthesize(call.client, pitch, slot, done, fail, call.when)
+
+    def hallucinate_array(
+        self,
+        call: Call,
+        array: str,
+        notes: int,
+        steps: int,
+        spacing: float,
+        trim: float,
+        attack: float,
+        sustain: float,
+        release: float,
+        seed: int | None,
+        pitch: float,
+    ) -> None:
+        model = call.client.model
+        keys = random_keys(notes, model.latent_size, self._instrument.seed(seed))
+        times = spacing, trim, attack, sustain, release
+        sequence = check(Sequence(keys, steps, *times, 100.0, (pitch,)))
+        if sequence.seconds > LONGEST:
+            raise UserError(
+                f"{sequence.seconds:.0f} s are too long for an array: up to {LONGEST} s, or play it"
+            )
+
+        def render() -> None:
+            blocks = list(hallucination.render(model, sequence, SAMPLE_RATE))
+            self._keep(call, array, np.concatenate(blocks, axis=1)[0])
+
+        self._background.run(call, "/hallucinate/array", render)
+
+    def _keep(self, call: Call, array: str, wave: NDArray[np.float32]) -> None:
+        """Keeps a sound for the client to fetch, and tells it so."""
+        arrays = call.peer.arrays
+        if array not in arrays and len(arrays) >= MOST_ARRAYS:
+            arrays.pop(next(iter(arrays)))
+        arrays[array] = wave
+        chunks = -(-len(wave) // CHUNK)
+        call.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
 
     def synthesize_get(self, call: Call, array: str, chunk: int) -> None:
         wave = call.peer.arrays.get(array)

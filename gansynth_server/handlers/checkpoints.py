@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
@@ -25,6 +27,8 @@ class CheckpointMessages:
         )
 
     def checkpoint_load(self, call: Call, name: str) -> None:
+        if name not in self._models.names() and (last := re.split(r"[/\\]", name)[-1]):
+            name = last  # a path, as other programs of the kind want it
         if name not in self._models.names():
             known = ", ".join(self._models.names())
             raise UserError(f"no checkpoint called {name!r}; there are: {known}")

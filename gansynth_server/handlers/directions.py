@@ -24,6 +24,10 @@ class DirectionMessages:
     def pca_noz(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
         self._edit(call, slot, pairs, bare=True)
 
+    def pca_amounts(self, call: Call, bare: int, slot: str, amounts: NDArray[np.float32]) -> None:
+        pairs = np.stack([np.arange(len(amounts), dtype=np.float32), amounts], axis=1)
+        self._edit(call, slot, pairs.ravel(), bare=bool(bare))
+
     def pca_info(self, call: Call) -> None:
         found = directions.load(call.client.model.checkpoint)
         table = np.stack([found.share, found.reach], axis=1)

@@ -39,7 +39,7 @@ class StreamMessages:
     def stream_at(self, call: Call, number: int, samples: float, message: Message) -> None:
         stream = call.peer.stream
         if stream is None or not stream.pulled:
-            raise UserError("no sound of yours is running; open a stream and pull it, then send this")
+            raise UserError("your sound is not running; open a stream and pull it first")
         self._server.schedule(call.peer, message, stream.seconds(number, samples))
 
     def stream_join(self, call: Call, id: int) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from gansynth_server.osc.row import (
     INTEGER,
     LATENT,
-    NUMBER,
     MESSAGE,
+    NUMBER,
     PAIRS,
     REQUIRED,
     Arg,

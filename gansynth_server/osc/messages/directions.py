@@ -1,6 +1,6 @@
 """Principal directions of timbre."""
 
-from gansynth_server.osc.row import LATENT, SLOT_ARG, Arg, Row
+from gansynth_server.osc.row import INTEGER, LATENT, SLOT_ARG, Arg, Row
 
 _PAIRS = Arg("component amount …", LATENT)
 
@@ -20,6 +20,18 @@ ROWS: tuple[Row, ...] = (
         "",
         "the same without the slot's own latent: from the middle of the prior",
         ("n", 0, 1.5, 1, -1.0),
+    ),
+    Row(
+        "/pca/amounts",
+        (
+            Arg("bare", INTEGER, 0, 1),
+            SLOT_ARG,
+            Arg("amounts", LATENT),
+        ),
+        "",
+        "the same with the amounts of the first components in their order, as an array holds them: "
+        "1 is /pca/noz, 0 is /pca",
+        (0, "z", 1.5, -1.0),
     ),
     Row(
         "/pca/info",
