@@ -214,6 +214,7 @@ class Player(Led):
         if not patches.exists():
             shutil.copytree(PATCHES, patches)
             core = patches / "gansynth-core~.pd"
+            shutil.copy(REMOTE.parent / "sopi.pd", patches)
             text = core.read_text().replace("msg 160 184 57180;", f"msg 160 184 {port};")
             core.write_text(text.replace("msg 346 184 4;", "msg 346 184 32;"))
         self.name = patch
