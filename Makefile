@@ -1,5 +1,6 @@
 # make play   installs what is needed and plays a phrase
 # make test   installs what the tests need and runs them
+# make deken  packs the patches for Pd's package manager, into dist/
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,9 @@ VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || ech
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
 TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont
 
-.PHONY: play test debian-play debian-test
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/__init__.py)
+
+.PHONY: play test deken debian-play debian-test
 
 play: debian-play $(VENV)/.installed
 	$(BIN)/gansynth play
@@ -20,6 +23,14 @@ test: debian-test $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# patches need no machine's name in the archive's
+deken:
+	rm -rf dist/gansynth
+	mkdir -p dist/gansynth
+	cp patches/*.pd patches/README.md LICENSE dist/gansynth
+	cd dist && $(PYTHON) -m zipfile -c "gansynth[v$(VERSION)].dek" gansynth
+	rm -r dist/gansynth
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
