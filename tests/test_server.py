@@ -308,7 +308,7 @@ def test_no_datagram_ends_the_server(server, peer):
 def test_every_row_has_a_handler_and_its_example_is_understood(server):
     peer = Peer(server.port)
     for row in TABLE:
-        if row.address in ("/quit", "/stream/pull", "/stream/join"):
+        if row.address in ("/quit", "/stream/pull", "/stream/join", "/stream/at"):
             continue  # each has a test of its own
         peer.send(row.address, *row.example)
         peer.send("/sync", 99)
@@ -320,6 +320,40 @@ def test_every_row_has_a_handler_and_its_example_is_understood(server):
             documented = row.reply.split("`")[1]
             assert [r for r in replies if r.startswith(documented)], (row.address, replies)
     peer.close()
+
+
+def test_message_for_a_sample_of_the_stream(peer):
+    assert peer.ask("/stream/at", 0, 0.0, "/note", 60, 100)[:2] == ("/fail", "/stream/at")
+    stream = peer.ask("/stream/open", 48000, 512, 4)[2]
+    assert peer.ask("/stream/pull", 0, stream)[0] == "/b"
+    assert peer.ask("/stream/at", 0, 100.0, 7)[:2] == ("/fail", "/stream/at")
+    assert peer.ask("/stream/at", 0, 48000.0 * 3600, "/note")[:2] == ("/fail", "/stream/at")
+    sound = []
+    begun = time.monotonic()
+    for block in range(1, 300):
+        if block == 150:  # the link of the clocks is found by then
+            peer.send("/stream/at", block, 24000.0, "note", 60, 100, "later")
+        _, number, _, *samples = peer.ask("/stream/pull", block, stream)
+        assert number == block
+        sound += samples
+        time.sleep(max(0.0, begun + block * 512 / 48000 - time.monotonic()))
+    begin = next(n for n, sample in enumerate(sound) if sample)
+    due = (150 - 1) * 512 + 24000
+    assert due <= begin <= due + 200, "the limiter's delay, and a soft beginning"
+
+
+def test_spectrum_is_that_of_the_network(peer):
+    peer.send("/z/set", "flat", *[0.5] * 256)
+    assert peer.ask("/spectrum/frame", 3)[:2] == ("/fail", "/spectrum/frame")
+    _, slot, pitch, frames, bins, *levels = peer.ask("/spectrum", 60, "flat")
+    assert (slot, pitch, frames, bins, len(levels)) == ("flat", 60, 128, 1024, 128)
+    image = gs.load("all_instruments").spectra(np.full((1, 256), 0.5, np.float32), [60])[0]
+    np.testing.assert_allclose(levels, image[..., 0].mean(axis=1), atol=1e-5)
+    peer.send("/spectrum/frame", 20)
+    for place, address in enumerate(("/magnitude", "/frequency")):
+        reply = peer.receive()
+        assert reply[:2] == (address, 20)
+        np.testing.assert_allclose(reply[2:], image[20, :, place], atol=1e-5)
 
 
 def test_patterns_reach_the_messages_they_match(peer):

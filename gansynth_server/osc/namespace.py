@@ -9,7 +9,6 @@ from typing import Any
 from gansynth_server.osc.row import (
     INTEGER,
     LATENT,
-    MESSAGE,
     NUMBER,
     PAIRS,
     REQUIRED,
@@ -72,8 +71,8 @@ def _method(row: Row) -> Node:
 
 def _counts(row: Row) -> range:
     """How many arguments a message may have; pairs are any number, and no tag can say so."""
-    most = len(row.args) - any(arg.kind in (PAIRS, MESSAGE) for arg in row.args)
-    least = sum(arg.default is REQUIRED and arg.kind not in (PAIRS, MESSAGE) for arg in row.args)
+    most = len(row.args) - any(arg.kind == PAIRS for arg in row.args)
+    least = sum(arg.default is REQUIRED and arg.kind != PAIRS for arg in row.args)
     return range(least, most + 1)
 
 
