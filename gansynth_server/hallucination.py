@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gansynth_server.client import Client
     from gansynth_server.instrument import Instrument
     from gansynth_server.synth.note import Note
+    from gansynth_server.synth.voices import Voices
 
 SLOT = "hallucination"
 """Slot that holds the latent of the moment."""
@@ -81,11 +83,11 @@ class Hallucination:
             self._client.rendering -= unheard
             for note in coming:
                 note.over = True
-                del self._client.notes[note.id]
+            for played in ours:
+                del self._client.notes[played.note.id]
         for played in ours:
             if played.note not in coming:
-                played.note.off = now
-                played.bus.release(played.note, when)
+                played.bus.post(partial(_release, played.note, now), when, played.note)
         for bus in {played.bus for played in ours}:
             bus.silence(lambda note: note in coming, when)
         for _ in unheard:
@@ -137,6 +139,12 @@ class Hallucination:
                 self._going = False
         if last:
             self._over()
+
+
+def _release(note: Note, now: float, voices: Voices) -> None:
+    """Ends a note early, whether it has begun or is late."""
+    note.off = now if note.off is None else min(note.off, now)
+    voices.release(note)
 
 
 def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.float32]]:
