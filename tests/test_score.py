@@ -17,11 +17,12 @@ from gansynth_server.models import Models
 from gansynth_server.osc.spec import TABLE
 from gansynth_server.score import play
 from gansynth_server.score.play import Score
-from gansynth_server.score.read import Setting, read
+from gansynth_server.score.read import read
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import ServerProcess
 from tests.timed import BLOCK, RATE, Listener, TimedPeer, bundle
+from tests.tiny import tiny  # noqa: F401
 
 
 def write(path, *events, setting=None):
@@ -207,7 +208,7 @@ def everything():
 
 
 @pytest.mark.real_time
-def test_live_is_offline_to_the_sample(tmp_path, models):
+def test_live_is_offline_to_the_sample(tmp_path, tiny):  # noqa: F811
     score = sorted(everything(), key=lambda event: event[0])
     flags = ("--output", "none", "--backend", "eager", "--root", str(tmp_path))
     with ServerProcess(*flags) as server, Listener(server.port, ahead=64) as listener:
@@ -232,7 +233,7 @@ def test_live_is_offline_to_the_sample(tmp_path, models):
         peer.close()
         assert not server.errors
     assert not [reply for reply in replies if reply[0] in ("/late", "/fail")]
-    offline = sound(write(tmp_path / "a.jsonl", *score), models, channels=1, seed=1, root=tmp_path)
+    offline = sound(write(tmp_path / "a.jsonl", *score), tiny, channels=1, seed=1, root=tmp_path)
     offline = offline[0]
     shift = np.flatnonzero(live)[0] - np.flatnonzero(offline)[0]
     live = live[shift:][: len(offline)]

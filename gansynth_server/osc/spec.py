@@ -14,6 +14,7 @@ from gansynth_server.osc.messages import (
     midi,
     notes,
     patterns,
+    recordings,
     server,
     streams,
     tuning,
@@ -32,6 +33,7 @@ TABLE: tuple[Row, ...] = (
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,
+    *recordings.ROWS,
 )
 
 ROWS = {row.address: row for row in TABLE}
