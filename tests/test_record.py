@@ -86,11 +86,15 @@ PLAYED = [
 ]
 
 
+SILENCING = ("/allsoundoff", "/allnotesoff", "/note/off")
+
+
 def warm(port, *messages):
-    """Has notes rendered once, by another client, lest their rests come late."""
+    """Has notes rendered once as a whole, by another client, lest their rests come late."""
     first = Peer(port)
     for words in messages:
-        first.send(*words)
+        if words[0] not in SILENCING and words[2:3] != (0,):
+            first.send(*words)
     first.send("/sync", 1)
     first.until("/synced", 60)
     quiet(first)

@@ -21,6 +21,7 @@ from gansynth_server.score.read import read
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import ServerProcess
+from tests.test_record import warm
 from tests.timed import BLOCK, RATE, Listener, TimedPeer, bundle
 from tests.tiny import tiny  # noqa: F401
 
@@ -215,12 +216,7 @@ def test_live_is_offline_to_the_sample(tmp_path, tiny):  # noqa: F811
         peer = TimedPeer(server.port)
         peer.ask("/stream/join", listener.id)
         peer.ask("/notify", 1)
-        first = TimedPeer(server.port)  # has all notes rendered, but for those that move
-        for _, words in score:
-            first.send(*words)
-        first.send("/sync", 1)
-        first.until("/synced", 60)
-        first.send("/allsoundoff")
+        warm(server.port, *(words for _, words in score))
         time.sleep(1)
         heard_from = len(listener.sound) // BLOCK
         peer.play(time.time() + 1.5, score)
