@@ -6,11 +6,11 @@ import logging
 import selectors
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from gansynth_server.clock import MessageClock
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.call import Call
@@ -21,6 +21,8 @@ from gansynth_server.osc.row import Row
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
+from gansynth_server.recording.messages import flat, recorded
+from gansynth_server.recording.state import Words
 
 DATAGRAM = 65536
 SPELL = 0.002
@@ -44,7 +46,8 @@ class Receiver:
 
     Args:
         ears: a bound UDP socket.
-        clock: seconds, the instrument's.
+        clock: the instrument's.
+        seed: draws one for what is random.
         discard_late: messages that come after their time are dropped.
     """
 
@@ -53,11 +56,12 @@ class Receiver:
         ears: socket.socket,
         peers: Peers,
         handlers: Handlers,
-        clock: Callable[[], float] = time.monotonic,
+        clock: MessageClock,
+        seed: Callable[[], int],
         discard_late: bool = False,
     ) -> None:
         self._ears, self._peers, self._handlers = ears, peers, handlers
-        self._clock, self._discard_late = clock, discard_late
+        self._clock, self._seed, self._discard_late = clock, seed, discard_late
         self._tags = TagTime(clock)
         self.scheduler = Scheduler()
         self._inbox: deque[tuple[bytes, Source]] = deque()
@@ -154,8 +158,10 @@ class Receiver:
         def handle(row: Row, args: list[Any]) -> None:
             if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
                 _log.debug("%s:%s %s %.200s", *peer.source[:2], row.address, args)
+            words = self._drawn(row, message.args, args)
             try:
-                self._handlers(Call(peer, self.send, when), row, args)
+                with self._clock.held() as now, recorded(peer.client, words, now, when):
+                    self._handlers(Call(peer, self.send, when), row, args)
             except UserError:
                 raise
             except Exception as error:
@@ -163,6 +169,14 @@ class Receiver:
                 raise UserError(f"the server failed: {error!r}") from error
 
         dispatch(message, handle, lambda address, why: self._fail(peer.source, address, why))
+
+    def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
+        """Fills in the seed that was left out; the message as it can be written down."""
+        places = [n for n, arg in enumerate(row.args) if arg.name == "seed" and args[n] is None]
+        for place in places:
+            args[place] = self._seed()
+        plain = all(type(value) in (int, float, str) for value in given)
+        return (row.address, *(given if plain and not places else flat(args)))
 
     def _fail(self, source: Source, address: str, why: str) -> None:
         _log.info("%s:%s %s: %s", *source[:2], address, why)

@@ -38,6 +38,7 @@ from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
+from gansynth_server.clock import MessageClock
 from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
@@ -51,6 +52,7 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
 from gansynth_server.receiver import Receiver
+from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
@@ -98,7 +100,8 @@ class Server:
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._tell)
+        self._clock = MessageClock()
+        self.instrument = Instrument(self._renderer, seed, self._tell, self._clock)
         self.background = Background(self.instrument)
         self._peers = Peers(options.max_clients, self._join)
         self._late = 0
@@ -109,7 +112,12 @@ class Server:
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
-            self._socket, self._peers, handlers.live(self), discard_late=options.discard_late
+            self._socket,
+            self._peers,
+            handlers.live(self),
+            self._clock,
+            lambda: self.instrument.seed(None),
+            options.discard_late,
         )
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
@@ -164,6 +172,10 @@ class Server:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
         self._output.stop()
+        for tap in [bus.tap for bus in list(self._buses)]:
+            if isinstance(tap, Recorder):
+                tap.stop()
+                tap.join()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
         self._pulls.put(None)
@@ -217,6 +229,12 @@ class Server:
         """Whoever is heard on one bus is heard on another from now on."""
         for peer in self._peers.heard_on(old):
             peer.client.bus = new
+        if isinstance(old.tap, Recorder):
+            old.tap.stop()
+
+    def clients_on(self, bus: Bus) -> list[Client]:
+        """The clients that are heard on a bus."""
+        return [peer.client for peer in self._peers.heard_on(bus)]
 
     def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(

@@ -121,7 +121,7 @@ def test_a_sound_may_be_a_slot(player):
     assert of(player, "s", "violin", "slot", "mine").sound.slot == "mine"
     player.latents.put("pad", player.latents.still(draw(256, 1), "still"), 0.0)
     assert of(player, "s", "pad").sound.slot == "pad"
-    assert of(player, "s", "pad").sound.latent(player.model.presets) is None
+    assert of(player, "s", "pad").sound.variation is None
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,16 @@ def test_the_sound_of_an_event_is_that_of_its_preset(server):
     assert np.abs(by_hand).max() > 0.01
     assert np.array_equal(by_event, by_hand)
     assert not np.array_equal(sound(("/play", "note", 4, "s", "violin", "n", 1)), by_hand)
+
+
+def test_a_sounds_slot_holds_it_whatever_was_there(peer, player):
+    violin = player.model.preset("violin")
+    for prepared in (False, True):
+        if prepared:
+            peer.send("/z/random", "violin:0", 3)
+        peer.send("/play", "s", "violin", "sustain", 0.1)
+        assert peer.until("/note/end")
+        assert np.allclose(peer.ask("/z/get", "violin:0")[2:], violin)
 
 
 def test_panic(peer):
