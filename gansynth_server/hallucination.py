@@ -38,7 +38,7 @@ class Hallucination:
 
     Args:
         number: tells its notes from those of others.
-        start: seconds of the instrument's clock.
+        when: seconds of the instrument's clock; None is at once.
         over: called once no note of it sounds any more.
         failed: called with the reason if it cannot go on.
     """
@@ -49,12 +49,13 @@ class Hallucination:
         client: Client,
         sequence: Sequence,
         number: int,
-        start: float,
+        when: float | None,
         over: Callable[[], None] = lambda: None,
         failed: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._instrument, self._client, self._sequence = instrument, client, sequence
-        self._name, self._start = f"{SLOT} {number}", start
+        self._name, self._when = f"{SLOT} {number}", when
+        self._start = instrument.time(when)
         self._over, self._failed = over, failed
         self._asked = self._ended = 0
         self._going = True
@@ -77,8 +78,7 @@ class Hallucination:
         with self._instrument.lock:
             self._going = False
             ours = [p for p in self._client.notes.values() if self._is_ours(p.note)]
-            rendering = self._client.rendering if when is None else set()
-            coming = {p.note for p in ours if p.note.on > now or p.note in rendering}
+            coming = {played.note for played in ours if played.note.on > now}
             unheard = coming & self._client.rendering
             self._client.rendering -= unheard
             for note in coming:
@@ -104,7 +104,8 @@ class Hallucination:
                 return
             self._asked += 1
         s = self._sequence
-        when = self._start + number * s.spacing
+        start = self._start + number * s.spacing
+        when = start if number else self._when  # the first may be for as soon as can be
         envelope: dict[str, Any] = {
             **{"attack": s.attack, "decay": 0.0, "sustain": 1.0, "release": s.release},
             "curve": 0.0,
@@ -115,7 +116,7 @@ class Hallucination:
                 self._client,
                 *(s.pitch(number), s.velocity, id, SLOT, when),
                 **envelope,
-                off=when + s.attack + s.sustain,
+                off=start + s.attack + s.sustain,
                 skip=s.trim,
                 hold=False,
                 then=self._one_ended,
