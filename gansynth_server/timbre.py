@@ -127,6 +127,12 @@ class Timbre:
         """Has a note keep the latent that it has at a time."""
         played.path = Still(played.path.at(when))
 
+    def forget(self, owner: object) -> None:
+        """Drops the notes of someone who is gone."""
+        with self._lock:
+            for played in [p for p in self._followers if p.note.owner is owner]:
+                del self._followers[played]
+
     def work(self) -> bool:
         """Works off what waits, without waiting itself; whether there was anything."""
         worked = False

@@ -78,6 +78,11 @@ class ClockLink:
             return self._asked
         return round(self._rate * seconds + line.at(seconds))
 
+    @property
+    def still(self) -> bool:
+        """Whether nobody has asked for samples lately."""
+        return self._line is None or self._clock() - self._seen > STILL
+
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
         now = self._clock()
