@@ -16,7 +16,8 @@ from gansynth_server.access import Access
 from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.spec import TABLE
-from gansynth_server.peers import FACTOR, Peer as Known, Peers
+from gansynth_server.peers import FACTOR, Peers
+from gansynth_server.peers import Peer as Known
 from tests.server_fixture import Peer, ServerProcess
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
@@ -51,7 +52,7 @@ class Foreigner(Peer):
 
 def test_an_open_port_needs_a_bolt():
     for bound in ("0.0.0.0", "::", "192.168.1.5"):
-        with pytest.raises(UserError, match="--allow.*--password"):
+        with pytest.raises(UserError, match=r"--allow.*--password"):
             Access(bound)
         assert Access(bound, password=PASSWORD).remark.startswith("warning")
     for bound in ("127.0.0.1", "127.0.0.9", "::1"):

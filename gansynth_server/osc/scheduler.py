@@ -115,9 +115,9 @@ class Scheduler:
 
     def clear(self, owner: Hashable) -> None:
         """Forgets what waits for its time, of one owner."""
-        kept = [w for w in self._queue if w.owner is not owner or w.when is None]
+        kept = [w for w in self._queue if w.owner != owner or w.when is None]
         for waiting in self._queue:
-            if waiting.owner is owner and waiting.when is not None:
+            if waiting.owner == owner and waiting.when is not None:
                 self._forget(waiting)
         self._queue = kept
         heapq.heapify(self._queue)
