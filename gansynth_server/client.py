@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from gansynth_server.api import Model
 from gansynth_server.errors import UserError
+from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.slots import Path, Slots
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import PLAIN, Envelope
 from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.tuning import Tuning
+
+if TYPE_CHECKING:
+    from gansynth_server.hallucination import Hallucination
 
 RECENT = 2
 MOST_JOBS = 1024
@@ -65,6 +70,11 @@ class Client:
     warned: set[str] = field(default_factory=set)
     """What is said only once."""
     rendering: set[Note] = field(default_factory=set)
+    hallucination: Hallucination | None = None
+    sequence: Sequence | None = None
+    """The last hallucination's, for once more."""
+    melody: tuple[float, ...] = ()
+    """Pitches of hallucinations."""
     tuning: Tuning = field(default_factory=Tuning)
     slot: str = "z"
     """Of the last note."""

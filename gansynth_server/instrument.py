@@ -187,6 +187,7 @@ class Instrument:
                 client.rendering.discard(note)
             played.bus.silence(lambda other: other is note)  # its head may sound already
             self._tell(client, "/fail", "/note", f"{id}: {why}")
+            self.ended(note)
 
         with self.lock:
             client.rendering.add(note)
@@ -280,6 +281,8 @@ class Instrument:
         played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         with self.lock:
             for id in list(client.notes):
                 self.release(client, id, when)
@@ -315,6 +318,8 @@ class Instrument:
     def silence(self, client: Client, when: float | None = None) -> None:
         """Ends the sound of a client's notes, also of those being rendered, but of none that
         begins later."""
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         end = self.time(when)
         with self.lock:
             rendering = {note for note in client.rendering if note.on <= end}
@@ -344,6 +349,9 @@ class Instrument:
             played = note.owner.notes.get(note.id)
             if played is not None and played.note is note:
                 del note.owner.notes[note.id]
+            then, note.then = note.then, None
+        if then is not None:
+            then()
 
     def leave(self, client: Client) -> None:
         """Ends all of a client who is gone, also what nobody hears."""

@@ -146,19 +146,15 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
-        self._discovery: Discovery | None = None
+        self._extras: list[Discovery | Exporter | MidiInput] = []
         if options.oscquery is not None:
-            self._discovery = Discovery(options.bind, options.oscquery, self.port)
-            self.remarks.append(self._discovery.remark)
-        self._exporter: Exporter | None = None
+            self._extras.append(Discovery(options.bind, options.oscquery, self.port))
         if options.metrics is not None:
             allows = access.local if access.asks_password else access.allows
-            self._exporter = Exporter(options.bind, options.metrics, self.metrics, allows)
-            self.remarks.append(self._exporter.remark)
-        self._midi_input: MidiInput | None = None
+            self._extras.append(Exporter(options.bind, options.metrics, self.metrics, allows))
         if options.midi is not None:
-            self._midi_input = MidiInput(options.midi, self.midi.take, self.midi.silence)
-            self.remarks.append(self._midi_input.remark)
+            self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
+        self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
@@ -199,12 +195,6 @@ class Server:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
         self._watchdog.stop()
-        if self._discovery is not None:
-            self._discovery.stop()
-        if self._exporter is not None:
-            self._exporter.stop()
-        if self._midi_input is not None:
-            self._midi_input.stop()
         self._output.stop()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
@@ -213,6 +203,8 @@ class Server:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=5)
+        for extra in self._extras:
+            extra.stop()
         self.background.stop()
         self._renderer.stop()
         self.instrument.timbre.stop()

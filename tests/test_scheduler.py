@@ -96,10 +96,6 @@ def test_time_tags_keep_distances_until_the_clock_is_set():
 # the real server
 
 
-def bundle_now(*messages: tuple[object, ...]) -> bytes:
-    return b"#bundle\0" + bytes(7) + b"\1" + bundle(0, *messages)[16:]
-
-
 @pytest.fixture(scope="module")
 def server():
     with ServerProcess("--output", "none") as process:
@@ -205,8 +201,8 @@ def test_late_is_told_to_who_wants_to_know(server, peer):
 
 def test_now_is_not_late(peer):
     peer.ask("/notify", 1)
-    peer.socket.send(b"#bundle\0" + bytes(8) + bundle(0, ("/sync", 4))[16:])
-    peer.socket.send(bundle_now(("/sync", 5)))
+    peer.socket.send(bundle(0, ("/sync", 4)))
+    peer.socket.send(bundle(1, ("/sync", 5)))
     assert [peer.receive(), peer.receive()] == [("/synced", 4), ("/synced", 5)]
 
 
@@ -234,7 +230,7 @@ def test_a_flood_holds_nobody_up(server):
     soon, later = time.time() + 0.3, time.time() + 30
     for n in range(10):
         flooder.send_at(soon, *[("/z/random", "a", k) for k in range(1000)])
-        flooder.socket.send(bundle_now(*[("/z/random", "b", k) for k in range(1000)]))
+        flooder.socket.send(bundle(1, *[("/z/random", "b", k) for k in range(1000)]))
         flooder.send_at(later, *[("/note", 60, 100)] * 1000)
         other.send("/stream/pull", float(n), float(id))
     waits = []

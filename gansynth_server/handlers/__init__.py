@@ -14,6 +14,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
 from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
+from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.midi import MidiMessages
@@ -33,16 +34,18 @@ PLAYING = (
     DirectionMessages,
     NoteMessages,
     ExpressionMessages,
+    HallucinationMessages,
     PatternMessages,
     TuningMessages,
-    MidiMessages,
     CheckpointMessages,
 )
 """Rooms of what is heard: in a score too."""
 LIVE = (
     ServerMessages,
+    MidiMessages,
     ArrayMessages,
     StreamMessages,
+    MidiMessages,
 )
 """Rooms that only a running server has."""
 

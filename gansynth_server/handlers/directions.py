@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host
 from gansynth_server.latent import directions
 from gansynth_server.latent.slots import Path, Still
-
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
 
 MOST_AMOUNT = 100.0
 
 
 class DirectionMessages:
-    def __init__(self, server: Server) -> None:
-        self._instrument = server.instrument
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
 
     def pca(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
         self._edit(call, slot, pairs, bare=False)

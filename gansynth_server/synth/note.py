@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,11 @@ class Note:
     """Frames that were not rendered when they were needed; the one before was held instead."""
     over: bool = False
     """Whether its sound has ended, or will not begin."""
+
+    skip: float = 0.0
+    """Seconds of its sound that are left out at its beginning."""
+    then: Callable[[], None] | None = None
+    """Called by the player once it is over, or could not be rendered."""
 
     envelope: Envelope = PLAIN
     hold: bool = False
