@@ -443,6 +443,7 @@ class Instrument:
                     lambda why: then(lambda: failed(why)),
                     begun,
                     wanted,
+                    client,
                 )
             )
         except UserError:

@@ -218,7 +218,10 @@ class Timbre:
 
             played.bus.post(settle, when + SETTLE, played.note)
 
-        self._renderer.submit(Job(played.model.backend, z, played.label, done, self._failed))
+        owner = played.note.owner
+        self._renderer.submit(
+            Job(played.model.backend, z, played.label, done, self._failed, owner=owner)
+        )
 
     def _failed(self, why: str) -> None:
         _log.warning("a timbre could not follow: %s", why)

@@ -18,6 +18,8 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.osc.spec import TABLE
 from gansynth_server.peers import FACTOR, Peers
 from gansynth_server.peers import Peer as Known
+from gansynth_server.render.jobs import Job, Ticket
+from gansynth_server.render.queue import TicketQueue
 from tests.server_fixture import Peer, ServerProcess
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
@@ -337,3 +339,62 @@ def test_a_restarted_player_takes_the_place_of_the_one_before():
             player.send("/note", 60, 100)
             player.close()
         watcher.close()
+
+
+# one client's notes do not wait for another's
+
+
+class Part:
+    window, batch = (0, 8), 1
+
+
+def ticket(number, *owners, asked=0.0, begun=True):
+    waits = (lambda spectrum: None) if begun else None
+    jobs = [Job("net", np.float32([number]), 0, print, print, waits, owner=o) for o in owners]
+    return Ticket(("net", bytes([number]), 0), np.float32([number]), (Part,), asked, None, jobs)
+
+
+def order(queue):
+    numbers = []
+    while queue.top() is not None:
+        (taken,) = queue.take()
+        queue.close(taken)
+        numbers.append(int(taken.z[0]))
+    return numbers
+
+
+def test_renders_take_turns_between_clients_and_keep_each_ones_order():
+    queue = TicketQueue()
+    for n in range(6):
+        queue.open(ticket(n, "a", asked=-n))  # the later, the sooner due
+    for n in range(10, 12):
+        queue.open(ticket(n, "b", asked=n))
+    queue.open(ticket(20, "c"))
+    assert order(queue) == [5, 10, 20, 4, 11, 3, 2, 1, 0]
+
+
+def test_heads_of_new_notes_come_before_the_turns_of_others():
+    queue = TicketQueue()
+    queue.open(ticket(1, "a", begun=False))
+    queue.open(ticket(2, "b", begun=False))
+    queue.open(ticket(3, "a"))
+    queue.open(ticket(4))  # a wish of nobody
+    assert order(queue) == [3, 1, 2, 4]
+
+
+def test_a_note_of_two_clients_comes_with_the_first_of_them_and_once():
+    queue = TicketQueue()
+    for n in range(4):
+        queue.open(ticket(n, "a"))
+    queue.open(ticket(9, "a", "b", asked=5.0))
+    assert order(queue) == [0, 9, 1, 2, 3]
+
+
+def test_a_ticket_that_was_closed_or_pushed_again_counts_once():
+    queue = TicketQueue()
+    first, second = ticket(1, "a"), ticket(2, "a")
+    queue.open(first)
+    queue.open(second)
+    queue.push(first)
+    queue.close(second)
+    assert order(queue) == [1]
