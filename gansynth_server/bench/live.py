@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import select
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -49,9 +51,17 @@ class Process:
         else:
             raise UserError(f"the server did not start: {self._process.stderr.read().strip()}")
         self.seconds = time.perf_counter() - begun
+        self.errors: deque[str] = deque(maxlen=1000)
+        """The last lines of its log; read, lest it fill the pipe."""
+        threading.Thread(target=self._collect, daemon=True).start()
         found = re.search(r"port (\d+)", self.line)
         assert found is not None
         self.port = int(found.group(1))
+
+    def _collect(self) -> None:
+        assert self._process.stderr is not None
+        with contextlib.suppress(ValueError):  # closed
+            self.errors.extend(self._process.stderr)
 
     def megabytes(self) -> float | None:
         """Resident memory, where the system tells it in /proc."""

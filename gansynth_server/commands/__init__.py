@@ -10,6 +10,7 @@ from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
 from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
+from gansynth_server.commands.fuzz import FuzzCommand
 from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
@@ -32,4 +33,5 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[FuzzCommand, subcommand("fuzz")]
 )

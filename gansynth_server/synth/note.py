@@ -26,7 +26,7 @@ class Overlay:
     increment: NDArray[np.float32]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Note:
     """One note; ``owner`` is whoever plays it, of no concern to the voices.
 
