@@ -50,18 +50,14 @@ def server(args: Sequence[str] | None = None) -> None:
 
 def _serve(options: ServerOptions) -> None:
     """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
-    import logging
-
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: logging.DEBUG - 1}
-    logging.basicConfig(
-        level=levels.get(options.verbosity, logging.WARNING),
-        format="%(asctime)s %(name)s: %(message)s",
-    )
     import signal
 
+    from gansynth_server import logs
+
+    calm = logs.set_up(options.verbosity, options.log)
     from gansynth_server.server import Server
 
-    server = Server(options)
+    server = Server(options, lambda: calm.spared)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()

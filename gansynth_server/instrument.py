@@ -30,6 +30,7 @@ from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.timbre import SlotPath, Timbre
 
+MOST_NOTES = 4096
 REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
 
@@ -41,6 +42,7 @@ class Instrument:
         seed: of the latents that are drawn without a seed of their own.
         tell: sends a client an address and its arguments.
         clock: seconds, to which all times given as ``when`` refer; None there is now.
+        most_notes: that a client may have begun and not ended, each 1 MB.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Instrument:
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
+        most_notes: int = MOST_NOTES,
     ) -> None:
+        self._most_notes = most_notes
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
@@ -151,6 +155,11 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
+        if len(client.alive) >= self._most_notes:
+            raise UserError(
+                f"{self._most_notes} of your notes wait or sound already: release some, or pull "
+                "their stream (in Pd: switch DSP on)"
+            )
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
         note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
@@ -178,14 +187,17 @@ class Instrument:
                 client.rendering.discard(note)
             played.bus.silence(lambda other: other is note)  # its head may sound already
             self._tell(client, "/fail", "/note", f"{id}: {why}")
+            self.ended(note)
 
         with self.lock:
             client.rendering.add(note)
+            client.alive.add(note)
             before = client.notes.get(id)
             try:
                 self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
+                client.alive.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
@@ -269,6 +281,8 @@ class Instrument:
         played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         with self.lock:
             for id in list(client.notes):
                 self.release(client, id, when)
@@ -304,6 +318,8 @@ class Instrument:
     def silence(self, client: Client, when: float | None = None) -> None:
         """Ends the sound of a client's notes, also of those being rendered, but of none that
         begins later."""
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         end = self.time(when)
         with self.lock:
             rendering = {note for note in client.rendering if note.on <= end}
@@ -329,9 +345,23 @@ class Instrument:
         note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
+            note.owner.alive.discard(note)
             played = note.owner.notes.get(note.id)
             if played is not None and played.note is note:
                 del note.owner.notes[note.id]
+            then, note.then = note.then, None
+        if then is not None:
+            then()
+
+    def leave(self, client: Client) -> None:
+        """Ends all of a client who is gone, also what nobody hears."""
+        self.silence(client)
+        with self.lock:
+            for note in client.alive:
+                note.over = True
+            client.alive.clear()
+            client.notes.clear()
+        self.timbre.forget(client)
 
     def synthesize(
         self,
@@ -413,6 +443,7 @@ class Instrument:
                     lambda why: then(lambda: failed(why)),
                     begun,
                     wanted,
+                    client,
                 )
             )
         except UserError:

@@ -8,8 +8,9 @@ import torch
 
 from gansynth_server import UserError, cli
 from gansynth_server.latent import directions
-from gansynth_server.latent.directions import Directions, Edited, compute, edit
+from gansynth_server.latent.directions import Directions, Edited, edit
 from gansynth_server.latent.paths import MOST_PARTS, Walk, parts
+from gansynth_server.latent.principal import activations, compute
 from gansynth_server.latent.slots import Still
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint, ganspace
@@ -35,7 +36,7 @@ def found(generator):
 
 
 def flat(generator, z, labels):
-    return directions.activations(generator, z, labels).reshape(len(z), -1).astype(np.float64)
+    return activations(generator, z, labels).reshape(len(z), -1).astype(np.float64)
 
 
 def test_activations_are_what_the_network_itself_computes(generator):
@@ -45,7 +46,7 @@ def test_activations_are_what_the_network_itself_computes(generator):
     z, labels = draw(5 * 8, 1).reshape(5, 8), np.array([0, 1, 2, 0, 1])
     generator(torch.from_numpy(z), torch.from_numpy(labels))
     hook.remove()
-    ours = directions.activations(generator, z, labels)
+    ours = activations(generator, z, labels)
     assert ours.shape == (5, 2, 16, CONFIG.filters[0])
     assert np.allclose(ours, seen[0].permute(0, 2, 3, 1).numpy(), atol=1e-5)
 

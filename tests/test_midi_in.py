@@ -13,6 +13,7 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.errors import UserError
 from gansynth_server.instrument import Instrument
+from gansynth_server.latent import directions
 from gansynth_server.latent.vectors import draw
 from gansynth_server.midi import ports
 from gansynth_server.midi.mapping import target
@@ -173,8 +174,8 @@ def test_controllers_can_be_given_other_targets(stage):
     stage.cc(74, 127)
     stage.cc(30, 127)
     assert stage.notes["midi 1 60"].brightness == -6
-    assert target("direction12").direction == 12
-    for name in ("loudness", "direction", "direction0", "none1", ""):
+    assert target("pca12").component == 12
+    for name in ("loudness", "pca", "pca-1", "none1", ""):
         with pytest.raises(UserError, match="brightness"):
             target(name)
     with pytest.raises(UserError, match="attack"):
@@ -192,7 +193,7 @@ def test_pressure_of_a_channel_and_of_a_key(stage):
 
 
 def latent_of(stage, channel):
-    slot = stage.player._channels[channel].slot
+    slot = stage.player.channels[channel].slot
     return stage.instrument.latent(stage.client, slot)
 
 
@@ -215,28 +216,38 @@ def test_a_program_without_a_preset_is_one_line(stage, caplog):
     assert len(caplog.records) == 1 and "program 127" in caplog.text
 
 
-def test_directions_move_the_latent_and_the_notes_that_sound(stage, model):
-    violin = model.preset("violin")
+def test_principal_directions_move_the_latent_and_the_notes_that_sound(stage, model):
+    violin, way = model.preset("violin"), directions.load(model.checkpoint).latent
     stage.send("program_change", program=40)
     stage.send("note_on", note=60)
     stage.cc(20, 127)
-    moved = violin + draw(256, 1, 0.5)
-    assert latent_of(stage, 0) == pytest.approx(moved, abs=1e-6)
+    moved = violin + 2 * way[0]
+    assert latent_of(stage, 0) == pytest.approx(moved, abs=1e-5)
     (played,) = stage.client.notes.values()
-    assert played.path.at(stage.bus.time / 48000) == pytest.approx(moved, abs=1e-6)
+    assert played.path.at(stage.bus.time / 48000) == pytest.approx(moved, abs=1e-5)
     stage.cc(21, 0)
-    assert latent_of(stage, 0) == pytest.approx(moved + draw(256, 2, -0.5), abs=1e-6)
+    assert latent_of(stage, 0) == pytest.approx(moved - 2 * way[1], abs=1e-5)
     stage.cc(20, 64)
     stage.cc(21, 64)
     assert latent_of(stage, 0) == pytest.approx(violin, abs=1e-6)
+    assert np.array_equal(latent_of(stage, 1), stage.instrument.latent(stage.client, "z"))
 
 
-def test_directions_start_from_the_slot_z(stage):
+def test_principal_directions_start_from_the_slot_z(stage, model):
+    way = directions.load(model.checkpoint).latent[0]
     stage.instrument.random(stage.client, "z", 5)
     stage.cc(20, 127)
-    assert latent_of(stage, 0) == pytest.approx(draw(256, 5) + draw(256, 1, 0.5), abs=1e-6)
+    assert latent_of(stage, 0) == pytest.approx(draw(256, 5) + 2 * way, abs=1e-5)
     stage.instrument.random(stage.client, "z", 6)  # and follow it
-    assert latent_of(stage, 0) == pytest.approx(draw(256, 6) + draw(256, 1, 0.5), abs=1e-6)
+    assert latent_of(stage, 0) == pytest.approx(draw(256, 6) + 2 * way, abs=1e-5)
+
+
+def test_a_component_that_is_not_there_is_one_line(stage, caplog):
+    stage.player.mapping[20] = target("pca9999")
+    with caplog.at_level(logging.WARNING):
+        stage.cc(20, 127)
+        stage.cc(20, 126)
+    assert len(caplog.records) == 1 and "components are 0 to" in caplog.text
 
 
 def test_all_notes_off_and_all_sound_off(stage):

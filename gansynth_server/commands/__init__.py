@@ -10,6 +10,8 @@ from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
 from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
+from gansynth_server.commands.fuzz import FuzzCommand
+from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
@@ -20,6 +22,7 @@ Command = (
     Annotated[NoteCommand, subcommand("note")]
     | Annotated[RenderCommand, subcommand("render")]
     | Annotated[BatchCommand, subcommand("batch")]
+    | Annotated[HallucinateCommand, subcommand("hallucinate")]
     | Annotated[PlayCommand, subcommand("play")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
@@ -30,4 +33,5 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[FuzzCommand, subcommand("fuzz")]
 )

@@ -29,12 +29,12 @@ class DirectionsCommand:
     """An .npz of components that are known already, such as gansynth convert makes of SOPI's."""
 
     def run(self) -> None:
-        from gansynth_server.latent import directions
+        from gansynth_server.latent import directions, principal
         from gansynth_server.model import checkpoint, ganspace
 
         found = checkpoint.load(self.checkpoint)
         path = directions.file_of(found)
-        values = directions.compute(
+        values = principal.compute(
             found.generator,
             self.components,
             self.samples,
@@ -42,7 +42,7 @@ class DirectionsCommand:
             self.pitch,
             None if self.given is None else _given(self.given),
         )
-        ganspace.write(path, directions.pack(values))
+        ganspace.write(path, principal.pack(values))
         share, reach = values["var_ratio"], values["reach"]
         print("component   share of variance   reach")
         for n in range(min(20, len(share))):

@@ -14,6 +14,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
 from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
+from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.midi import MidiMessages
@@ -34,6 +35,7 @@ PLAYING = (
     DirectionMessages,
     NoteMessages,
     ExpressionMessages,
+    HallucinationMessages,
     PatternMessages,
     TuningMessages,
     CheckpointMessages,
@@ -41,6 +43,7 @@ PLAYING = (
 """Rooms of what is heard: in a score too."""
 LIVE = (
     ServerMessages,
+    MidiMessages,
     ArrayMessages,
     StreamMessages,
     MidiMessages,

@@ -51,7 +51,7 @@ class ExpressionMessages:
         self._change(call, id, ms, bend=semitones)
 
     def note_glide(self, call: Call, id: NoteId, pitch: float, ms: float) -> None:
-        self._change(call, id, ms, pitch=pitch)
+        self._change(call, id, ms, pitch=call.client.tuning(pitch))
 
     def note_vibrato(self, call: Call, id: NoteId, depth: float, rate: float) -> None:
         self._change(call, id, vibrato=(depth, rate))

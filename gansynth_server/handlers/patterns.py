@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from gansynth_server.dirt import PANIC, event
+from gansynth_server.dirt import PANIC, Sound, event
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
 
@@ -21,9 +21,8 @@ class PatternMessages:
             instrument.silence(client, call.when)
             return
         note = event(pairs, client)
-        latent = note.sound.latent(client.model.presets)
-        if latent is not None:
-            instrument.set(client, note.sound.slot, latent, call.when, f"sound {note.sound.slot}")
+        if note.sound.variation is not None:
+            self._fill(call, note.sound)
         id = pairs.get("id", f"play {next(self._numbers)}")
         until = None if note.sustain is None else instrument.time(call.when) + note.sustain
         instrument.play(
@@ -33,3 +32,12 @@ class PatternMessages:
         )
 
     dirt_play = play
+
+    def _fill(self, call: Call, sound: Sound) -> None:
+        """Has a sound's slot hold it, unless it does already."""
+        client, instrument = call.client, self._instrument
+        origin = f"sound of {client.model.checkpoint.name}"
+        latents, slot = client.latents, sound.slot
+        if slot in latents and str(latents.path(slot, instrument.time(call.when))) == origin:
+            return
+        instrument.set(client, slot, sound.latent(client.model.presets), call.when, origin)

@@ -17,24 +17,24 @@ AMOUNTS = {
     "pressure": 1.0,
     "attack": 32.0,
     "release": 16.0,
-    "direction": 0.5,
+    "pca": 2.0,
     "pedal": 1.0,
     "none": 0.0,
 }
 """What the whole way of a controller comes to: linear, places to either side, dB per octave,
-semitones, of full pressure, times as long (two), of a latent; the last two have no amount."""
+semitones, of full pressure, times as long (two), standard deviations; the rest have none."""
 TIMES = ("attack", "release")
-_TWO_SIDED = ("pan", "brightness", "direction")
-_DIRECTION = re.compile(r"direction([1-9]\d{0,3})")
+_TWO_SIDED = ("pan", "brightness", "pca")
+_PCA = re.compile(r"pca(\d{1,4})")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one controller changes; ``direction`` counts from 1."""
+    """What one controller changes; ``component`` is that of a principal direction, from 0."""
 
     name: str
     amount: float
-    direction: int = 0
+    component: int = 0
 
     def value(self, control: int) -> float:
         """What a controller's value 0…127 means."""
@@ -50,10 +50,10 @@ class Target:
 
 def target(name: str, amount: float | None = None) -> Target:
     """A target by its name; UserError lists them where it is none."""
-    found = _DIRECTION.fullmatch(name)
-    kind = "direction" if found else name
-    if kind not in AMOUNTS or (kind == "direction") != bool(found):
-        names = ", ".join(AMOUNTS).replace("direction", "direction1, direction2 …")
+    found = _PCA.fullmatch(name)
+    kind = "pca" if found else name
+    if kind not in AMOUNTS or (kind == "pca") != bool(found):
+        names = ", ".join(AMOUNTS).replace("pca", "pca0, pca1 …")
         raise UserError(f"a controller's target is one of {names}, not {name!r}")
     chosen = AMOUNTS[kind] if amount is None else amount
     if kind in TIMES and chosen <= 0:
@@ -66,6 +66,6 @@ def defaults() -> dict[int, Target]:
     usual = {
         **{1: "vibrato", 7: "gain", 10: "pan", 11: "gain", 64: "pedal"},
         **{72: "release", 73: "attack", 74: "brightness"},
-        **{20 + n: f"direction{n + 1}" for n in range(8)},
+        **{20 + n: f"pca{n}" for n in range(8)},
     }
     return {control: target(name) for control, name in usual.items()}

@@ -112,6 +112,8 @@ class Score:
             yield from self._advance(self._seconds)
             return
         yield from self._advance(last)
+        playing = [peer.client.hallucination for peer in self._peers.values()]
+        last = self._limit(max([last, *(h.end for h in playing if h is not None)]))
         rate = self._setting.rate
         while self._bus.busy and self._frames < (last + TAIL) * rate:
             yield self._block(BLOCK)
@@ -132,8 +134,7 @@ class Score:
     def _block(self, frames: int) -> NDArray[np.float32]:
         sound = self._bus.render(frames)
         self._frames += frames
-        if self.instrument.timbre.work():
-            self._work()
+        self._work()  # what follows latents, or what has ended
         return sound
 
     def _work(self) -> None:

@@ -43,9 +43,9 @@ class Motion:
         self._tempo = np.ones(count)
         self._region = np.tile(np.array(STEADY, float), (count, 1))
 
-    def begin(self, row: int, tempo: float) -> None:
-        """From the start, at ``tempo`` frames per hop."""
-        self.place[row] = FIRST
+    def begin(self, row: int, tempo: float, place: int = FIRST) -> None:
+        """From a frame on, at ``tempo`` frames per hop."""
+        self.place[row] = place
         self._way[row] = 1
         self._speed[row] = 1
         self._tempo[row] = tempo

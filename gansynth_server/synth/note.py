@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -25,7 +26,7 @@ class Overlay:
     increment: NDArray[np.float32]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Note:
     """One note; ``owner`` is whoever plays it, of no concern to the voices.
 
@@ -52,6 +53,11 @@ class Note:
     """Frames that were not rendered when they were needed; the one before was held instead."""
     over: bool = False
     """Whether its sound has ended, or will not begin."""
+
+    skip: float = 0.0
+    """Seconds of its sound that are left out at its beginning."""
+    then: Callable[[], None] | None = None
+    """Called by the player once it is over, or could not be rendered."""
 
     envelope: Envelope = PLAIN
     hold: bool = False

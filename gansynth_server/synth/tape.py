@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import HOP, LEAD
+from gansynth_server.spectral.constants import FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.frames import Frames
 from gansynth_server.synth.interpolate import TAPS, Interpolator
@@ -53,10 +53,11 @@ class Tape:
         self._end = np.full(count, np.inf)  # position after the last frame's sound
 
     def begin(self, row: int, note: Note) -> None:
-        """A row from the start of a note."""
+        """A row from the start of a note, or from where the note is to begin."""
+        place = min(FIRST + round(note.skip * SAMPLE_RATE / HOP), FRAMES - 1)
         self._ring[row] = 0
-        self.frames.begin(row, note)
-        self.motion.begin(row, note.tempo)
+        self.frames.begin(row, note, place)
+        self.motion.begin(row, note.tempo, place)
         self._hops[row] = FIRST
         self._position[row] = 0
         self._end[row] = np.inf

@@ -12,7 +12,7 @@ ROWS: tuple[Row, ...] = (
         ),
         "",
         "what a MIDI controller changes (docs/midi.md): gain, pan, brightness, vibrato, pressure, "
-        "attack, release, direction1 …, pedal or none; and what all of its way comes to",
+        "attack, release, pca0 …, pedal or none; and what all of its way comes to",
         (74, "brightness", 12.0),
     ),
     Row(
