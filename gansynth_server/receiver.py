@@ -6,12 +6,12 @@ import logging
 import selectors
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from gansynth_server.access import Access
+from gansynth_server.clock import MessageClock
 from gansynth_server.errors import UserError
 from gansynth_server.gate import LOGIN, Gate
 from gansynth_server.handlers import Handlers
@@ -25,6 +25,8 @@ from gansynth_server.osc.row import Row
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
+from gansynth_server.recording.messages import flat, recorded
+from gansynth_server.recording.state import Words
 
 DATAGRAM = 65536
 SPELL = 0.002
@@ -54,8 +56,9 @@ class Receiver:
 
     Args:
         ears: a bound UDP socket.
+        clock: the instrument's.
+        seed: draws one for what is random.
         rate: messages a second of one source; 0 is no limit.
-        clock: seconds, the instrument's.
         discard_late: messages that come after their time are dropped.
     """
 
@@ -65,12 +68,13 @@ class Receiver:
         access: Access,
         peers: Peers,
         handlers: Handlers,
+        clock: MessageClock,
+        seed: Callable[[], int],
         rate: float = 0,
-        clock: Callable[[], float] = time.monotonic,
         discard_late: bool = False,
     ) -> None:
         self._ears, self._peers, self._handlers = ears, peers, handlers
-        self._clock, self._discard_late = clock, discard_late
+        self._clock, self._seed, self._discard_late = clock, seed, discard_late
         self._tags = TagTime(clock)
         self._gate = Gate(access, peers, self._send, rate, clock)
         self.scheduler = Scheduler()
@@ -218,8 +222,10 @@ class Receiver:
                 shown = "…" if row.address == "/login" else args
                 _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)
             self.counts["handled"] += 1
+            words = self._drawn(row, message.args, args)
             try:
-                self._handlers(Call(peer, self.send, when), row, args)
+                with self._clock.held() as now, recorded(peer.client, words, now, when):
+                    self._handlers(Call(peer, self.send, when), row, args)
             except UserError:
                 raise
             except Exception as error:
@@ -227,6 +233,14 @@ class Receiver:
                 raise UserError(f"the server failed: {error!r}") from error
 
         dispatch(message, handle, lambda address, why: self._fail(peer, address, why))
+
+    def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
+        """Fills in the seed that was left out; the message as it can be written down."""
+        places = [n for n, arg in enumerate(row.args) if arg.name == "seed" and args[n] is None]
+        for place in places:
+            args[place] = self._seed()
+        plain = all(type(value) in (int, float, str) for value in given)
+        return (row.address, *(given if plain and not places else flat(args)))
 
     def _fail(self, peer: Peer, address: str, why: str) -> None:
         self.counts["failed"] += 1

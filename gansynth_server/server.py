@@ -44,6 +44,7 @@ from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
+from gansynth_server.clock import MessageClock
 from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
@@ -59,6 +60,7 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
 from gansynth_server.receiver import Receiver
+from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
@@ -116,8 +118,11 @@ class Server:
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
+        self._clock = MessageClock()
         most_notes = NOTES_PER_VOICE * options.max_voices
-        self.instrument = Instrument(self._renderer, seed, self._tell, most_notes=most_notes)
+        self.instrument = Instrument(
+            self._renderer, seed, self._tell, self._clock, most_notes=most_notes
+        )
         self.background = Background(self.instrument)
         self._peers = Peers(
             options.max_clients, self._join, self._busy, self._leave, options.client_timeout
@@ -133,6 +138,8 @@ class Server:
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
             *(self._socket, access, self._peers, handlers.live(self)),
+            clock=self._clock,
+            seed=lambda: self.instrument.seed(None),
             rate=options.rate_limit,
             discard_late=options.discard_late,
         )
@@ -196,6 +203,10 @@ class Server:
         self._stopping.set()
         self._watchdog.stop()
         self._output.stop()
+        for tap in [bus.tap for bus in list(self._buses)]:
+            if isinstance(tap, Recorder):
+                tap.stop()
+                tap.join()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
         self._pulled.put(False)
@@ -283,6 +294,12 @@ class Server:
         """Whoever is heard on one bus is heard on another from now on."""
         for peer in self._peers.heard_on(old):
             peer.client.bus = new
+        if isinstance(old.tap, Recorder):
+            old.tap.stop()
+
+    def clients_on(self, bus: Bus) -> list[Client]:
+        """The clients that are heard on a bus."""
+        return [peer.client for peer in self._peers.heard_on(bus)]
 
     def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(

@@ -15,6 +15,7 @@ from gansynth_server.osc.messages import (
     midi,
     notes,
     patterns,
+    recordings,
     server,
     streams,
     tuning,
@@ -34,6 +35,7 @@ TABLE: tuple[Row, ...] = (
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,
+    *recordings.ROWS,
 )
 
 ROWS = {row.address: row for row in TABLE}

@@ -33,8 +33,9 @@ class Event:
 
     ``time`` is when it is heard. In what was played by hand, notes were heard a
     little later than they were asked for: there ``asked`` is the time at which the
-    message was dealt with, which is the order of the events, and ``when`` the
-    time for which: where moving latents were just then. All are seconds.
+    message was dealt with, which is the order of the events and where moving
+    latents were just then; and ``when`` the time for which it was meant, if it
+    was sent ahead. All are seconds.
     """
 
     time: float
@@ -148,14 +149,9 @@ def _line(line: str, place: str) -> Event | Changes:
     client = found.get("client", 0)
     if not isinstance(client, int):
         raise UserError(f"{place}: a client is a whole number")
-    return Event(
-        time,
-        Message(words[0], tuple(words[1:])),
-        place,
-        client,
-        _time(found.get("when", time), place, -LONGEST),
-        _time(found.get("asked", time), place, -LONGEST),
-    )
+    asked = _time(found.get("asked", time), place, -LONGEST)
+    when = _time(found.get("when", asked), place, -LONGEST)
+    return Event(time, Message(words[0], tuple(words[1:])), place, client, when, asked)
 
 
 def _plain(word: Any) -> bool:
