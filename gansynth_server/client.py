@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gansynth_server.hallucination import Hallucination
 
 RECENT = 2
-MOST_JOBS = 1024
+MOST_JOBS = 256
 """Renders and other work that one client may have waiting."""
 
 

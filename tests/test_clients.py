@@ -8,6 +8,7 @@ import random
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from gansynth_server.peers import FACTOR, Peers
 from gansynth_server.peers import Peer as Known
 from gansynth_server.render.jobs import Job, Ticket
 from gansynth_server.render.queue import TicketQueue
+from gansynth_server.spectral.inverse import Spectrum
 from tests.server_fixture import Peer, ServerProcess
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
@@ -348,6 +350,10 @@ class Part:
     window, batch = (0, 8), 1
 
 
+class Next:
+    window, batch = (8, 16), 1
+
+
 def ticket(number, *owners, asked=0.0, begun=True):
     waits = (lambda spectrum: None) if begun else None
     jobs = [Job("net", np.float32([number]), 0, print, print, waits, owner=o) for o in owners]
@@ -398,3 +404,19 @@ def test_a_ticket_that_was_closed_or_pushed_again_counts_once():
     queue.push(first)
     queue.close(second)
     assert order(queue) == [1]
+
+
+def test_rests_that_nobody_wants_do_not_pile_up_behind_new_heads():
+    queue = TicketQueue()
+    wanted = {1: False, 2: True, 3: False}
+    for n in wanted:
+        made = ticket(n, n)
+        made.jobs = [replace(job, wanted=lambda n=n: wanted[n]) for job in made.jobs]
+        made.spectrum = Spectrum.begin()
+        made.spectrum.ready = 8
+        made.slices = (Part, Next)
+        queue.open(made)
+    queue.open(ticket(9, "new"))
+    assert [int(found.z[0]) for found in queue.stale()] == [1, 3]
+    assert not queue.stale()
+    assert order(queue) == [9, 2]

@@ -70,6 +70,25 @@ class TicketQueue:
             first = self._first()
         return tickets
 
+    def stale(self) -> list[Ticket]:
+        """Rests that nobody wants any more, of those that are their owners' next; busy now.
+
+        While heads keep coming no rest has its turn, and these would pile up.
+        """
+        found = []
+        for heap in self._ranks[REST].values():
+            ticket = heap[0][2] if heap else None
+            if (
+                ticket is not None
+                and ticket.entry == heap[0][1]
+                and ticket.ready
+                and not any(job.wanted() for job in ticket.jobs)
+            ):
+                heapq.heappop(heap)
+                ticket.busy, ticket.entry = True, -1
+                found.append(ticket)
+        return found
+
     def _first(self) -> tuple[OrderedDict[Hashable, _Heap], Hashable, Ticket] | None:
         """The next ticket, with its rank's owners and whose turn it is; entries that no longer
         count are gone."""

@@ -172,9 +172,12 @@ class Renderer:
                     self._wake.wait(pause)
                 if not self._running:
                     return
-                requests, tickets = self._agenda.take()
+                stale = self._queue.stale()
+                requests, tickets = self._agenda.take() if self._pause() == 0 else ([], [])
                 self._busy = True
             try:
+                for ticket in stale:
+                    self._drop(ticket)
                 if requests:
                     answer(requests)
                 else:
@@ -228,6 +231,13 @@ class Renderer:
                     job.begun(spectrum)
         if whole:
             tell_done(jobs, spectrum)
+
+    def _drop(self, ticket: Ticket) -> None:
+        """Ends a rest, unless somebody wants it meanwhile."""
+        if not self._dropped(ticket):
+            with self._wake:
+                ticket.busy = False
+                self._queue.push(ticket)
 
     def _dropped(self, ticket: Ticket) -> bool:
         """Ends a rest that nobody wants any more; what there is of it is kept."""
