@@ -46,7 +46,7 @@ def compare(folder, models, name="take"):
     assert np.abs(live).max() > 1e-3, "nothing was played"
     worst = np.abs(live - offline.T).max()
     print(f"largest difference {worst:.2g} of {np.abs(live).max():.2g}")
-    assert worst <= 1e-6
+    assert worst <= 1e-5  # repitched voices round their places by blocks, of 256 live
     return live
 
 
