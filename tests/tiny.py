@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from gansynth_server.latent import directions, principal
 from gansynth_server.latent.vectors import draw
-from gansynth_server.model import checkpoint
+from gansynth_server.model import checkpoint, ganspace
 from gansynth_server.models import Models
 from tests import golden_rule
 
@@ -20,6 +21,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         block.to_rgb.weight.data *= 0.25
         block.to_rgb.bias.data *= 0.25
     checkpoint.save(folder / "all_instruments", generator, {}, {"violin": draw(256, 8)})
+    values = principal.compute(generator, components=8, samples=256)
+    found = checkpoint.load(str(folder / "all_instruments"))
+    ganspace.write(directions.file_of(found), principal.pack(values))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
         yield Models(backend="eager", live=False)

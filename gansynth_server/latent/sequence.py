@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
 
 MOST_KEYS = 64
@@ -89,7 +90,7 @@ class Line:
         return f"hallucination of {len(self._sequence)} notes"
 
     def at(self, seconds: float) -> Latent:
-        place = (seconds - self._start) / self._sequence.spacing
+        place = elapsed(seconds, self._start) / self._sequence.spacing
         nearest = round(place)  # lest a note miss its own latent
         return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 from gansynth_server.osc.codec import Message, OscError, decode
@@ -157,7 +159,12 @@ def _line(line: str, place: str) -> Event | Changes:
         raise UserError(f"{place}: a client is a whole number")
     asked = _time(found.get("asked", time), place, -LONGEST)
     when = _time(found.get("when", asked), place, -LONGEST)
-    return Event(time, Message(words[0], tuple(words[1:])), place, client, when, asked)
+    return Event(time, Message(words[0], tuple(map(_sent, words[1:]))), place, client, when, asked)
+
+
+def _sent(word: int | float | str) -> int | float | str:
+    """A word as it would come over the wire, where floats have 32 bits."""
+    return float(np.float32(word)) if isinstance(word, float) else word
 
 
 def _plain(word: Any) -> bool:
