@@ -24,6 +24,8 @@ from gansynth_server.latent.vectors import Latent, draw, slerp
 MOST_KEYS = 64
 MOST_STEPS = 64
 MOST_PITCHES = 1024
+NEAR = 1e-3
+"""Part of the way to the next note that is no way yet."""
 LONGEST = 4.0
 """Seconds of a note."""
 MOST_AT_ONCE = 48
@@ -88,7 +90,8 @@ class Line:
 
     def at(self, seconds: float) -> Latent:
         place = (seconds - self._start) / self._sequence.spacing
-        return self._sequence.latent(round(place, 6))  # lest a note miss its own latent
+        nearest = round(place)  # lest a note miss its own latent
+        return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 
 
 def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:

@@ -95,6 +95,8 @@ class Score:
             yield from self._advance(self._limit(floors[done]))
             first = done
             while done < len(events) and floors[done] <= floors[first] + LEAD:
+                if not events[done].message.address.startswith("/note"):
+                    self._work()  # it might silence what is still to be rendered
                 self._handle(events[done])
                 done += 1
             self._work()
