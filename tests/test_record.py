@@ -46,7 +46,7 @@ def compare(folder, models, name="take"):
     assert np.abs(live).max() > 1e-3, "nothing was played"
     worst = np.abs(live - offline.T).max()
     print(f"largest difference {worst:.2g} of {np.abs(live).max():.2g}")
-    assert worst <= 1e-6
+    assert worst <= 1e-5  # repitched voices round their places by blocks, of 256 live
     return live
 
 
@@ -138,7 +138,7 @@ def test_played_by_hand(server, tmp_path, tiny):  # noqa: F811
     drawn = [m["message"] for m in lines[1:] if m["message"][:2] == ["/z/random", "drawn"]]
     assert len(drawn) == 1 and len(drawn[0]) == 4  # with the seed
     assert not [m for m in lines[1:] if "no such slot" in m["message"]]
-    assert len({m["client"] for m in lines[1:]}) == 2
+    assert len({m["client"] for m in lines[1:] if m["message"][0] == "/note"}) == 2
     for each in (peer, other):
         quiet(each)
         each.close()

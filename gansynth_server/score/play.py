@@ -18,7 +18,6 @@ from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.row import Row
-from gansynth_server.osc.scheduler import LEAD
 from gansynth_server.peers import Peer, Source
 from gansynth_server.render.batches import BatchRenderer
 from gansynth_server.score.read import LONGEST, Event, Setting
@@ -94,7 +93,7 @@ class Score:
         while done < len(events):
             yield from self._advance(self._limit(floors[done]))
             first = done
-            while done < len(events) and floors[done] <= floors[first] + LEAD:
+            while done < len(events) and floors[done] <= floors[first] + events[done].ahead:
                 if not events[done].message.address.startswith("/note"):
                     self._work()  # it might silence what is still to be rendered
                 self._handle(events[done])

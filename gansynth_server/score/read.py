@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 from gansynth_server.osc.codec import Message, OscError, decode
+from gansynth_server.osc.scheduler import LEAD
 
 LONGEST = 3600.0
 """Seconds."""
@@ -46,6 +47,11 @@ class Event:
     """Who played it: each has latents and notes of its own."""
     when: float = 0.0
     asked: float = 0.0
+
+    @property
+    def ahead(self) -> float:
+        """Seconds before its effect that it may be dealt with: none if played by hand."""
+        return 0.0 if self.asked == self.when != self.time else LEAD
 
 
 @dataclass(frozen=True)
