@@ -31,6 +31,8 @@ from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.timbre import SlotPath, Timbre
 
 MOST_NOTES = 4096
+MOST_UNHEARD = 16
+"""Notes of a client whose stream nobody pulls."""
 REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
 
@@ -155,10 +157,11 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
-        if len(client.alive) >= self._most_notes:
+        most = min(MOST_UNHEARD, self._most_notes) if client.bus.link.still else self._most_notes
+        if len(client.alive) >= most:
             raise UserError(
-                f"{self._most_notes} of your notes wait or sound already: release some, or pull "
-                "their stream (in Pd: switch DSP on)"
+                f"{most} of your notes wait or sound already: release some, or pull their stream "
+                "(in Pd: switch DSP on)"
             )
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)

@@ -70,7 +70,7 @@ class ServerOptions:
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
     log: tuple[str, ...] = ()
-    """Levels of single loggers, as osc.in=debug (see docs/running.md)."""
+    """Levels of single loggers, as osc.in=debug; a wrong name lists them."""
     metrics: int | None = None
     """TCP port for Prometheus; 0 takes a free one."""
     verbosity: int = 0

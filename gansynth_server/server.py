@@ -328,7 +328,7 @@ class Server:
     def _busy(self, peer: Peer) -> bool:
         """Whether notes of a peer sound for somebody, or something waits for its time."""
         client = peer.own or peer.client
-        heard = isinstance(client.bus.link, ClockLink) and not client.bus.link.still
+        heard = not client.bus.link.still
         return (heard and bool(client.alive)) or self._receiver.scheduler.waits(peer)
 
     def _leave(self, peer: Peer) -> None:

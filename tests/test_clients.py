@@ -420,3 +420,14 @@ def test_rests_that_nobody_wants_do_not_pile_up_behind_new_heads():
     assert [int(found.z[0]) for found in queue.stale()] == [1, 3]
     assert not queue.stale()
     assert order(queue) == [9, 2]
+
+
+def test_wishes_that_were_taken_back_do_not_pile_up():
+    queue = TicketQueue()
+    queue.open(ticket(0, "a"))  # is never done
+    for n in range(1, 201):
+        wish = ticket(n)
+        queue.open(wish)
+        queue.close(wish)
+    assert sum(len(heap) for rank in queue._ranks.values() for heap in rank.values()) < 80
+    assert order(queue) == [0]

@@ -353,6 +353,9 @@ def test_notes_that_nobody_pulls_are_bounded():
         for n in range(9):
             peer.send("/note", 60, 100, n)
         assert "DSP" in str(peer.until("/fail")[2])  # the ninth
+        peer.send("/allsoundoff")
+        peer.ask("/stream/close")
+        peer.send("/note", 60, 100, 9)  # is heard on the server's output
         peer.send("/sync", 1)
         assert peer.until("/synced") == ("/synced", 1)
         peer.close()

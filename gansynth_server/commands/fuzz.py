@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 CACHE = 16
 """Megabytes: so few that it is full when memory is looked at first."""
+TIMEOUT = 5
+"""Seconds; the clients that it plays go as they come."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class FuzzCommand:
         from gansynth_server.bench.live import Process
 
         with tempfile.TemporaryDirectory() as root:
-            flags = ["--seed", "1", "--rate-limit", "0", "--cache-mb", str(CACHE), "--root", root]
+            flags = ["--seed", "1", "--rate-limit", "0", "--root", root]
+            flags += ["--cache-mb", str(CACHE), "--client-timeout", str(TIMEOUT)]
             server = Process(flags)
             try:
                 return self._against(server.port)

@@ -25,7 +25,7 @@ SOURCE = 20_000
 """Datagrams from one port; then another client goes on."""
 PATIENCE = 5.0
 """Seconds without an answer after which the server counts as hanging."""
-WARM = 0.1
+WARM = 0.25
 """Of all datagrams: those before memory is looked at first, for what they fill for good."""
 
 

@@ -10,6 +10,8 @@ from itertools import count
 from gansynth_server.render.cache import Key
 from gansynth_server.render.jobs import AHEAD, NEW, REST, Ticket
 
+FEW = 64
+"""Entries that need not be looked through."""
 _Heap = list[tuple[float, int, Ticket]]
 
 
@@ -45,7 +47,11 @@ class TicketQueue:
         ticket.entry = next(self._entries)
         owners = self._ranks[ticket.rank]
         for owner in ticket.owners:
-            heapq.heappush(owners.setdefault(owner, []), (ticket.due, ticket.entry, ticket))
+            heap = owners.setdefault(owner, [])
+            if len(heap) > FEW + 2 * len(self._open):  # most of them no longer count
+                heap[:] = [entry for entry in heap if entry[2].entry == entry[1]]
+                heapq.heapify(heap)
+            heapq.heappush(heap, (ticket.due, ticket.entry, ticket))
 
     def top(self) -> Ticket | None:
         """The next ticket."""

@@ -18,6 +18,11 @@ Command = Callable[[Voices], None]
 class Link(Protocol):
     """How the seconds of a clock and the samples of a listener belong together."""
 
+    @property
+    def still(self) -> bool:
+        """Whether nobody has asked for samples lately, so that what waits there goes on waiting."""
+        ...
+
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
         ...
@@ -38,6 +43,8 @@ class Link(Protocol):
 
 class SteadyLink:
     """Time is counted by the samples themselves: for sound that nobody waits for."""
+
+    still = False
 
     def __init__(self, rate: int) -> None:
         self._rate = rate

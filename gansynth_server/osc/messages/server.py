@@ -58,6 +58,7 @@ ROWS: tuple[Row, ...] = (
         "",
         "logs what comes in: 1 messages, 2 bytes, 0 nothing",
         (0,),
+        exact=True,
     ),
     Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
 )
