@@ -40,24 +40,24 @@ def server(args: Sequence[str] | None = None) -> None:
         from gansynth_server.audio.devices import list_devices
 
         _guarded(lambda: print(list_devices()))
+    elif options.list_midi:
+        from gansynth_server.midi.ports import list_ports
+
+        _guarded(lambda: print(list_ports()))
     else:
         _guarded(lambda: _serve(options))
 
 
 def _serve(options: ServerOptions) -> None:
     """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
-    import logging
-
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: logging.DEBUG - 1}
-    logging.basicConfig(
-        level=levels.get(options.verbosity, logging.WARNING),
-        format="%(asctime)s %(name)s: %(message)s",
-    )
     import signal
 
+    from gansynth_server import logs
+
+    calm = logs.set_up(options.verbosity, options.log)
     from gansynth_server.server import Server
 
-    server = Server(options)
+    server = Server(options, lambda: calm.spared)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()

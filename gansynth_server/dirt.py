@@ -45,16 +45,10 @@ class Sound:
     def slot(self) -> str:
         return self.name if self.variation is None else f"{self.name}:{self.variation}"
 
-    def latent(self, presets: dict[str, Latent]) -> Latent | None:
-        """What the slot is to hold; None for one that the player has filled.
-
-        Raises:
-            UserError: there is no such preset.
-        """
-        if self.variation is None:
-            return None
+    def latent(self, presets: dict[str, Latent]) -> Latent:
+        """What the slot of a preset is to hold; UserError where there is no such preset."""
         preset = find_preset(presets, self.name)
-        if self.variation == 0:
+        if not self.variation:
             return preset
         return slerp(preset, draw(len(preset), self.variation), DISTANCE)
 

@@ -12,6 +12,7 @@ import socket
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -63,18 +64,19 @@ class Discovery:
             target=self._http.serve_forever, name="oscquery", daemon=True
         )
         self._thread.start()
-        self._zeroconf: Any = None
         self.remark = f"OSCQuery: http://{_url_host(bind)}:{self.port}"
-        try:
-            self._announce(bind, osc_port)
-        except ImportError:
+        if find_spec("zeroconf") is None:
             self.remark += " (not announced: pip install 'gansynth-server[discovery]')"
-        except Exception as error:  # no network, no multicast, or the name is taken ten times
-            _log.debug("mDNS failed", exc_info=True)
-            self.remark += f" (not announced: {str(error) or type(error).__name__})"
+        self._zeroconf: Any = None
+        # asking whether the names are free takes seconds
+        self._announcing = threading.Thread(
+            target=self._announce, args=(bind, osc_port), name="announce", daemon=True
+        )
+        self._announcing.start()
 
     def stop(self) -> None:
         """Withdraws the announcement and closes the port."""
+        self._announcing.join(timeout=PATIENCE)
         if self._zeroconf is not None:
             self._zeroconf.close()  # says goodbye for its services
         self._http.shutdown()
@@ -82,24 +84,27 @@ class Discovery:
         self._thread.join(timeout=PATIENCE)
 
     def _announce(self, bind: str, osc_port: int) -> None:
+        try:
+            self._register(bind, osc_port)
+        except ImportError:
+            pass  # as the remark says
+        except Exception as error:  # no network, no multicast, or the name is taken
+            _log.warning("OSCQuery is not announced: %s", str(error) or type(error).__name__)
+
+    def _register(self, bind: str, osc_port: int) -> None:
         from zeroconf import InterfaceChoice, ServiceInfo, Zeroconf
 
         everywhere = bind in ("0.0.0.0", "::")
-        zeroconf = Zeroconf(interfaces=InterfaceChoice.All if everywhere else [bind])
-        try:
-            for kind, port in (("_oscjson._tcp.local.", self.port), ("_osc._udp.local.", osc_port)):
-                info = ServiceInfo(
-                    kind,
-                    f"{NAME} {osc_port}.{kind}",
-                    port=port,
-                    parsed_addresses=_addresses() if everywhere else [bind],
-                    server=f"{NAME}-{osc_port}.local.",
-                )
-                zeroconf.register_service(info, allow_name_change=True)
-        except BaseException:
-            zeroconf.close()
-            raise
-        self._zeroconf = zeroconf
+        self._zeroconf = Zeroconf(interfaces=InterfaceChoice.All if everywhere else [bind])
+        for kind, port in (("_oscjson._tcp.local.", self.port), ("_osc._udp.local.", osc_port)):
+            info = ServiceInfo(
+                kind,
+                f"{NAME} {osc_port}.{kind}",
+                port=port,
+                parsed_addresses=_addresses() if everywhere else [bind],
+                server=f"{NAME}-{osc_port}.local.",
+            )
+            self._zeroconf.register_service(info, allow_name_change=True)
 
 
 class _Http(ThreadingHTTPServer):

@@ -21,8 +21,7 @@ from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.jobs import Job
-from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.spectral.steady import steadiest
@@ -31,6 +30,7 @@ from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.timbre import SlotPath, Timbre
 
+MOST_NOTES = 4096
 REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
 
@@ -42,15 +42,18 @@ class Instrument:
         seed: of the latents that are drawn without a seed of their own.
         tell: sends a client an address and its arguments.
         clock: seconds, to which all times given as ``when`` refer; None there is now.
+        most_notes: that a client may have begun and not ended, each 1 MB.
     """
 
     def __init__(
         self,
-        renderer: Renderer,
+        renderer: Rendering,
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
+        most_notes: int = MOST_NOTES,
     ) -> None:
+        self._most_notes = most_notes
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
@@ -136,11 +139,13 @@ class Instrument:
         id: NoteId | None,
         slot: str,
         when: float | None = None,
+        until: float | None = None,
         **expression: Any,
     ) -> None:
         """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
 
         Args:
+            until: when it is released by itself; it may still be before.
             expression: attributes of :class:`Note` (gain, pan, bend …) and of its
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
@@ -150,6 +155,11 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
+        if len(client.alive) >= self._most_notes:
+            raise UserError(
+                f"{self._most_notes} of your notes wait or sound already: release some, or pull "
+                "their stream (in Pd: switch DSP on)"
+            )
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
         note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
@@ -177,18 +187,23 @@ class Instrument:
                 client.rendering.discard(note)
             played.bus.silence(lambda other: other is note)  # its head may sound already
             self._tell(client, "/fail", "/note", f"{id}: {why}")
+            self.ended(note)
 
         with self.lock:
             client.rendering.add(note)
+            client.alive.add(note)
             before = client.notes.get(id)
             try:
                 self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
+                client.alive.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
             client.notes[id] = played
+            if until is not None:
+                self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
             self._look_ahead(client)
@@ -266,6 +281,8 @@ class Instrument:
         played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         with self.lock:
             for id in list(client.notes):
                 self.release(client, id, when)
@@ -299,21 +316,26 @@ class Instrument:
             return [client.notes[id]] if id in client.notes else []
 
     def silence(self, client: Client, when: float | None = None) -> None:
-        """Ends the sound of a client's notes, also of those being rendered, but none of those
-        that begin later."""
+        """Ends the sound of a client's notes, also of those being rendered, but of none that
+        begins later."""
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
         end = self.time(when)
         with self.lock:
-            doomed = {note for note in client.rendering if note.on <= end}
+            rendering = {note for note in client.rendering if note.on <= end}
             held = [id for id, played in client.notes.items() if played.note.on <= end]
-            silenced = [client.notes.pop(id) for id in held]
-            buses = {client.bus, *(played.bus for played in silenced)}
-            doomed.update(played.note for played in silenced)
-            if when is None:
-                for note in doomed & client.rendering:
-                    note.over = True
-                client.rendering -= doomed
+            buses = {client.bus, *(client.notes[id].bus for id in held)}
+            doomed = rendering | {client.notes.pop(id).note for id in held}
+
+        def forget(*_: object) -> None:
+            client.rendering.difference_update(rendering)
+            for note in rendering:
+                note.over = True
+
+        if when is None:
+            forget()
         for bus in buses:
-            bus.post(lambda voices: client.rendering.difference_update(doomed), when)
+            bus.post(forget, when)
             bus.silence(
                 lambda note: note.owner is client and (note.on < end or note in doomed), when
             )
@@ -323,9 +345,23 @@ class Instrument:
         note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
+            note.owner.alive.discard(note)
             played = note.owner.notes.get(note.id)
             if played is not None and played.note is note:
                 del note.owner.notes[note.id]
+            then, note.then = note.then, None
+        if then is not None:
+            then()
+
+    def leave(self, client: Client) -> None:
+        """Ends all of a client who is gone, also what nobody hears."""
+        self.silence(client)
+        with self.lock:
+            for note in client.alive:
+                note.over = True
+            client.alive.clear()
+            client.notes.clear()
+        self.timbre.forget(client)
 
     def synthesize(
         self,
@@ -407,6 +443,7 @@ class Instrument:
                     lambda why: then(lambda: failed(why)),
                     begun,
                     wanted,
+                    client,
                 )
             )
         except UserError:

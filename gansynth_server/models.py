@@ -22,7 +22,11 @@ def set_threads(threads: int) -> None:
 
 
 class Models:
-    """Loads checkpoints by name and keeps them; may be used from any thread."""
+    """Loads checkpoints by name and keeps them; may be used from any thread.
+
+    Args:
+        live: prepares them for notes that somebody waits for.
+    """
 
     def __init__(
         self,
@@ -30,8 +34,10 @@ class Models:
         threads: int = 0,
         backend: BackendName = "auto",
         precision: PrecisionName = "auto",
+        live: bool = True,
     ) -> None:
         set_threads(threads)
+        self._live = live
         self._choice = torch_device, backend, precision
         self._loaded: dict[str, api.Model] = {}
         self._lock = threading.Lock()
@@ -40,11 +46,18 @@ class Models:
         """Names that clients may load: what is found, and what is loaded already."""
         return sorted({*checkpoint.available(), *self._loaded})
 
+    def loaded(self, name: str) -> bool:
+        """Whether a checkpoint is there at once."""
+        return name in self._loaded
+
     def get(self, name: str) -> api.Model:
         """A loaded checkpoint; UserError says what is wrong with it."""
+        if name in self._loaded:  # while another one is being loaded too
+            return self._loaded[name]
         with self._lock:
             if name not in self._loaded:
                 model = api.load(name, *self._choice)
-                model.warm()
+                if self._live:
+                    model.warm()
                 self._loaded[name] = self._loaded[model.checkpoint.name] = model
             return self._loaded[name]

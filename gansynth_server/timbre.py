@@ -24,8 +24,7 @@ from gansynth_server.client import Played
 from gansynth_server.latent.paths import Glide
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.render.jobs import Job
-from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
@@ -84,7 +83,7 @@ class Timbre:
     whoever calls ``work`` where there is no such thread.
     """
 
-    def __init__(self, renderer: Renderer, clock: Callable[[], float]) -> None:
+    def __init__(self, renderer: Rendering, clock: Callable[[], float]) -> None:
         self._renderer = renderer
         self._clock = clock
         self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()
@@ -127,6 +126,12 @@ class Timbre:
     def rest(self, played: Played, when: float) -> None:
         """Has a note keep the latent that it has at a time."""
         played.path = Still(played.path.at(when))
+
+    def forget(self, owner: object) -> None:
+        """Drops the notes of someone who is gone."""
+        with self._lock:
+            for played in [p for p in self._followers if p.note.owner is owner]:
+                del self._followers[played]
 
     def work(self) -> bool:
         """Works off what waits, without waiting itself; whether there was anything."""
@@ -213,7 +218,10 @@ class Timbre:
 
             played.bus.post(settle, when + SETTLE, played.note)
 
-        self._renderer.submit(Job(played.model.backend, z, played.label, done, self._failed))
+        owner = played.note.owner
+        self._renderer.submit(
+            Job(played.model.backend, z, played.label, done, self._failed, owner=owner)
+        )
 
     def _failed(self, why: str) -> None:
         _log.warning("a timbre could not follow: %s", why)

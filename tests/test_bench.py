@@ -86,6 +86,16 @@ def test_everything(tmp_path, monkeypatch, capsys):
     assert "first audible" in capsys.readouterr().out
 
 
+def test_memory_of_a_server_that_plays(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    cli.main(["bench", "--sections", "memory", "--notes", "40", "--json", str(out)])
+    rows = json.loads(out.read_text())["memory"]
+    assert rows[0]["notes"] == 0 and rows[-1]["notes"] == 48  # whole groups
+    assert all(row[f"{name}: MB"] > 50 for row in rows for name in ("cache", "no cache"))
+    assert rows[-1]["cache: MB"] - rows[0]["cache: MB"] > 20
+    assert "Resident memory" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [["--notes", "0"], ["--checkpoint", "nope"]])
 def test_what_cannot_be_says_so(arguments):
     with pytest.raises(SystemExit) as exit_:

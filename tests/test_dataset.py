@@ -16,6 +16,7 @@ from scipy.signal import resample_poly
 
 from gansynth_server import UserError, cli
 from gansynth_server.commands.dataset import numbers
+from gansynth_server.midi.programs import GENERAL_MIDI
 from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
 from gansynth_server.training.sources import cut, folder, names, nsynth, soundfont
@@ -174,15 +175,13 @@ def test_what_is_no_soundfont_says_so(tmp_path, content):
 
 
 def test_general_midi_kinds():
-    kinds = dict(zip(general_midi.GENERAL_MIDI, map(general_midi.source, range(128)), strict=True))
+    kinds = dict(zip(GENERAL_MIDI, map(general_midi.source, range(128)), strict=True))
     assert kinds["acoustic_grand_piano"] == kinds["church_organ"] == kinds["fiddle"] == "acoustic"
     assert kinds["rock_organ"] == kinds["electric_bass_pick"] == kinds["clavinet"] == "electronic"
     assert kinds["synth_strings_2"] == kinds["pad_2_warm"] == kinds["synth_bass_1"] == "synthetic"
     assert all(kind == "synthetic" for name, kind in kinds.items() if "synth" in name)
     assert all(kind == "electronic" for name, kind in kinds.items() if "electric" in name)
-    families = dict(
-        zip(general_midi.GENERAL_MIDI, map(general_midi.family, range(128)), strict=True)
-    )
+    families = dict(zip(GENERAL_MIDI, map(general_midi.family, range(128)), strict=True))
     assert Counter(families.values()) == dict.fromkeys(general_midi.FAMILIES, 8)
     assert (families["celesta"], families["koto"]) == ("chromatic_percussion", "ethnic")
 
@@ -502,7 +501,7 @@ def test_a_folder_without_sounds_says_so(tmp_path):
 
 
 def test_no_cell_is_split_and_a_twentieth_is_held_out():
-    cells = [(name, p) for name in general_midi.GENERAL_MIDI for p in range(24, 85)]
+    cells = [(name, p) for name in GENERAL_MIDI for p in range(24, 85)]
     held_out = [cell for cell in cells if split_of(*cell) == "test"]
     assert 0.04 < len(held_out) / len(cells) < 0.06
     # nearly every instrument and every pitch has some

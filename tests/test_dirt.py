@@ -121,7 +121,7 @@ def test_a_sound_may_be_a_slot(player):
     assert of(player, "s", "violin", "slot", "mine").sound.slot == "mine"
     player.latents.put("pad", player.latents.still(draw(256, 1), "still"), 0.0)
     assert of(player, "s", "pad").sound.slot == "pad"
-    assert of(player, "s", "pad").sound.latent(player.model.presets) is None
+    assert of(player, "s", "pad").sound.variation is None
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,30 @@ def test_an_id_of_ones_own_and_no_end(peer):
     assert peer.receive() == ("/note/end", 5)
 
 
+def test_a_note_can_be_ended_before_its_time(peer):
+    peer.send("/play", "s", "drawbar_organ", "id", 6, "sustain", 60)
+    assert peer.receive() == ("/note/start", 6)
+    peer.send("/note/gain", 6, 0.5)  # it is there for all messages about notes
+    peer.send("/note/off", 6)
+    assert peer.receive() == ("/note/end", 6)
+
+
+def test_the_pedal_does_not_hold_what_ends_by_itself(peer):
+    peer.send("/pedal", 1)
+    peer.socket.send(bundle(*TIDAL))
+    assert peer.receive()[0] == "/note/start"
+    assert peer.receive()[0] == "/note/end"
+
+
+def test_a_note_cuts_the_one_before_it(peer):
+    for orbit, id in ((0, 1), (1, 2), (0, 3)):
+        peer.send("/play", "s", "drawbar_organ", "id", id, "cut", 1, "orbit", orbit, "sustain", 60)
+        assert peer.until("/note/start") == ("/note/start", id)
+    assert peer.receive() == ("/note/end", 1)  # of the same orbit, and 2 sounds on
+    peer.send("/allsoundoff")
+    assert {peer.receive(), peer.receive()} == {("/note/end", 2), ("/note/end", 3)}
+
+
 def test_a_bad_event_fails_once(peer):
     for pairs, word in ((("s", "bd"), "bd"), (("s", "violin", "pan", 7), "pan"), (("s",), "pairs")):
         peer.socket.send(bundle(*pairs))
@@ -238,6 +262,16 @@ def test_the_sound_of_an_event_is_that_of_its_preset(server):
     assert np.abs(by_hand).max() > 0.01
     assert np.array_equal(by_event, by_hand)
     assert not np.array_equal(sound(("/play", "note", 4, "s", "violin", "n", 1)), by_hand)
+
+
+def test_a_sounds_slot_holds_it_whatever_was_there(peer, player):
+    violin = player.model.preset("violin")
+    for prepared in (False, True):
+        if prepared:
+            peer.send("/z/random", "violin:0", 3)
+        peer.send("/play", "s", "violin", "sustain", 0.1)
+        assert peer.until("/note/end")
+        assert np.allclose(peer.ask("/z/get", "violin:0")[2:], violin)
 
 
 def test_panic(peer):

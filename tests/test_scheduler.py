@@ -8,7 +8,7 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.osc.clock import UnixTime
+from gansynth_server.osc.clock import TagTime
 from gansynth_server.osc.codec import Message
 from gansynth_server.osc.scheduler import HORIZON, LEAD, Scheduler
 from gansynth_server.synth.bus import Bus
@@ -73,30 +73,27 @@ def test_clear_forgets_what_one_client_sent_for_later():
         s.put(A, message(n), 110, 100)  # none of its share is taken
 
 
-def test_unix_time_keeps_distances_until_the_clock_is_set():
-    now, wall, slow = 50.0, 1.7e9, 0.0
+def test_time_tags_keep_distances_until_the_clock_is_set():
+    now, wall, slow = 50.0, 1.7e9 + 0.5, 0.0
 
     def clock() -> float:
         nonlocal now
         now += slow / 2
         return now
 
-    unix = UnixTime(clock, lambda: wall)
-    assert unix(1.7e9 + 3) == 53
+    tags = TagTime(clock, lambda: wall)
+    assert tags.epoch == 2208988800 + 1_700_000_000 << 32
+    assert tags(3) == 52.5
     wall += 0.004  # NTP, or noise
-    assert unix(1.7e9 + 4) == 54
+    assert tags(4) == 53.5
     slow = 0.5  # a thread that was not let run between the looks at the clocks
-    assert unix(1.7e9 + 5) == 55
+    assert tags(5) == 54.5
     slow = 0.0
     wall = 1.7e9 + 100  # the clock was set
-    assert unix(wall + 3) == pytest.approx(now + 3)
+    assert tags(103) == pytest.approx(now + 3)
 
 
 # the real server
-
-
-def bundle_now(*messages: tuple[object, ...]) -> bytes:
-    return b"#bundle\0" + bytes(7) + b"\1" + bundle(0, *messages)[16:]
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +201,8 @@ def test_late_is_told_to_who_wants_to_know(server, peer):
 
 def test_now_is_not_late(peer):
     peer.ask("/notify", 1)
-    peer.socket.send(b"#bundle\0" + bytes(8) + bundle(0, ("/sync", 4))[16:])
-    peer.socket.send(bundle_now(("/sync", 5)))
+    peer.socket.send(bundle(0, ("/sync", 4)))
+    peer.socket.send(bundle(1, ("/sync", 5)))
     assert [peer.receive(), peer.receive()] == [("/synced", 4), ("/synced", 5)]
 
 
@@ -233,7 +230,7 @@ def test_a_flood_holds_nobody_up(server):
     soon, later = time.time() + 0.3, time.time() + 30
     for n in range(10):
         flooder.send_at(soon, *[("/z/random", "a", k) for k in range(1000)])
-        flooder.socket.send(bundle_now(*[("/z/random", "b", k) for k in range(1000)]))
+        flooder.socket.send(bundle(1, *[("/z/random", "b", k) for k in range(1000)]))
         flooder.send_at(later, *[("/note", 60, 100)] * 1000)
         other.send("/stream/pull", float(n), float(id))
     waits = []

@@ -2,12 +2,14 @@
 
 import contextlib
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.tuning import EQUAL, Mapping, Scale, Tuning, read_mapping, read_scale
 from tests.server_fixture import Peer, ServerProcess
 
@@ -298,6 +300,18 @@ def test_what_cannot_be_fails_and_changes_nothing(peer, args):
     before = peer.ask("/tuning")
     assert peer.ask("/tuning", *args)[:2] == ("/fail", "/tuning")
     assert peer.ask("/tuning") == before
+
+
+def test_glides_go_to_keys_too():
+    changes = []
+    instrument = SimpleNamespace(
+        played=lambda client, id: [id],
+        change=lambda note, when, seconds, **what: changes.append((note, seconds, what)),
+    )
+    messages = ExpressionMessages(SimpleNamespace(instrument=instrument))
+    client = SimpleNamespace(tuning=Tuning(read_scale(NINETEEN)))
+    messages.note_glide(SimpleNamespace(client=client, when=None), 7, 79.0, 500.0)
+    assert changes == [(7, 0.5, {"pitch": pytest.approx(72)})]
 
 
 def stream_of(peer, *message):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from tests.server_fixture import Peer
@@ -16,22 +17,38 @@ RATE, BLOCK = 48000, 512
 Samples = NDArray[np.float32]
 
 
-def bundle(when: float, *messages: tuple[object, ...]) -> bytes:
-    """A bundle of messages (address, arguments…) for a Unix time."""
-    built = OscBundleBuilder(when)
-    for address, *args in messages:
-        message = OscMessageBuilder(str(address))
-        for arg in args:
-            message.add_arg(arg)
-        built.add_content(message.build())
+def message(address: object, *args: object) -> bytes:
+    built = OscMessageBuilder(str(address))
+    for arg in args:
+        built.add_arg(arg)
     return built.build().dgram
+
+
+def bundle(tag: int, *messages: tuple[object, ...]) -> bytes:
+    """A bundle of messages (address, arguments…); its time tag counts 2^-32 s from 1900 on."""
+    parts = [message(*words) for words in messages]
+    sized = (struct.pack(">i", len(part)) + part for part in parts)
+    return b"#bundle\0" + struct.pack(">Q", tag) + b"".join(sized)
+
+
+def tag(unix: float) -> int:
+    """The time tag of a Unix time."""
+    return round(unix * 2**32) + (2208988800 << 32)
 
 
 class TimedPeer(Peer):
     """A peer that can send messages for later."""
 
     def send_at(self, when: float, *messages: tuple[object, ...]) -> None:
-        self.socket.send(bundle(when, *messages))
+        """Sends messages for a Unix time."""
+        self.socket.send(bundle(tag(when), *messages))
+
+    def play(self, begin: float, score: Iterable[tuple[float, tuple[object, ...]]]) -> None:
+        """Sends a score, each message a second before its time, or earlier where it is close."""
+        start = tag(begin)
+        for seconds, words in score:
+            time.sleep(max(0.0, begin + seconds - 1.0 - time.time()))
+            self.socket.send(bundle(start + round(seconds * 2**32), words))
 
 
 class Listener:

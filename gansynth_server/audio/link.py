@@ -78,6 +78,19 @@ class ClockLink:
             return self._asked
         return round(self._rate * seconds + line.at(seconds))
 
+    def seconds(self, sample: int) -> float:
+        """The time that means a sample; now, before the first block."""
+        line, now = self._line, self._clock()
+        return now if line is None else (sample - line.at(now)) / self._rate
+
+    def place(self, when: float | None, cause: object) -> int:
+        return 0 if when is None else self.sample(when)
+
+    @property
+    def still(self) -> bool:
+        """Whether nobody has asked for samples lately."""
+        return self._line is None or self._clock() - self._seen > STILL
+
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
         now = self._clock()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.access import new_token
 from gansynth_server.osc.codec import encode_block, encode_bundle
 from gansynth_server.synth.bus import Bus
 
@@ -28,7 +27,7 @@ class PullStream:
         self.bus = bus
         self.block = block
         self.ahead = ahead
-        self.id = 10**5 + secrets.randbelow(9 * 10**5)  # Pd prints six digits of a number
+        self.id = new_token()
         self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
 

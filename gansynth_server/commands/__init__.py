@@ -8,7 +8,10 @@ from gansynth_server.commands.batch import BatchCommand
 from gansynth_server.commands.bench import BenchCommand
 from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
+from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
+from gansynth_server.commands.fuzz import FuzzCommand
+from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
@@ -20,14 +23,17 @@ Command = (
     Annotated[NoteCommand, subcommand("note")]
     | Annotated[RenderCommand, subcommand("render")]
     | Annotated[BatchCommand, subcommand("batch")]
+    | Annotated[HallucinateCommand, subcommand("hallucinate")]
     | Annotated[PlayCommand, subcommand("play")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
     | Annotated[ConvertCommand, subcommand("convert")]
+    | Annotated[DirectionsCommand, subcommand("directions")]
     | Annotated[MessagesCommand, subcommand("messages")]
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
     | Annotated[SoakCommand, subcommand("soak")]
+    | Annotated[FuzzCommand, subcommand("fuzz")]
 )

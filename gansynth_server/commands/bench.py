@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName
 
-Section = Literal["network", "live", "mixing", "precision"]
+Section = Literal["network", "live", "mixing", "precision", "memory"]
 WIDTH = 140
 SMALLER = 7_000_000  # parameters; below it a full-size net is timed too
 
@@ -19,7 +19,7 @@ class BenchCommand:
     """Measure rendering, first sound, mixing and precision on this machine."""
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
-    """What to measure."""
+    """What to measure; memory, with thousands of --notes, takes minutes."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -31,7 +31,7 @@ class BenchCommand:
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one."""
     notes: int = 50
-    """Live notes per row."""
+    """Live notes per row; for memory, notes in all."""
     voices: tuple[int, ...] = (0, 8, 32)
     """Other voices that sound meanwhile."""
     seconds: float = 20.0
@@ -62,6 +62,11 @@ class BenchCommand:
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
+        if "memory" in self.sections:
+            from gansynth_server.bench import memory
+
+            figures["memory"] = memory.measure(self._flags, self.notes)
+            report.table(console, "Resident memory after so many notes", figures["memory"])
         if "mixing" in self.sections:
             from gansynth_server.bench import mixing
 
@@ -77,12 +82,16 @@ class BenchCommand:
         if self.plot is not None:
             report.plot(self.plot, figures)
 
+    @property
+    def _flags(self) -> list[str]:
+        """Of a server."""
+        flags = ["--checkpoint", self.checkpoint, "--torch-device", self.torch_device]
+        return [*flags, "--threads", str(self.threads), "--seed", "1"]
+
     def _live(self, console: Any) -> dict[str, Any]:
         from gansynth_server.bench import live, report
 
-        flags = ["--checkpoint", self.checkpoint, "--torch-device", self.torch_device]
-        flags += ["--threads", str(self.threads), "--seed", "1"]
-        figures = live.measure(flags, self.notes, self.voices)
+        figures = live.measure(self._flags, self.notes, self.voices)
         for name, value in figures.items():
             if name != "rows" and value is not None:
                 console.print(f"{name}: {value:.2f}" if isinstance(value, float) else value)

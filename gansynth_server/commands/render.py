@@ -1,11 +1,11 @@
-"""``gansynth render``: a MIDI file to a sound file."""
+"""``gansynth render``: a MIDI file or a score to a sound file."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -25,24 +25,25 @@ T = TypeVar("T")
 
 DEFAULT_RATE = 48000
 MAGENTA_RATE = 16000
+SCORE_FLAGS = {"song", "output", "checkpoint", "rate", "seed", "seconds", "root"}
 
 
 @dataclass(frozen=True)
 class RenderCommand:
-    """Play a MIDI file to a sound file."""
+    """Play a MIDI file, or a score of OSC messages, to a sound file."""
 
     song: Positional[Path]
-    """A standard MIDI file, .mid."""
+    """A standard MIDI file, .mid, or a score of OSC messages, .jsonl or .osc."""
     output: Annotated[Path, arg(aliases=("-o",))]
     """File to write: .wav, .flac or .ogg."""
-    checkpoint: str = DEFAULT_CHECKPOINT
-    """A bundled name, a folder, or a .safetensors file."""
+    checkpoint: str | None = None
+    """A bundled name, a folder, or a .safetensors file; all_instruments, or what a score says."""
     preset: tuple[str, ...] = ()
     """Timbres by name, one after the other or one per track; random ones if not given."""
     secs_per_instrument: float = 6.0
     """Seconds from one timbre to the next."""
-    seed: int = 0
-    """Of the random timbres."""
+    seed: int | None = None
+    """Of the random timbres, 0 if not given; as the server's for a score."""
     timbre_per_track: FlagCreatePairsOff[bool] = False
     """Each track keeps one timbre."""
     pan_per_track: FlagCreatePairsOff[bool] = False
@@ -53,19 +54,56 @@ class RenderCommand:
     """Sample rate in Hz, 16000 to 192000; 48000 if not given, with --magenta always 16000."""
     magenta: FlagCreatePairsOff[bool] = False
     """Exactly as Magenta's gansynth_generate: drums in, pitches 36 to 84, 3 s at most, mono."""
+    seconds: float | None = None
+    """Length of a score; until its last note is over if not given."""
+    root: str | None = None
+    """Folder of the files that a score names; its own folder if not given."""
 
     def run(self) -> None:
+        from gansynth_server.midi import master
+        from gansynth_server.score.read import SUFFIXES
+
+        master.check_output(self.output)
+        if self.song.suffix.lower() in SUFFIXES:
+            self._run_score()
+        else:
+            self._run_song()
+
+    def _run_score(self) -> None:
+        from gansynth_server.files import Root
+        from gansynth_server.models import Models
+        from gansynth_server.score import play, read, render
+
+        if {f.name for f in fields(self) if getattr(self, f.name) != f.default} - SCORE_FLAGS:
+            raise UserError(
+                "a score goes with --checkpoint, --rate, --seed, --seconds and --root; "
+                "its timbres and places are in its messages"
+            )
+        if self.seconds is not None and not 0 < self.seconds <= read.LONGEST:
+            raise UserError(f"--seconds is up to {read.LONGEST:g}, not {self.seconds:g}")
+        setting, events = read.read(self.song)
+        given = {"checkpoint": self.checkpoint, "rate": self.rate, "seed": self.seed}
+        setting = setting.but("", {k: v for k, v in given.items() if v is not None})
+        begun = time.perf_counter()
+        root = Root(self.song.parent if self.root is None else self.root)
+        score = play.Score(setting, Models(backend="eager", live=False), root, self.seconds)
+        frames = render.write(self.output, score.play(events), setting.rate)
+        self._report(frames, setting.rate, time.perf_counter() - begun)
+
+    def _run_song(self) -> None:
         from gansynth_server import api
         from gansynth_server.midi import file, master
 
         self._check()
-        master.check_output(self.output)
         notes = file.read(self.song)
-        model = api.load(self.checkpoint)
+        model = api.load(self.checkpoint or DEFAULT_CHECKPOINT)
         begun = time.perf_counter()
         sound, rate = self._magenta(model, notes) if self.magenta else self._play(model, notes)
         master.save(self.output, sound, rate)
-        took, length = time.perf_counter() - begun, sound.shape[1] / rate
+        self._report(sound.shape[1], rate, time.perf_counter() - begun)
+
+    def _report(self, frames: int, rate: int, took: float) -> None:
+        length = frames / rate
         speed = f"made in {took:.1f} s, {length / took:.1f} × real time"
         print(f"{self.output}: {length:.1f} s at {rate} Hz, {speed}")
 
@@ -74,8 +112,10 @@ class RenderCommand:
             raise UserError(
                 f"--secs-per-instrument is 0.01 s or more, not {self.secs_per_instrument:g}"
             )
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"a seed is 0 to {2**32 - 1}, not {self.seed}")
+        if not 0 <= self._seed < 2**32:
+            raise UserError(f"a seed is 0 to {2**32 - 1}, not {self._seed}")
+        if self.seconds is not None or self.root is not None:
+            raise UserError("--seconds and --root are for scores, .jsonl and .osc")
         ours = self.preset or self.timbre_per_track or self.pan_per_track or self.drums
         if self.magenta and (ours or self.rate not in (None, MAGENTA_RATE)):
             raise UserError(
@@ -83,13 +123,17 @@ class RenderCommand:
                 "leave it out for presets, tracks, drums and sample rates"
             )
 
+    @property
+    def _seed(self) -> int:
+        return self.seed or 0
+
     def _magenta(self, model: Model, notes: list[MidiNote]) -> tuple[NDArray[np.floating], int]:
         from gansynth_server.midi import magenta
 
         count = len(magenta.select(notes))
         wave = _with_progress(
             count,
-            lambda step: magenta.render(model, notes, self.secs_per_instrument, self.seed, step),
+            lambda step: magenta.render(model, notes, self.secs_per_instrument, self._seed, step),
         )
         return wave[None], MAGENTA_RATE
 
@@ -105,10 +149,10 @@ class RenderCommand:
             span = f"{model.pitches[0]} to {model.pitches[-1]}"
             print(f"{moved} notes outside of {span} are moved by octaves", file=sys.stderr)
         if self.timbre_per_track:
-            latents = timbre.per_track(chosen, model.latent_size, presets, self.seed)
+            latents = timbre.per_track(chosen, model.latent_size, presets, self._seed)
         else:
             every = self.secs_per_instrument
-            latents = timbre.over_time(chosen, model.latent_size, every, presets, self.seed)
+            latents = timbre.over_time(chosen, model.latent_size, every, presets, self._seed)
         config = model.checkpoint.config
         sound = _with_progress(
             len(chosen),

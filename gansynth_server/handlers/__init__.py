@@ -6,15 +6,21 @@ goes to the sender alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gansynth_server.handlers.arrays import ArrayMessages
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
+from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
+from gansynth_server.handlers.hallucination import HallucinationMessages
+from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
+from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
+from gansynth_server.handlers.recordings import RecordingMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
 from gansynth_server.handlers.tuning import TuningMessages
@@ -24,29 +30,58 @@ from gansynth_server.osc.spec import TABLE
 if TYPE_CHECKING:
     from gansynth_server.server import Server
 
-ROOMS = (
-    ServerMessages,
+PLAYING = (
     LatentMessages,
+    DirectionMessages,
     NoteMessages,
     ExpressionMessages,
+    HallucinationMessages,
     PatternMessages,
     TuningMessages,
     CheckpointMessages,
+)
+"""Rooms of what is heard: in a score too."""
+LIVE = (
+    ServerMessages,
+    MidiMessages,
     ArrayMessages,
     StreamMessages,
+    MidiMessages,
+    RecordingMessages,
 )
+"""Rooms that only a running server has."""
+
+HEARD = frozenset(r.address for r in TABLE if any(hasattr(room, r.method) for room in PLAYING))
+"""Messages that make a score."""
 
 
 class Handlers:
-    """The methods of all rows, by their names (see :attr:`Row.method`)."""
+    """The methods of rows, by their names (see :attr:`Row.method`).
 
-    def __init__(self, server: Server) -> None:
-        rooms = [room(server) for room in ROOMS]
-        self._methods = {}
-        for row in TABLE:
-            (home,) = (room for room in rooms if hasattr(room, row.method))
-            self._methods[row.address] = getattr(home, row.method)
+    Args:
+        rooms: objects with these methods; a row without one means nothing here.
+    """
+
+    def __init__(self, rooms: Iterable[object]) -> None:
+        self._methods = {
+            row.address: getattr(room, row.method)
+            for room in rooms
+            for row in TABLE
+            if hasattr(room, row.method)
+        }
 
     def __call__(self, call: Call, row: Row, args: list[Any]) -> None:
         """Runs one message; UserError when it asks for what cannot be."""
-        self._methods[row.address](call, *args)
+        method = self._methods.get(row.address)
+        if method is not None:
+            method(call, *args)
+
+
+def live(server: Server) -> Handlers:
+    """The methods of all rows."""
+    return Handlers([*(room(server) for room in PLAYING), *(room(server) for room in LIVE)])
+
+
+def playing(host: Host) -> Handlers:
+    """The methods that a score needs."""
+    return Handlers(room(host) for room in PLAYING)

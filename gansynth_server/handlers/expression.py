@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.motion import place
 from gansynth_server.synth.note import NoteId
-
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
 
 MOST_CHOKES = 1024
 PRESSED = ("gain", "brightness", "bend", "vibrato")
 
 
 class ExpressionMessages:
-    def __init__(self, server: Server) -> None:
-        self._instrument = server.instrument
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
 
     def _change(self, call: Call, id: NoteId, ms: float = 0.0, **changes: Any) -> None:
         for played in self._instrument.played(call.client, id):
@@ -53,7 +51,7 @@ class ExpressionMessages:
         self._change(call, id, ms, bend=semitones)
 
     def note_glide(self, call: Call, id: NoteId, pitch: float, ms: float) -> None:
-        self._change(call, id, ms, pitch=pitch)
+        self._change(call, id, ms, pitch=call.client.tuning(pitch))
 
     def note_vibrato(self, call: Call, id: NoteId, depth: float, rate: float) -> None:
         self._change(call, id, vibrato=(depth, rate))

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host
 from gansynth_server.latent import store
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.slots import MOST_SLOTS, Still
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.row import MAX_TEXT
 
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
-
-
 LIST_BYTES = 7000
 
 
 class LatentMessages:
-    def __init__(self, server: Server) -> None:
-        self._instrument = server.instrument
-        self._root = server.root
-        self._background = server.background
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
+        self._root = host.root
+        self._background = host.background
 
     def z_set(self, call: Call, slot: str, z: NDArray[np.float32]) -> None:
         self._instrument.set(call.client, slot, z, call.when)

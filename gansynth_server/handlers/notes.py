@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host
 from gansynth_server.synth.note import NoteId
-
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
 
 
 class NoteMessages:
-    def __init__(self, server: Server) -> None:
-        self._instrument = server.instrument
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
 
     def note(self, call: Call, pitch: float, velocity: float, id: NoteId | None, slot: str) -> None:
         id = _named(pitch) if id is None else id

@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gansynth_server.dirt import PANIC, event
+from gansynth_server.dirt import PANIC, Sound, event
 from gansynth_server.handlers.call import Call
-
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
-
-BUSES = 128
-"""As many as SuperDirt has; TidalCycles waits until it is told of some."""
+from gansynth_server.handlers.host import Host
 
 
 class PatternMessages:
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._instrument = server.instrument
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
         self._numbers = count(1)
 
     def play(self, call: Call, pairs: dict[str, Any]) -> None:
         client, instrument = call.client, self._instrument
         if pairs.get("s", pairs.get("sound")) == PANIC:
-            instrument.silence(client)
+            instrument.silence(client, call.when)
             return
         note = event(pairs, client)
-        latent = note.sound.latent(client.model.presets)
-        if latent is not None:
-            instrument.set(client, note.sound.slot, latent, call.when, f"sound {note.sound.slot}")
+        if note.sound.variation is not None:
+            self._fill(call, note.sound)
         id = pairs.get("id", f"play {next(self._numbers)}")
-        start = instrument.time(call.when)
+        until = None if note.sustain is None else instrument.time(call.when) + note.sustain
         instrument.play(
             client,
-            *(note.pitch, note.velocity, id, note.sound.slot, call.when),
+            *(note.pitch, note.velocity, id, note.sound.slot, call.when, until),
             **note.expression,
         )
-        if note.sustain is not None:
-            instrument.release(client, id, start + note.sustain)
 
     dirt_play = play
 
-    def dirt_handshake(self, call: Call) -> None:
-        call.reply(
-            "/dirt/handshake/reply",
-            *("&serverHostname", self._server.options.bind),
-            *("&serverPort", self._server.port),
-            *("&controlBusIndices", *range(BUSES)),
-        )
+    def _fill(self, call: Call, sound: Sound) -> None:
+        """Has a sound's slot hold it, unless it does already."""
+        client, instrument = call.client, self._instrument
+        origin = f"sound of {client.model.checkpoint.name}"
+        latents, slot = client.latents, sound.slot
+        if slot in latents and str(latents.path(slot, instrument.time(call.when))) == origin:
+            return
+        instrument.set(client, slot, sound.latent(client.model.presets), call.when, origin)

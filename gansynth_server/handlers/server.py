@@ -15,9 +15,10 @@ from gansynth_server.osc.spec import ROWS
 if TYPE_CHECKING:
     from gansynth_server.server import Server
 
-
 LIST = 7000
 """Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""
+BUSES = 128
+"""As many as SuperDirt has; TidalCycles waits until it is told of some."""
 
 
 class ServerMessages:
@@ -67,9 +68,38 @@ class ServerMessages:
     def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
         self._server.clear_scheduled(call.peer)
 
+    def dirt_handshake(self, call: Call) -> None:
+        call.reply(
+            "/dirt/handshake/reply",
+            *("&serverHostname", self._server.options.bind),
+            *("&serverPort", self._server.port),
+            *("&controlBusIndices", *range(BUSES)),
+        )
+
+    def login(self, call: Call, word: str | float) -> None:
+        peer = call.peer
+        if peer.proven or (word != "" and peer.prove(word in (peer.token, str(peer.token)))):
+            call.reply("/done", "/login")
+        else:
+            call.reply("/login.reply", peer.token)
+
+    def metrics(self, call: Call) -> None:
+        values = self._server.metrics().values()
+        call.reply("/metrics.reply", *(part for pair in values.items() for part in pair))
+
+    def dump(self, call: Call, level: int) -> None:
+        _known(call)
+        self._server.dump(level)
+
     def quit(self, call: Call) -> None:
+        _known(call)
         call.reply("/done", "/quit")
         self._server.quit()
+
+
+def _known(call: Call) -> None:
+    if not call.peer.proven:
+        raise UserError("only for those who are known to hear the server; see /login")
 
 
 def _covers(wanted: str, address: str) -> bool:

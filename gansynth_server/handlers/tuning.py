@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host
 from gansynth_server.tuning import Tuning, read_mapping, read_scale
-
-if TYPE_CHECKING:
-    from gansynth_server.server import Server
 
 A4 = (200, 900)
 """Hz that a concert pitch may have."""
@@ -18,8 +15,8 @@ MOST_BYTES = 1 << 20
 
 
 class TuningMessages:
-    def __init__(self, server: Server) -> None:
-        self._root = server.root
+    def __init__(self, host: Host) -> None:
+        self._root = host.root
 
     def tuning(self, call: Call, what: str, value: float | str | None) -> None:
         tuning = call.client.tuning = self._tuned(call.client.tuning, what, value)

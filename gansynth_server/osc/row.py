@@ -48,7 +48,7 @@ class Arg:
         if self.choices:
             text += f" {' / '.join(self.choices)}"
         if self.kind == LATENT:
-            text = "blob or floats"
+            text = f"{self.name} as blob or floats"
         if self.kind == PAIRS:
             return f"pairs of {' '.join(key.name for key in self.keys)}"
         if self.default is REQUIRED:
@@ -96,7 +96,7 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
     parsed: list[Any] = []
     for place, arg in enumerate(row.args):
         if arg.kind == LATENT:
-            parsed.append(_latent(values[place:]))
+            parsed.append(_latent(arg.name, values[place:]))
             return parsed
         if arg.kind == PAIRS:
             parsed.append(_pairs(arg, values[place:]))
@@ -152,15 +152,15 @@ def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
     return {str(key): _check(known[str(key)], value) for key, value in pairs if key in known}
 
 
-def _latent(values: tuple[Value, ...]) -> NDArray[np.float32]:
+def _latent(name: str, values: tuple[Value, ...]) -> NDArray[np.float32]:
     if len(values) == 1 and isinstance(values[0], bytes):
         if len(values[0]) % 4:
-            raise UserError("the blob of a latent must hold big-endian float32 numbers")
+            raise UserError(f"{name}: the blob must hold big-endian float32 numbers")
         latent = np.frombuffer(values[0], ">f4").astype(np.float32)
     elif values and all(isinstance(v, (int, float)) for v in values):
         latent = np.array(values, np.float32)
     else:
-        raise UserError("a latent is one blob of big-endian float32, or its numbers")
+        raise UserError(f"{name} must be numbers, or one blob of big-endian float32")
     if not np.isfinite(latent).all():
-        raise UserError("the latent holds numbers that are not finite")
+        raise UserError(f"{name} has numbers that are not finite")
     return latent

@@ -8,10 +8,14 @@ from __future__ import annotations
 from gansynth_server.osc.messages import (
     arrays,
     checkpoints,
+    directions,
     expression,
+    hallucination,
     latents,
+    midi,
     notes,
     patterns,
+    recordings,
     server,
     streams,
     tuning,
@@ -21,13 +25,17 @@ from gansynth_server.osc.row import Row
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
+    *directions.ROWS,
     *notes.ROWS,
     *expression.ROWS,
+    *hallucination.ROWS,
     *patterns.ROWS,
     *tuning.ROWS,
+    *midi.ROWS,
     *checkpoints.ROWS,
     *arrays.ROWS,
     *streams.ROWS,
+    *recordings.ROWS,
 )
 
 ROWS = {row.address: row for row in TABLE}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.render.backend import Backend, Slice
 from gansynth_server.render.cache import Key
+from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -37,12 +39,38 @@ class Job:
     failed: Callable[[str], None]
     begun: Callable[[Spectrum], None] | None = None
     wanted: Callable[[], bool] = lambda: True
+    owner: Hashable = None
+    """For whom it is; owners come in turns."""
     telling: threading.Lock = field(default_factory=threading.Lock)
     """Held by who calls ``begun`` until it has returned."""
 
     @property
     def key(self) -> Key:
         return self.backend, self.z.tobytes(), self.label
+
+
+class Rendering(Protocol):
+    """Whoever renders: the live :class:`Renderer`, or a :class:`BatchRenderer`."""
+
+    def submit(self, job: Job) -> None: ...
+
+    def ahead(
+        self,
+        owner: object,
+        backend: Backend,
+        wishes: Sequence[tuple[NDArray[np.float32], int]],
+    ) -> None: ...
+
+    def window(
+        self,
+        owner: Hashable,
+        backend: Backend,
+        z: NDArray[np.float32],
+        label: int,
+        window: Span,
+        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
+        failed: Callable[[str], None],
+    ) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -59,6 +87,11 @@ class Ticket:
     """Number of its valid entry in the queue."""
     busy: bool = False
     """Whether it is being rendered."""
+
+    @property
+    def owners(self) -> set[Hashable]:
+        """Who waits for it; one that nobody waits for is nobody's."""
+        return {job.owner for job in self.jobs} or {None}
 
     @property
     def ready(self) -> int:

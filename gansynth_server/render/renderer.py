@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.priority import lower_priority
+from gansynth_server.priority import normal_priority
+from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
-from gansynth_server.render.jobs import AHEAD, NEW, Job, Ticket, tell_done, tell_failed
+from gansynth_server.render.jobs import Job, Ticket, tell_done, tell_failed
 from gansynth_server.render.queue import TicketQueue
 from gansynth_server.render.requests import Request, Requests, answer
 from gansynth_server.render.rows import Span
@@ -41,14 +42,13 @@ class Renderer:
         self._keeps = cache_bytes > 0
         self._queue = TicketQueue()
         self._requests = Requests()
-        self._wishes: weakref.WeakKeyDictionary[object, list[Ticket]]
-        self._wishes = weakref.WeakKeyDictionary()
+        self._agenda = Agenda(self._queue, self._requests)
+        self._wishes = weakref.WeakKeyDictionary[object, list[Ticket]]()
         self._last = -QUIET
         self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
         self._busy = False
-        self._turn = False  # whether a ticket comes before the next request
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._thread.start()
 
@@ -114,10 +114,7 @@ class Renderer:
         done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
         failed: Callable[[str], None],
     ) -> None:
-        """Asks for some frames of a note, in place of what this owner asked for before.
-
-        See :class:`Request`. The heads of new notes come first; nothing is cached.
-        """
+        """Asks for frames (a :class:`Request`) in place of what this owner asked for before."""
         with self._wake:
             self._requests.put(owner, Request(backend, z, label, window, done, failed))
             self._wake.notify_all()
@@ -130,7 +127,7 @@ class Renderer:
     def finish(self) -> None:
         """Waits until all is rendered and told, but for what is rendered ahead."""
         with self._wake:
-            self._wake.wait_for(lambda: not self._busy and not self._urgent())
+            self._wake.wait_for(lambda: not self._busy and not self._agenda.urgent)
 
     def stop(self) -> None:
         """Ends the thread after the batch in hand; jobs left over are dropped."""
@@ -160,36 +157,22 @@ class Renderer:
 
     def _pause(self) -> float | None:
         """Seconds to wait before there is something to do; None for as long as it takes."""
-        if self._urgent():
+        if self._agenda.urgent:
             return 0
         first = self._queue.top()
         return None if first is None else max(0.0, self._last + QUIET - time.monotonic())
 
-    def _urgent(self) -> bool:
-        first = self._queue.top()
-        return bool(self._requests) or (first is not None and first.rank < AHEAD)
-
-    def _take(self) -> tuple[list[Request], list[Ticket]]:
-        """What comes next: heads of new notes, else requests and rests in turns, else wishes."""
-        first = self._queue.top()
-        rest = first is not None and NEW < first.rank < AHEAD
-        if self._requests and not (rest and self._turn) and (first is None or first.rank > NEW):
-            self._turn = True
-            return self._requests.take(), []
-        self._turn = False
-        return [], self._queue.take()
-
     # on the render thread
 
     def _run(self) -> None:
-        lower_priority()  # torch's own threads inherit it
+        normal_priority()
         while True:
             with self._wake:
                 while self._running and (pause := self._pause()) != 0:
                     self._wake.wait(pause)
                 if not self._running:
                     return
-                requests, tickets = self._take()
+                requests, tickets = self._agenda.take()
                 self._busy = True
             try:
                 if requests:

@@ -11,7 +11,7 @@ LENGTH = 32
 """Frames of the part, 1 s."""
 EARLIEST, LATEST = 16, 116
 """Frames between which it is looked for: after the attack, and before the end fades."""
-FADED = 12.0
+FADED = 6.0
 """dB; for each so many below the loudest frame, a part counts as 1 dB less steady."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
-from gansynth_server.synth.note import Note
+from gansynth_server.synth.note import CAUSE, Note
 from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
 
@@ -24,6 +25,22 @@ BANK_RATE = 48000
 def bank_rate(rate: int) -> int:
     """Rate of the voices for a listener's rate."""
     return rate if direct(rate) else BANK_RATE
+
+
+class Tap(Protocol):
+    """Whoever listens to a bus, on the thread that renders."""
+
+    def begins(self, sample: int) -> None:
+        """A block begins with this sample of the voices."""
+        ...
+
+    def ran(self, entry: Entry, sample: int) -> None:
+        """A command was run before this sample."""
+        ...
+
+    def sounded(self, sound: NDArray[np.float32]) -> None:
+        """This is the block, [channels, frames]."""
+        ...
 
 
 class Bus:
@@ -57,6 +74,7 @@ class Bus:
         self.link = link or SteadyLink(self.voices.rate)
         self.time = 0
         """Samples that the voices have rendered, at their own rate."""
+        self.tap: Tap | None = None
         self._timeline = Timeline()
         self._on_start, self._on_end, self._on_late = on_start, on_end, on_late
 
@@ -66,6 +84,11 @@ class Bus:
         return self._limiter.delay / self.rate + (
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything sounds or is yet to happen; for the thread that renders."""
+        return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
     def post(
         self,
@@ -80,8 +103,9 @@ class Bus:
             when: seconds of the link's clock; None is before the next block.
             starts: whether it is the note's first.
         """
-        sample = 0 if when is None else self.link.sample(when)
-        self._timeline.post(command, sample, note, starts)
+        cause = note.cause if starts and note is not None else CAUSE.get()
+        sample = self.link.place(when, cause)
+        self._timeline.post(command, sample, note, starts, cause)
 
     def start(self, note: Note, when: float | None = None) -> None:
         self.post(lambda voices: voices.start(note), when, note, starts=True)
@@ -103,11 +127,16 @@ class Bus:
     def render(self, frames: int) -> NDArray[np.float32]:
         """The next float32 [channels, frames] for the listener: finite, within ±1."""
         begun = time.perf_counter()
+        tap = self.tap
+        if tap is not None:
+            tap.begins(self.time)
         if self._resampler is None:
             sound = self._voices(frames)
         else:
             sound = self._resampler(self._voices(self._resampler.needed(frames)), frames)
         sound = self._limiter(sound * self._gain)
+        if tap is not None:
+            tap.sounded(sound)
         for note in self.voices.take_started():
             self._on_start(note)
         for note in self.voices.take_ended():
@@ -133,6 +162,8 @@ class Bus:
 
     def _ran(self, entry: Entry) -> None:
         """Takes note of a command that was just run."""
+        if self.tap is not None:
+            self.tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 

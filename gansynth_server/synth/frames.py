@@ -51,10 +51,10 @@ class Frames:
         self.band = np.full(count, BINS)
         """Bins that remain when the sound is read fast."""
 
-    def begin(self, row: int, note: Note) -> None:
-        """Phases of the frame before the first that is heard, for those are silent."""
+    def begin(self, row: int, note: Note, place: int = FIRST) -> None:
+        """Phases of the frame before ``place``, the first that is heard."""
         assert note.spectrum is not None
-        increments = note.spectrum.increment[:FIRST]
+        increments = note.spectrum.increment[: min(place, note.spectrum.ready)]
         self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
         self._kept[row] = np.nan
         self._lift[row] = 1

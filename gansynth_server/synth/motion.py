@@ -21,6 +21,11 @@ def place(seconds: float) -> float:
     return seconds * SAMPLE_RATE / HOP + CENTRE
 
 
+def seconds(place: float) -> float:
+    """The time of the note at a frame."""
+    return (place - CENTRE) * HOP / SAMPLE_RATE
+
+
 class Motion:
     """Places of voices in their notes, in frames; fractions lie between two of them.
 
@@ -38,9 +43,9 @@ class Motion:
         self._tempo = np.ones(count)
         self._region = np.tile(np.array(STEADY, float), (count, 1))
 
-    def begin(self, row: int, tempo: float) -> None:
-        """From the start, at ``tempo`` frames per hop."""
-        self.place[row] = FIRST
+    def begin(self, row: int, tempo: float, place: int = FIRST) -> None:
+        """From a frame on, at ``tempo`` frames per hop."""
+        self.place[row] = place
         self._way[row] = 1
         self._speed[row] = 1
         self._tempo[row] = tempo

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.envelope import PLAIN, Envelope
 
 NoteId = int | float | str
+CAUSE: ContextVar[object] = ContextVar("cause", default=None)
+"""The message that is being dealt with, for who records what comes of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +26,7 @@ class Overlay:
     increment: NDArray[np.float32]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Note:
     """One note; ``owner`` is whoever plays it, of no concern to the voices.
 
@@ -44,10 +48,16 @@ class Note:
     spectrum: Spectrum | None = None
     choke: str | None = None
     """A note of the same owner and the same word here ends this one."""
+    cause: object = field(default_factory=CAUSE.get)
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
     over: bool = False
     """Whether its sound has ended, or will not begin."""
+
+    skip: float = 0.0
+    """Seconds of its sound that are left out at its beginning."""
+    then: Callable[[], None] | None = None
+    """Called by the player once it is over, or could not be rendered."""
 
     envelope: Envelope = PLAIN
     hold: bool = False

@@ -26,6 +26,15 @@ class Link(Protocol):
         """The sample that is meant by a time; may be called from any thread."""
         ...
 
+    def seconds(self, sample: int) -> float:
+        """The time that means a sample."""
+        ...
+
+    def place(self, when: float | None, cause: object) -> int:
+        """The sample for what is to be done at a time, or at once (0), and what brought it about;
+        may be called from any thread."""
+        ...
+
 
 class SteadyLink:
     """Time is counted by the samples themselves: for sound that nobody waits for."""
@@ -39,6 +48,12 @@ class SteadyLink:
     def sample(self, seconds: float) -> int:
         return round(seconds * self._rate)
 
+    def seconds(self, sample: int) -> float:
+        return sample / self._rate
+
+    def place(self, when: float | None, cause: object) -> int:
+        return 0 if when is None else self.sample(when)
+
 
 @dataclass(order=True, slots=True)
 class Entry:
@@ -49,6 +64,7 @@ class Entry:
     command: Command = field(compare=False)
     note: Note | None = field(compare=False, default=None)
     starts: bool = field(compare=False, default=False)
+    cause: object = field(compare=False, default=None)
 
 
 class Timeline:
@@ -59,15 +75,23 @@ class Timeline:
         self._due: list[Entry] = []
         self._order = count()
 
+    def __len__(self) -> int:
+        return len(self._inbox) + len(self._due)
+
     def post(
-        self, command: Command, sample: int = 0, note: Note | None = None, starts: bool = False
+        self,
+        command: Command,
+        sample: int = 0,
+        note: Note | None = None,
+        starts: bool = False,
+        cause: object = None,
     ) -> None:
         """Has a command run before a sample is rendered; before the next one where it is past."""
-        self._inbox.append(Entry(sample, next(self._order), command, note, starts))
+        self._inbox.append(Entry(sample, next(self._order), command, note, starts, cause))
 
     def receive(self) -> None:
-        """Takes in what was posted."""
-        while self._inbox:
+        """Takes in what was posted, but for what an unfinished message has brought about."""
+        while self._inbox and not getattr(self._inbox[0].cause, "unfinished", False):
             heapq.heappush(self._due, self._inbox.popleft())
 
     def run(self, voices: Voices, sample: int) -> Iterator[Entry]:

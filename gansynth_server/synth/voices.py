@@ -1,8 +1,7 @@
 """The voice bank: every sounding note is a row of arrays.
 
-A voice keeps its place in its note, its phases and its place in the sound. When
-a block needs more sound, all rows that have run out get their next frame through
-one batched inverse FFT. The phases are kept by the voice and only advanced by
+A voice keeps its place in its note, its phases and its place in the sound (see
+:mod:`gansynth_server.synth.tape`). The phases are kept by the voice and only advanced by
 the spectrum's increments, so frames can be repeated, skipped or exchanged
 without a seam. A frame that is not rendered in time is replaced by the last
 one that is, at the pitch that it has.
@@ -17,22 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import HOP, LEAD
-from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.envelope import Envelopes
-from gansynth_server.synth.frames import Frames
-from gansynth_server.synth.interpolate import TAPS, Interpolator
-from gansynth_server.synth.motion import FIRST, STEADY, Motion
+from gansynth_server.synth.motion import STEADY
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.slides import Rows, Slides
-from gansynth_server.synth.tune import Tune
+from gansynth_server.synth.tape import Tape
 
 Float32 = NDArray[np.float32]
 
 SMOOTH = 0.010
 """Seconds that a change of loudness, pan or pitch takes at least."""
-SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
-TAIL = 3  # hops that sound on after the last frame, less the lead before the first
 
 
 class Voices:
@@ -49,26 +42,20 @@ class Voices:
         self.rate = rate
         self.count = count
         self.channels = channels
-        self._inverse = FrameInverse(rate)
-        self._hop = self._inverse.hop
-        self._interpolate = Interpolator()
         self.notes: list[Note | None] = [None] * count
         self.waiting: deque[Note] = deque()
         self._started: list[Note] = []
         self._ended: list[Note] = []
         self.spoilt = 0
-        self.late = 0
         self._active = np.zeros(count, bool)
-        self._motion = Motion(count)
-        self._frames = Frames(count)
-        self._tune = Tune(rate, count)
+        self._tape = Tape(rate, count, self.notes)
         self._envelopes = Envelopes(rate, count)
         self._weights = Slides(count, channels)  # loudness times pan
-        # the last segment repeats the first, so that what is read lies in one piece
-        self._ring = np.zeros((count, SEGMENTS + 1, self._hop), np.float32)
-        self._hops = np.zeros(count, np.int64)  # frames added so far, FIRST more
-        self._position = np.zeros(count)  # place in the note's sound, samples
-        self._end = np.full(count, np.inf)  # position after the last frame's sound
+
+    @property
+    def late(self) -> int:
+        """Frames that were not there yet when they were needed."""
+        return self._tape.late
 
     @property
     def sounding(self) -> int:
@@ -102,13 +89,12 @@ class Voices:
         """Goes on from another frame of a note that sounds."""
         row = self._row(note)
         if row is not None:
-            self._motion.seek(row, place)
-            self._end[row] = np.inf
+            self._tape.seek(row, place)
 
     def heading(self, note: Note) -> tuple[float, float] | None:
         """The frame that a note reads next, and the way to the one after; None if it is silent."""
         row = self._row(note)
-        return None if row is None else self._motion.heading(row)
+        return None if row is None else self._tape.motion.heading(row)
 
     def cut_all(self, of: Callable[[Note], bool]) -> None:
         """Fades the notes of one kind out in 5 ms; those that wait end unheard."""
@@ -138,17 +124,16 @@ class Voices:
         """The next samples of all voices together, float32 [channels, frames], not limited.
 
         A voice whose sound is not finite is ended and counted in ``spoilt``;
-        the others go on. Frames that were not there yet are counted in ``late``.
+        the others go on.
         """
         out = np.zeros((self.channels, frames), np.float32)
         done = 0
         while done < frames:
             self._admit()
             rows = np.flatnonzero(self._active)
-            size = min(self._hop, frames - done)
+            size = min(self._tape.hop, frames - done)
             if len(rows):
-                # a voice reads about one hop at a time, however fast it is
-                size = min(size, max(1, int(self._hop / self._tune.highest(rows, size))))
+                size = self._tape.longest(rows, size)
                 out[:, done : done + size] = self._mix(rows, size)
             done += size
         return out
@@ -169,7 +154,7 @@ class Voices:
         cut = self._active & self._envelopes.cut
         rows = np.flatnonzero(self._active & ~cut)
         seconds = self._envelopes.age[rows] / self.rate
-        level = self._frames.level[rows] * self._weights.now[rows].max(axis=1)
+        level = self._tape.frames.level[rows] * self._weights.now[rows].max(axis=1)
         level *= self._envelopes.levels(rows, 1)[:, 0]
         worth = 1 / np.maximum(seconds, 1e-3) + 0.5 * level / max(level.max(initial=0), 1e-9)
         worth -= 2e3 * (self._envelopes.age[rows] >= self._envelopes.off[rows])
@@ -184,29 +169,24 @@ class Voices:
         self.notes[row] = note
         self._started.append(note)
         self._active[row] = True
-        self._ring[row] = 0
-        self._frames.begin(row, note)
-        self._motion.begin(row, note.tempo)
+        self._tape.begin(row, note)
         self._envelopes.begin(
             row, note.envelope, None if note.off is None else max(0.0, note.off - note.on)
         )
-        self._hops[row] = FIRST
-        self._position[row] = 0
-        self._end[row] = np.inf
         self._apply(row, note, 0)
 
     def _apply(self, row: int, note: Note, samples: int) -> None:
         """Makes a row what its note wants, within so many samples."""
         assert note.spectrum is not None
         self._weights.set(row, note.loudness * _pan(note.pan, self.channels), samples)
-        self._tune.pitch.set(row, note.offset, samples)
-        self._tune.bend.set(row, note.bend + note.pressed_by("bend"), samples)
+        self._tape.tune.pitch.set(row, note.offset, samples)
+        self._tape.tune.bend.set(row, note.bend + note.pressed_by("bend"), samples)
         depth, hertz = note.vibrato
-        self._tune.vibrato(row, depth + note.pressed_by("vibrato"), hertz)
-        self._frames.tilt[row] = note.brightness + note.pressed_by("brightness")
+        self._tape.tune.vibrato(row, depth + note.pressed_by("vibrato"), hertz)
+        self._tape.frames.tilt[row] = note.brightness + note.pressed_by("brightness")
         self._envelopes.shape(row, note.envelope)
         region = note.region or note.spectrum.region or STEADY
-        self._motion.steer(row, note.hold, note.speed, region, note.overlay is not None)
+        self._tape.motion.steer(row, note.hold, note.speed, region, note.overlay is not None)
 
     def _finish(self, row: int) -> None:
         note = self.notes[row]
@@ -216,7 +196,7 @@ class Voices:
         self._active[row] = False
 
     def _mix(self, rows: Rows, size: int) -> Float32:
-        sound = self._read(rows, size)  # [rows, size]
+        sound = self._tape.read(rows, size)  # [rows, size]
         moving = self._envelopes.moving(rows, size)
         if moving.any():
             sound[moving] *= self._envelopes.levels(rows[moving], size)
@@ -229,7 +209,7 @@ class Voices:
             mix = self._weighted(rows[good], sound[good])
         self._weights.advance(rows, size)
         self._envelopes.advance(rows, size)
-        over = (self._position[rows] >= self._end[rows]) | self._envelopes.over(rows)
+        over = self._tape.over(rows) | self._envelopes.over(rows)
         for row in rows[over & self._active[rows]]:
             self._finish(int(row))
         return mix
@@ -243,67 +223,6 @@ class Voices:
             ramp = self._weights.ramp(rows[moving], sound.shape[1]).astype(np.float32)
             mix += np.einsum("nsc,ns->cs", ramp, sound[moving])
         return mix
-
-    def _read(self, rows: Rows, size: int) -> Float32:
-        """The next samples of rows [rows, size], repitched where they are to be, and moves on."""
-        start = self._position[rows]
-        ratio = self._tune.ratios(rows)
-        after = start + size * ratio
-        plain = (ratio == 1) & (start == np.rint(start))
-        moving = self._tune.moving(rows)
-        if moving.any():
-            plain &= ~moving
-            paths = self._tune.paths(rows[moving], size)
-            after[moving] = start[moving] + paths.sum(axis=1)
-        if not plain.all():
-            self._frames.band[rows] = self._tune.band(ratio)
-        self._fill(rows, after + TAPS)
-        # sample 0 of the note lies in the segment of frame LEAD/HOP
-        span = SEGMENTS * self._hop
-        shift = LEAD // HOP * self._hop
-        flat = self._ring.reshape(self.count, span + self._hop)
-        sound = np.empty((len(rows), size), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
-        sound[plain] = windows[rows[plain], ((start[plain] + shift) % span).astype(np.int64)]
-        if not plain.all():
-            at = np.arange(size) * ratio[:, None]
-            if moving.any():
-                at[moving] = np.cumsum(paths, axis=1) - paths
-            at = (at[~plain] + (start[~plain, None] + shift)) % span
-            sound[~plain] = self._interpolate(flat, rows[~plain], at, span)
-        self._position[rows] = after
-        self._tune.advance(rows, size)
-        return sound
-
-    def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
-        """Adds frames until every row holds the sound up to a position."""
-        while True:
-            # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
-            ready = (self._hops[rows] - LEAD // HOP) * self._hop
-            hungry = rows[ready < need]
-            if not len(hungry):
-                return
-            self._hop_rows(hungry)
-
-    def _hop_rows(self, rows: Rows) -> None:
-        """One frame for each of some rows, through one inverse FFT."""
-        segments = (self._hops[rows][:, None] + np.arange(4)) % SEGMENTS
-        playing = self._motion.playing(rows)
-        live = rows[playing]
-        if len(live):
-            magnitude, phase, late = self._frames.next(live, self._at(live), self._motion)
-            self.late += late
-            sound = self._inverse(magnitude, phase).reshape(len(live), 4, self._hop)
-            segment = segments[playing]
-            for part in range(3):
-                self._ring[live, segment[:, part]] += sound[:, part]
-            self._ring[live, segment[:, 3]] = sound[:, 3]
-        self._ring[rows[~playing], segments[~playing][:, 3]] = 0
-        self._ring[rows, SEGMENTS] = self._ring[rows, 0]
-        self._hops[rows] += 1
-        self._motion.advance(rows)
-        last = rows[~self._motion.playing(rows) & np.isinf(self._end[rows])]
-        self._end[last] = (self._hops[last] - TAIL) * self._hop
 
 
 def _pan(pan: float, channels: int) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.midi.programs import GENERAL_MIDI
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
@@ -79,7 +80,7 @@ def render(
                 if synth.sfpreset_name(0, bank, program)
             ]
             for bank, program in track(presets, path.name):
-                name = general_midi.GENERAL_MIDI[program]
+                name = GENERAL_MIDI[program]
                 name += (f"_bank{bank}" if bank else "") + (f"@{path.stem}" if place else "")
                 synth.program_select(0, 0, bank, program)
                 for pitch, velocity in product(pitches, velocities):

@@ -1,0 +1,194 @@
+"""A hallucination as something to keep and to edit: key timbres, the way between them, notes.
+
+As JSON, all but ``keys`` may be left out:
+
+{"checkpoint": NAME, "latent_size": N, "steps": 5, "spacing": 1.0, "trim": 0, "attack": 0.5,
+ "sustain": 1.0, "release": 0.5, "velocity": 100, "pitches": [60, 62],
+ "keys": [{"latent": [N numbers]}, {"preset": "violin"}, {"seed": 7}]}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import Latent, draw, slerp
+
+MOST_KEYS = 64
+MOST_STEPS = 64
+MOST_PITCHES = 1024
+LONGEST = 4.0
+"""Seconds of a note."""
+MOST_AT_ONCE = 48
+"""Notes that may overlap."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """Notes whose timbre goes from one key to the next along the sphere.
+
+    keys: [count, latent_size].
+    steps: notes between two keys.
+    spacing: seconds from one note to the next.
+    trim: seconds left out at a note's beginning.
+    attack, sustain, release: seconds; a note is silent after the three.
+    pitches: MIDI note numbers, over and over.
+    """
+
+    keys: NDArray[np.float32]
+    steps: int = 5
+    spacing: float = 1.0
+    trim: float = 0.0
+    attack: float = 0.5
+    sustain: float = 1.0
+    release: float = 0.5
+    velocity: float = 100.0
+    pitches: tuple[float, ...] = (60.0,)
+
+    def __len__(self) -> int:
+        """How many notes there are."""
+        return len(self.keys) + (len(self.keys) - 1) * self.steps
+
+    @property
+    def length(self) -> float:
+        """Seconds that a note sounds."""
+        return self.attack + self.sustain + self.release
+
+    @property
+    def seconds(self) -> float:
+        """From the first note's beginning to the last one's end."""
+        return (len(self) - 1) * self.spacing + self.length
+
+    def pitch(self, number: int) -> float:
+        return self.pitches[number % len(self.pitches)]
+
+    def latent(self, place: float) -> Latent:
+        """The latent [latent_size] of a note, or between two of them; ends beyond the ends."""
+        at = min(max(place, 0.0), len(self) - 1.0) / (self.steps + 1)
+        key = min(int(at), len(self.keys) - 1)
+        following = min(key + 1, len(self.keys) - 1)
+        return slerp(self.keys[key], self.keys[following], at - key)
+
+
+class Line:
+    """A sequence as a path: at each note's time it is where that note is."""
+
+    def __init__(self, sequence: Sequence, start: float) -> None:
+        self._sequence, self._start = sequence, start
+
+    def __str__(self) -> str:
+        return f"hallucination of {len(self._sequence)} notes"
+
+    def at(self, seconds: float) -> Latent:
+        place = (seconds - self._start) / self._sequence.spacing
+        return self._sequence.latent(round(place, 6))  # lest a note miss its own latent
+
+
+def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:
+    """Key timbres [count, size] out of the prior."""
+    return draw(count * size, seed).reshape(count, size)
+
+
+def check(sequence: Sequence) -> Sequence:
+    """The sequence itself; UserError if it cannot be played."""
+    s = sequence
+    for name, value, low, high in (
+        ("the number of keys", len(s.keys), 1, MOST_KEYS),
+        ("steps", s.steps, 0, MOST_STEPS),
+        ("spacing", s.spacing, 0.01, 60.0),
+        ("trim", s.trim, 0.0, LONGEST),
+        ("attack", s.attack, 0.0, LONGEST),
+        ("sustain", s.sustain, 0.0, LONGEST),
+        ("release", s.release, 0.0, LONGEST),
+        ("velocity", s.velocity, 1.0, 127.0),
+        ("the number of pitches", len(s.pitches), 1, MOST_PITCHES),
+        *(("a pitch", pitch, 0.0, 127.0) for pitch in s.pitches),
+    ):
+        if not low <= value <= high:
+            raise UserError(f"{name} must be {low:g} to {high:g}, not {value:g}")
+    whole = s.trim + s.length
+    if s.length <= 0 or whole > LONGEST + 1e-6:
+        raise UserError(
+            f"a note has attack, sustain or release, with trim up to {LONGEST:g} s together, "
+            f"not {whole:g}"
+        )
+    if s.length / s.spacing > MOST_AT_ONCE:
+        raise UserError(
+            f"at most {MOST_AT_ONCE} notes overlap; make the spacing "
+            f"{s.length / MOST_AT_ONCE:.3g} s or longer"
+        )
+    return s
+
+
+def encode(sequence: Sequence, checkpoint: str) -> bytes:
+    """A sequence as JSON."""
+    content = {
+        "checkpoint": checkpoint,
+        "latent_size": sequence.keys.shape[1],
+        **{name: getattr(sequence, name) for name in _NUMBERS},
+        "pitches": list(sequence.pitches),
+        # the shortest digits that give the same float32 again
+        "keys": [{"latent": [float(str(x)) for x in z]} for z in sequence.keys],
+    }
+    return (json.dumps(content) + "\n").encode()
+
+
+_NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity")
+
+
+def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -> Sequence:
+    """The sequence of a file.
+
+    Args:
+        name: of the file.
+        size: numbers of a latent.
+        preset: finds the latent of a name.
+
+    Raises:
+        UserError: it is damaged, cannot be played, or is of latents of another size.
+    """
+    try:
+        content = json.loads(data)
+        if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
+            raise UserError('it lacks "keys"')
+        numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}
+        found = Sequence(np.stack([_key(k, size, preset) for k in content["keys"][:MOST_KEYS]]))
+        if "pitches" in content:
+            pitches = tuple(_number("a pitch", pitch) for pitch in content["pitches"])
+            found = replace(found, pitches=pitches)
+        found = replace(found, **numbers)
+        if found.steps != int(found.steps) or len(content["keys"]) > MOST_KEYS:
+            raise UserError(f"steps are whole, and there are up to {MOST_KEYS} keys")
+        return check(replace(found, steps=int(found.steps)))
+    except UserError as error:
+        raise UserError(f"{name} holds no sequence to play: {error}") from error
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{name} holds no sequence: {why}") from error
+
+
+def _number(name: str, value: Any) -> Any:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not math.isfinite(value):
+        raise UserError(f"{name} must be a finite number")
+    return value
+
+
+def _key(key: Any, size: int, preset: Callable[[str], Latent]) -> Latent:
+    if isinstance(key, dict) and "latent" in key:
+        z = np.array(key["latent"], np.float32)
+        if z.shape != (size,) or not np.isfinite(z).all():
+            raise UserError(f"a key's latent is {size} finite numbers, not {list(z.shape)}")
+        return z
+    if isinstance(key, dict) and isinstance(key.get("preset"), str):
+        return preset(key["preset"])
+    if isinstance(key, dict) and type(key.get("seed")) is int and key["seed"] >= 0:
+        return draw(size, key["seed"])
+    raise UserError('a key is {"latent": [numbers]}, {"preset": name} or {"seed": number}')

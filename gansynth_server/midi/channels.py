@@ -1,0 +1,135 @@
+"""The sixteen MIDI channels: what each has been told, and what that comes to.
+
+In an MPE zone what is said to the master channel counts for its members too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from gansynth_server.latent.slots import Path
+from gansynth_server.midi.mapping import Target
+from gansynth_server.synth.envelope import Envelope
+
+PLAIN_SLOT = "z"
+BEND_RANGE = 2.0
+MEMBER_RANGE = 48.0
+"""Semitones of a whole bend, and on the member channels of an MPE zone."""
+VIBRATO_RATE = 5.0
+DATA, RPN_LOW, RPN_HIGH = 6, 100, 101
+"""Controllers that set registered parameters."""
+KEPT = (7, 10)
+"""Controllers that a reset leaves alone: volume and pan."""
+_BEND_RANGE, _MPE, _NONE = (0, 0), (0, 6), (127, 127)
+
+
+@dataclass
+class Channel:
+    """What the notes of a channel have in common; ``number`` counts from 0."""
+
+    number: int
+    slot: str = PLAIN_SLOT
+    base: Path | None = None
+    """What the slot held before principal directions moved it."""
+    master: Channel | None = None
+    bend: float = 0.0
+    """-1 … 1."""
+    range: float = BEND_RANGE
+    controls: dict[int, int] = field(default_factory=dict)
+    """Values 0…127 of the controllers heard from."""
+    pressure: float = 0.0
+    pedal: bool = False
+    keys: set[int] = field(default_factory=set)
+    """That are down, or held by the pedal."""
+    up: set[int] = field(default_factory=set)
+    """That only the pedal holds."""
+    rpn: tuple[int, int] = _NONE
+
+    @property
+    def over(self) -> Iterator[Channel]:
+        """Itself, and its master."""
+        yield self
+        if self.master is not None:
+            yield self.master
+
+    @property
+    def held(self) -> bool:
+        """Whether a pedal holds its notes."""
+        return any(channel.pedal for channel in self.over)
+
+    def reset(self) -> None:
+        """Forgets what controllers, bend and pressure said."""
+        self.controls = {n: value for n, value in self.controls.items() if n in KEPT}
+        self.bend, self.pressure, self.pedal, self.rpn = 0.0, 0.0, False, _NONE
+
+    def amounts(self, mapping: dict[int, Target]) -> dict[int, float]:
+        """How far its latent is moved along principal directions, by component."""
+        found: dict[int, float] = {}
+        for channel in self.over:
+            for control, value in channel.controls.items():
+                target = mapping.get(control)
+                if target is not None and target.name == "pca":
+                    known = found.get(target.component, 0.0)
+                    found[target.component] = known + target.value(value)
+        return found
+
+    def expression(self, mapping: dict[int, Target], envelope: Envelope) -> dict[str, Any]:
+        """What its notes are played with (see :meth:`Instrument.play`)."""
+        values: dict[str, list[float]] = {}
+        for channel in self.over:
+            for control, value in channel.controls.items():
+                target = mapping.get(control)
+                if target is not None:
+                    values.setdefault(target.name, []).append(target.value(value))
+        pressure = sum(channel.pressure for channel in self.over) + sum(values.get("pressure", ()))
+        return {
+            "bend": sum(channel.bend * channel.range for channel in self.over),
+            "pressure": min(1.0, pressure),
+            "gain": prod(values.get("gain", ())),
+            "pan": min(1.0, max(-1.0, sum(values.get("pan", ())))),
+            "brightness": sum(values.get("brightness", ())),
+            "vibrato": (sum(values.get("vibrato", ())), VIBRATO_RATE),
+            "attack": envelope.attack * prod(values.get("attack", ())),
+            "release": envelope.release * prod(values.get("release", ())),
+        }
+
+
+class Channels:
+    """All of them."""
+
+    def __init__(self) -> None:
+        self._channels = [Channel(number) for number in range(16)]
+
+    def __getitem__(self, number: int) -> Channel:
+        return self._channels[number]
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(self._channels)
+
+    def under(self, channel: Channel) -> list[Channel]:
+        """A channel, and those that it is the master of."""
+        return [channel, *(one for one in self if one.master is channel)]
+
+    def parameter(self, channel: Channel, control: int, value: int) -> None:
+        """One of the messages that set registered parameters: bend range and MPE zones."""
+        if control == RPN_HIGH:
+            channel.rpn = (value, channel.rpn[1])
+        elif control == RPN_LOW:
+            channel.rpn = (channel.rpn[0], value)
+        elif channel.rpn == _BEND_RANGE:
+            master = channel.master
+            for one in [channel] if master is None else self.under(master)[1:]:
+                one.range = float(value)
+        elif channel.rpn == _MPE and channel.number in (0, 15):
+            self._zone(channel, value)
+
+    def _zone(self, master: Channel, members: int) -> None:
+        """Makes an MPE zone of the channels next to its master, which is the first or the last."""
+        for one in self.under(master)[1:]:
+            one.master, one.range = None, BEND_RANGE
+        first = 1 if master.number == 0 else 15 - members
+        for number in range(max(first, 1), min(first + members, 15)):
+            self[number].master, self[number].range = master, MEMBER_RANGE

@@ -1,0 +1,1 @@
+"""Scores: messages with times, rendered as the live server would have played them."""

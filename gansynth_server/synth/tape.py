@@ -1,0 +1,139 @@
+"""The sound of voices before their loudness: frames added up, read at each voice's own speed.
+
+When a block needs more sound, all rows that have run out get their next frame
+through one batched inverse FFT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.spectral.constants import FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.spectral.inverse import FrameInverse
+from gansynth_server.synth.frames import Frames
+from gansynth_server.synth.interpolate import TAPS, Interpolator
+from gansynth_server.synth.motion import FIRST, Motion
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.slides import Rows
+from gansynth_server.synth.tune import Tune
+
+Float32 = NDArray[np.float32]
+
+SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
+TAIL = 3  # hops that sound on after the last frame, less the lead before the first
+
+
+class Tape:
+    """A ring of sound per voice.
+
+    Args:
+        rate: samples per second (see :class:`FrameInverse`).
+        count: voices.
+        notes: of these voices; the owner changes them.
+    """
+
+    def __init__(self, rate: int, count: int, notes: Sequence[Note | None]) -> None:
+        self._notes = notes
+        self._count = count
+        self._inverse = FrameInverse(rate)
+        self.hop = self._inverse.hop
+        self._interpolate = Interpolator()
+        self.motion = Motion(count)
+        self.frames = Frames(count)
+        self.tune = Tune(rate, count)
+        self.late = 0
+        """Frames that were not there yet when they were needed."""
+        # the last segment repeats the first, so that what is read lies in one piece
+        self._ring = np.zeros((count, SEGMENTS + 1, self.hop), np.float32)
+        self._hops = np.zeros(count, np.int64)  # frames added so far, FIRST more
+        self._position = np.zeros(count)  # place in the note's sound, samples
+        self._end = np.full(count, np.inf)  # position after the last frame's sound
+
+    def begin(self, row: int, note: Note) -> None:
+        """A row from the start of a note, or from where the note is to begin."""
+        place = min(FIRST + round(note.skip * SAMPLE_RATE / HOP), FRAMES - 1)
+        self._ring[row] = 0
+        self.frames.begin(row, note, place)
+        self.motion.begin(row, note.tempo, place)
+        self._hops[row] = FIRST
+        self._position[row] = 0
+        self._end[row] = np.inf
+
+    def seek(self, row: int, place: float) -> None:
+        """A row goes on from another of its frames."""
+        self.motion.seek(row, place)
+        self._end[row] = np.inf
+
+    def over(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows have been read to their end."""
+        return self._position[rows] >= self._end[rows]
+
+    def longest(self, rows: Rows, size: int) -> int:
+        """Samples, up to ``size``, for which no row reads much more than a hop of its sound."""
+        return min(size, max(1, int(self.hop / self.tune.highest(rows, size))))
+
+    def read(self, rows: Rows, size: int) -> Float32:
+        """The next samples of rows [rows, size], repitched where they are to be, and moves on."""
+        start = self._position[rows]
+        ratio = self.tune.ratios(rows)
+        after = start + size * ratio
+        plain = (ratio == 1) & (start == np.rint(start))
+        moving = self.tune.moving(rows)
+        if moving.any():
+            plain &= ~moving
+            paths = self.tune.paths(rows[moving], size)
+            after[moving] = start[moving] + paths.sum(axis=1)
+        if not plain.all():
+            self.frames.band[rows] = self.tune.band(ratio)
+        self._fill(rows, after + TAPS)
+        # sample 0 of the note lies in the segment of frame LEAD/HOP
+        span = SEGMENTS * self.hop
+        shift = LEAD // HOP * self.hop
+        flat = self._ring.reshape(self._count, span + self.hop)
+        sound = np.empty((len(rows), size), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
+        sound[plain] = windows[rows[plain], ((start[plain] + shift) % span).astype(np.int64)]
+        if not plain.all():
+            at = np.arange(size) * ratio[:, None]
+            if moving.any():
+                at[moving] = np.cumsum(paths, axis=1) - paths
+            at = (at[~plain] + (start[~plain, None] + shift)) % span
+            sound[~plain] = self._interpolate(flat, rows[~plain], at, span)
+        self._position[rows] = after
+        self.tune.advance(rows, size)
+        return sound
+
+    def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
+        """Adds frames until every row holds the sound up to a position."""
+        while True:
+            # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
+            ready = (self._hops[rows] - LEAD // HOP) * self.hop
+            hungry = rows[ready < need]
+            if not len(hungry):
+                return
+            self._hop_rows(hungry)
+
+    def _hop_rows(self, rows: Rows) -> None:
+        """One frame for each of some rows, through one inverse FFT."""
+        segments = (self._hops[rows][:, None] + np.arange(4)) % SEGMENTS
+        playing = self.motion.playing(rows)
+        live = rows[playing]
+        if len(live):
+            magnitude, phase, late = self.frames.next(
+                live, [self._notes[row] for row in live], self.motion
+            )
+            self.late += late
+            sound = self._inverse(magnitude, phase).reshape(len(live), 4, self.hop)
+            segment = segments[playing]
+            for part in range(3):
+                self._ring[live, segment[:, part]] += sound[:, part]
+            self._ring[live, segment[:, 3]] = sound[:, 3]
+        self._ring[rows[~playing], segments[~playing][:, 3]] = 0
+        self._ring[rows, SEGMENTS] = self._ring[rows, 0]
+        self._hops[rows] += 1
+        self.motion.advance(rows)
+        last = rows[~self.motion.playing(rows) & np.isinf(self._end[rows])]
+        self._end[last] = (self._hops[last] - TAIL) * self.hop
