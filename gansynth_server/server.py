@@ -71,6 +71,8 @@ from gansynth_server.watchdog import Pulse, Watchdog, Watched
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
 PULLS, PULLS_SHARE = 1024, 64
 """Blocks that may be asked for and not sent yet, of all streams and of one."""
+PATIENCE = 0.1
+"""Seconds in which all that is heard should have faded out at the end."""
 PASSWORD = "GANSYNTH_PASSWORD"
 NOTES_PER_VOICE = 4
 """Notes that a client may have begun and not ended, by --max-voices."""
@@ -204,6 +206,12 @@ class Server:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
         self._watchdog.stop()
+        buses = list(self._buses)
+        for bus in buses:
+            bus.end()
+        patience = time.monotonic() + PATIENCE  # streams may be pulled no more
+        while not all(bus.over for bus in buses) and time.monotonic() < patience:
+            time.sleep(0.005)
         self._output.stop()
         for tap in [bus.tap for bus in list(self._buses)]:
             if isinstance(tap, Recorder):
@@ -215,7 +223,7 @@ class Server:
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout=5)
+                thread.join(timeout=1)
         for extra in self._extras:
             extra.stop()
         self.background.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import select
@@ -12,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -63,17 +61,9 @@ class Process:
             self._log.seek(0)
             raise UserError(f"the server did not start: {self._log.read().strip()}")
         self.seconds = time.perf_counter() - begun
-        self.errors: deque[str] = deque(maxlen=1000)
-        """The last lines of its log; read, lest it fill the pipe."""
-        threading.Thread(target=self._collect, daemon=True).start()
         found = re.search(r"port (\d+)", self.line)
         assert found is not None
         self.port = int(found.group(1))
-
-    def _collect(self) -> None:
-        assert self._process.stderr is not None
-        with contextlib.suppress(ValueError):  # closed
-            self.errors.extend(self._process.stderr)
 
     def megabytes(self) -> float | None:
         """Resident memory, where the system tells it in /proc."""
@@ -83,10 +73,11 @@ class Process:
         found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
         return int(found.group(1)) / 1024 if found else None
 
-    def log_lines(self) -> int:
-        """Lines on stderr so far."""
+    @property
+    def errors(self) -> list[str]:
+        """The lines on stderr so far."""
         self._log.seek(0)
-        return sum(1 for _ in self._log)
+        return self._log.readlines()
 
     def stop(self) -> int:
         """SIGTERM; the exit status. A second time does nothing."""

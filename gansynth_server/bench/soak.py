@@ -305,9 +305,10 @@ def _measure(
         "broken checkpoints refused": listener.switches["refused"],
         "switches gone wrong": listener.switches["wrong"],
         "memory growth after the first tenth %": 100 * (last / first - 1) if first else None,
-        "lines in the server's log": server.log_lines(),
+        "lines in the server's log": len(server.errors),
         "seconds from SIGTERM to the end under load": stopped,
         "exit status": code,
+        "log": server.errors[-50:],
         "rows": rows,
     }
 

@@ -70,7 +70,11 @@ class SoakCommand:
             *(self.block, self.ahead, self.seed),
         )
         figures = soak.measure(self.flags, self.checkpoint, plan, tell)
-        summary = [{"what": k, "figure": report.cell(v)} for k, v in figures.items() if k != "rows"]
+        summary = [
+            {"what": k, "figure": report.cell(v)}
+            for k, v in figures.items()
+            if k not in ("rows", "log")
+        ]
         report.table(console, f"Soak of {self.minutes:g} minutes", summary)
         if self.json is not None:
             try:
