@@ -62,6 +62,8 @@ class ServerOptions:
     """Of the network; auto is float32 on a CPU, bfloat16 on CUDA."""
     cache_mb: int = 256
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
+    models_mb: int = 1024
+    """Megabytes for checkpoints that were switched away from, so that they are back at once."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     root: str | None = None

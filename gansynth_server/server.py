@@ -40,6 +40,7 @@ import numpy as np
 
 from gansynth_server import handlers
 from gansynth_server.access import Access
+from gansynth_server.api import Model
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
@@ -109,8 +110,15 @@ class Server:
             channels=options.channels,
         )
         check_rate(self._output.rate)
+        self._peers = Peers(
+            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
+        )
         self.models = Models(
-            options.torch_device, options.threads, options.backend, options.precision
+            *(options.torch_device, options.threads, options.backend, options.precision),
+            fallback=options.fallback,
+            most=options.models_mb << 20,
+            used=self._used_models,
+            dropped=lambda model: self._renderer.drop(model.backend),
         )
         self.model = self.models.get(options.checkpoint)
         self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
@@ -128,9 +136,6 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument)
-        self._peers = Peers(
-            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
-        )
         self._late = self._blocks = 0
         self._pulls: Turns[tuple[Source, PullStream, int, float]]
         self._pulls = Turns(PULLS, PULLS_SHARE, 1)
@@ -335,6 +340,11 @@ class Server:
     def _join(self, number: int) -> Client:
         return self.instrument.join(number, self.model, self.main_bus)
 
+    def _used_models(self) -> list[Model]:
+        clients = self._peers.clients()
+        playing = [played.model for client in clients for played in list(client.notes.values())]
+        return [*(client.model for client in clients), *playing]
+
     def _busy(self, peer: Peer) -> bool:
         """Whether notes of a peer sound for somebody, or something waits for its time."""
         client = peer.own or peer.client
@@ -416,6 +426,8 @@ def _check(options: ServerOptions) -> None:
         raise UserError(
             f"--client-timeout must be 0.1 to {10**6} seconds, not {options.client_timeout}"
         )
+    if not 0 <= options.models_mb <= 1 << 20:
+        raise UserError(f"--models-mb must be 0 to {1 << 20}, not {options.models_mb}")
     if not 0 <= options.cache_mb <= 1 << 20:
         raise UserError(f"--cache-mb must be 0 to {1 << 20}, not {options.cache_mb}")
 

@@ -124,6 +124,11 @@ class Renderer:
         with self._wake:
             self._requests.drop(owner)
 
+    def drop(self, backend: Backend) -> None:
+        """Forgets what was kept of a backend that is used no more."""
+        with self._wake:
+            self._cache.drop(backend)
+
     def finish(self) -> None:
         """Waits until all is rendered and told, but for what is rendered ahead."""
         with self._wake:
