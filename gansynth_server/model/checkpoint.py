@@ -112,7 +112,10 @@ def load(name: str) -> Checkpoint:
     info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
     if not isinstance(info, dict) or info.get("format") != FORMAT or "generator" not in info:
         raise UserError(f"{folder} is not a checkpoint of format {FORMAT}: its {CONFIG} says so")
-    config = GeneratorConfig.from_dict(info["generator"])
+    try:
+        config = GeneratorConfig.from_dict(info["generator"])
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
     if config.shape != (FRAMES, BINS):
         raise UserError(
             f"{folder} makes spectra of {config.shape[0]} × {config.shape[1]}, and this program "
