@@ -23,6 +23,7 @@ the others but posted commands, so no datagram, render or load holds them up.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -142,6 +143,7 @@ class Server:
         self._pulled: queue.SimpleQueue[bool] = queue.SimpleQueue()  # wakes the stream thread
         self._pulls_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._warm_up()
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
@@ -195,8 +197,10 @@ class Server:
 
     def wait(self) -> None:
         """Returns when somebody wants the server to end."""
-        while not self._stopping.wait(0.5):  # in turns, so that signals are heard everywhere
-            pass
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=0.5)  # in turns, so that signals are heard everywhere
+                return
 
     @property
     def output_name(self) -> str:
@@ -205,7 +209,7 @@ class Server:
 
     def quit(self) -> None:
         """Asks the server to end; may be called from anywhere, also from a signal handler."""
-        self._stopping.set()
+        self._end.put(None)  # an event's lock might be held by what the signal has interrupted
 
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""

@@ -50,6 +50,11 @@ class Puller(Peer):
             self.pull()
             time.sleep(0.8 * BLOCK / RATE)
 
+    def status(self) -> tuple[object, ...]:
+        """What ``/status`` answers, whatever else comes before it."""
+        self.send("/status")
+        return self.until("/status.reply")
+
     def listen(self, blocks: int) -> np.ndarray:
         """So many blocks."""
         return np.concatenate([self.pull() for _ in range(blocks)])
