@@ -50,6 +50,8 @@ def server(args: Sequence[str] | None = None) -> None:
 
 def _serve(options: ServerOptions) -> None:
     """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
+    import logging
+    import os
     import signal
 
     from gansynth_server import logs
@@ -68,6 +70,9 @@ def _serve(options: ServerOptions) -> None:
         server.wait()
     finally:
         server.stop()
+        logging.shutdown()
+        sys.stdout.flush()
+    os._exit(0)  # threads in the midst of native code would hold the end up, or spoil it
 
 
 def _guarded(run: Callable[[], object]) -> None:

@@ -10,6 +10,7 @@ DEFAULT_PORT = 57180
 
 
 BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
+FallbackName = Literal["none", "cpu"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -61,10 +62,16 @@ class ServerOptions:
     """Of the network; auto is float32 on a CPU, bfloat16 on CUDA."""
     cache_mb: int = 256
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
+    models_mb: int = 1024
+    """Megabytes for checkpoints that were switched away from, so that they are back at once."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     root: str | None = None
     """Folder that clients may load files from and save them to; without it they reach none."""
+    realtime: bool = False
+    """Real-time priority for the sound and locked memory, where the system grants it (Linux)."""
+    fallback: FallbackName = "none"
+    """cpu: where a render fails on another device, it is tried on the CPU from then on."""
     discard_late: bool = False
     """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None

@@ -128,6 +128,11 @@ class Peers:
         """The peer of a client, unless it is gone."""
         return next((p for p in list(self._peers.values()) if p.client is client), None)
 
+    def clients(self) -> list[Client]:
+        """All clients, also those of peers that share another's."""
+        peers = list(self._peers.values())
+        return [c for peer in peers for c in (peer.client, peer.own) if c is not None]
+
     @property
     def streams(self) -> int:
         """How many are open."""

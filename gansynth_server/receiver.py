@@ -107,7 +107,7 @@ class Receiver:
 
     def run(self, stopping: threading.Event) -> None:
         """Receives until told to stop, which is seen with the next datagram."""
-        raise_priority()  # pulls come this way
+        raise_priority(behind=1)  # pulls come this way
         with selectors.DefaultSelector() as selector:
             selector.register(self._ears, selectors.EVENT_READ)
             while True:

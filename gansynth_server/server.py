@@ -23,6 +23,7 @@ the others but posted commands, so no datagram, render or load holds them up.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -40,6 +41,7 @@ import numpy as np
 
 from gansynth_server import handlers
 from gansynth_server.access import Access
+from gansynth_server.api import Model
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
@@ -58,7 +60,7 @@ from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import encode
 from gansynth_server.peers import Peer, Peers, Source
-from gansynth_server.priority import raise_priority
+from gansynth_server.priority import raise_priority, use_realtime
 from gansynth_server.receiver import Receiver
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
@@ -71,6 +73,8 @@ from gansynth_server.watchdog import Pulse, Watchdog, Watched
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
 PULLS, PULLS_SHARE = 1024, 64
 """Blocks that may be asked for and not sent yet, of all streams and of one."""
+PATIENCE = 0.1
+"""Seconds in which all that is heard should have faded out at the end."""
 PASSWORD = "GANSYNTH_PASSWORD"
 NOTES_PER_VOICE = 4
 """Notes that a client may have begun and not ended, by --max-voices."""
@@ -107,11 +111,20 @@ class Server:
             channels=options.channels,
         )
         check_rate(self._output.rate)
+        self._peers = Peers(
+            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
+        )
         self.models = Models(
-            options.torch_device, options.threads, options.backend, options.precision
+            *(options.torch_device, options.threads, options.backend, options.precision),
+            fallback=options.fallback,
+            most=options.models_mb << 20,
+            used=self._used_models,
+            dropped=lambda model: self._renderer.drop(model.backend),
         )
         self.model = self.models.get(options.checkpoint)
         self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
+        if options.realtime:
+            self.remarks.append(use_realtime())
         """What there is to say about how the server was set up."""
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
@@ -124,15 +137,13 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument)
-        self._peers = Peers(
-            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
-        )
         self._late = self._blocks = 0
         self._pulls: Turns[tuple[Source, PullStream, int, float]]
         self._pulls = Turns(PULLS, PULLS_SHARE, 1)
         self._pulled: queue.SimpleQueue[bool] = queue.SimpleQueue()  # wakes the stream thread
         self._pulls_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._warm_up()
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
@@ -186,8 +197,10 @@ class Server:
 
     def wait(self) -> None:
         """Returns when somebody wants the server to end."""
-        while not self._stopping.wait(0.5):  # in turns, so that signals are heard everywhere
-            pass
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=0.5)  # in turns, so that signals are heard everywhere
+                return
 
     @property
     def output_name(self) -> str:
@@ -196,12 +209,18 @@ class Server:
 
     def quit(self) -> None:
         """Asks the server to end; may be called from anywhere, also from a signal handler."""
-        self._stopping.set()
+        self._end.put(None)  # an event's lock might be held by what the signal has interrupted
 
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
         self._watchdog.stop()
+        buses = list(self._buses)
+        for bus in buses:
+            bus.end()
+        patience = time.monotonic() + PATIENCE  # streams may be pulled no more
+        while not all(bus.over for bus in buses) and time.monotonic() < patience:
+            time.sleep(0.005)
         self._output.stop()
         for tap in [bus.tap for bus in list(self._buses)]:
             if isinstance(tap, Recorder):
@@ -213,7 +232,7 @@ class Server:
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout=5)
+                thread.join(timeout=1)
         for extra in self._extras:
             extra.stop()
         self.background.stop()
@@ -325,6 +344,11 @@ class Server:
     def _join(self, number: int) -> Client:
         return self.instrument.join(number, self.model, self.main_bus)
 
+    def _used_models(self) -> list[Model]:
+        clients = self._peers.clients()
+        playing = [played.model for client in clients for played in list(client.notes.values())]
+        return [*(client.model for client in clients), *playing]
+
     def _busy(self, peer: Peer) -> bool:
         """Whether notes of a peer sound for somebody, or something waits for its time."""
         client = peer.own or peer.client
@@ -406,6 +430,8 @@ def _check(options: ServerOptions) -> None:
         raise UserError(
             f"--client-timeout must be 0.1 to {10**6} seconds, not {options.client_timeout}"
         )
+    if not 0 <= options.models_mb <= 1 << 20:
+        raise UserError(f"--models-mb must be 0 to {1 << 20}, not {options.models_mb}")
     if not 0 <= options.cache_mb <= 1 << 20:
         raise UserError(f"--cache-mb must be 0 to {1 << 20}, not {options.cache_mb}")
 

@@ -11,6 +11,8 @@ from gansynth_server.synth.bus import Bus
 
 CHANNELS = ("/b", "/r")
 """Addresses of the blocks, left (or mono) and right."""
+FADE = 0.005
+"""Seconds in which the sound comes back after blocks that were not asked for."""
 RING = 64
 """Blocks in the listener's ring, and blocks that can be asked for again."""
 
@@ -30,6 +32,9 @@ class PullStream:
         self.id = new_token()
         self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
+        steps = min(block, round(FADE * bus.rate))
+        self._ramp = np.ones(block, np.float32)
+        self._ramp[:steps] = np.sin(np.pi / 2 * np.arange(steps) / steps) ** 2
 
     @property
     def form(self) -> tuple[int, int, int, int]:
@@ -56,7 +61,10 @@ class PullStream:
         heads = (float(number), float(place * self.block))
         if self._newest - RING < number < self._newest:
             return self._encoded(heads, np.zeros((self.bus.channels, self.block), np.float32))
-        datagram = self._encoded(heads, self.bus.render(self.block))
+        sound = self.bus.render(self.block)
+        if self._newest >= 0 and number != self._newest + 1:  # after a gap
+            sound = sound * self._ramp
+        datagram = self._encoded(heads, sound)
         self._kept[place] = (number, datagram)
         self._newest = number
         return datagram

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import select
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -34,34 +33,37 @@ _seeds = count(1000)  # every note that is to be new has its own
 
 
 class Process:
-    """A server of its own, on a free port; ``seconds`` is its start until it is ready."""
+    """A server of its own, on a free port; ``seconds`` is its start until it is ready.
 
-    def __init__(self, flags: Sequence[str]) -> None:
+    Args:
+        flags: of the server.
+        env: its environment; None is this process's.
+        log: file for what it writes to stderr; None is a temporary one.
+    """
+
+    def __init__(
+        self, flags: Sequence[str], env: dict[str, str] | None = None, log: Path | None = None
+    ) -> None:
         command = [sys.executable, "-c", START, "--port", "0", "--output", "none", *flags]
         begun = time.perf_counter()
+        # a file, for a pipe that nobody reads would hold the server up once it is full
+        self._log = tempfile.TemporaryFile("w+") if log is None else log.open("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=env
         )
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
         self.line = ""
         for line in self._process.stdout:
             self.line = line.strip()
             if line.startswith("gansynth-server ready"):
                 break
         else:
-            raise UserError(f"the server did not start: {self._process.stderr.read().strip()}")
+            self._log.seek(0)
+            raise UserError(f"the server did not start: {self._log.read().strip()}")
         self.seconds = time.perf_counter() - begun
-        self.errors: deque[str] = deque(maxlen=1000)
-        """The last lines of its log; read, lest it fill the pipe."""
-        threading.Thread(target=self._collect, daemon=True).start()
         found = re.search(r"port (\d+)", self.line)
         assert found is not None
         self.port = int(found.group(1))
-
-    def _collect(self) -> None:
-        assert self._process.stderr is not None
-        with contextlib.suppress(ValueError):  # closed
-            self.errors.extend(self._process.stderr)
 
     def megabytes(self) -> float | None:
         """Resident memory, where the system tells it in /proc."""
@@ -71,12 +73,19 @@ class Process:
         found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
         return int(found.group(1)) / 1024 if found else None
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+    @property
+    def errors(self) -> list[str]:
+        """The lines on stderr so far."""
+        self._log.seek(0)
+        return self._log.readlines()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status. A second time does nothing."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        return self._process.wait(timeout=30)
 
 
 class Listener:

@@ -16,6 +16,7 @@ from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
 from gansynth_server.commands.render import RenderCommand
+from gansynth_server.commands.soak import SoakCommand
 from gansynth_server.commands.training import TrainCommand
 
 Command = (
@@ -33,5 +34,6 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[SoakCommand, subcommand("soak")]
     | Annotated[FuzzCommand, subcommand("fuzz")]
 )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.priority import lower_priority
+from gansynth_server.priority import normal_priority
 from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
@@ -124,6 +124,11 @@ class Renderer:
         with self._wake:
             self._requests.drop(owner)
 
+    def drop(self, backend: Backend) -> None:
+        """Forgets what was kept of a backend that is used no more."""
+        with self._wake:
+            self._cache.drop(backend)
+
     def finish(self) -> None:
         """Waits until all is rendered and told, but for what is rendered ahead."""
         with self._wake:
@@ -165,7 +170,7 @@ class Renderer:
     # on the render thread
 
     def _run(self) -> None:
-        lower_priority()  # torch's own threads inherit it
+        normal_priority()
         while True:
             with self._wake:
                 while self._running and (pause := self._pause()) != 0:

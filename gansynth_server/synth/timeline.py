@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Protocol
 
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
+
+_log = logging.getLogger(__name__)
 
 Command = Callable[[Voices], None]
 
@@ -105,7 +108,10 @@ class Timeline:
         """Runs what is due at a sample, and gives each entry after it was run."""
         while self._due and self._due[0].sample <= sample:
             entry = heapq.heappop(self._due)
-            entry.command(voices)
+            try:
+                entry.command(voices)
+            except Exception:  # the others are done nevertheless
+                _log.exception("a command for the voices failed")
             yield entry
 
     def until(self, sample: int, frames: int) -> int:
