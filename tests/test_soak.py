@@ -26,10 +26,13 @@ def test_a_few_seconds_of_everything(small, tmp_path, capsys):
     out, picture = tmp_path / "figures.json", tmp_path / "figures.png"
     arguments = ["soak", "--minutes", "0.1", "--voices", "8", "--clients", "2", "--switch", "0.5"]
     arguments += ["--checkpoint", small, "--json", str(out), "--plot", str(picture)]
+    wrong = ""
     try:
         cli.main([*arguments, "--ahead", "16"])
-    except SystemExit as late:  # where the machine is slow; nothing else may be wrong
-        assert str(late.code).endswith("not as it should be: underruns on the server's side")
+    except SystemExit as ended:
+        wrong = str(ended.code)
+    # where the machine is slow; nothing else may be wrong
+    assert not wrong or wrong.endswith("not as it should be: underruns on the server's side")
     figures = json.loads(out.read_text())
     assert figures["exit status"] == 0 and figures["blocks with wrong samples"] == 0
     assert figures["checkpoints switched"] >= 3 and figures["broken checkpoints refused"] >= 1

@@ -77,7 +77,7 @@ class Score:
         self._place = ""
         self._frames = 0
 
-    def run(self, call: Call, address: str, work: Callable[[], None]) -> None:
+    def run(self, call: Call, address: str, work: Callable[[], None], load: bool = False) -> None:
         """What takes time is done at once."""
         work()
 
