@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # tinysoundfont would bring PyAudio, which has no wheels and is not needed to render
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino,discovery,midi]"
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino,discovery,midi,metrics]"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tinysoundfont
 	touch $@
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
-from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backend import WHOLE, torch_device
+from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.render.backend import WHOLE, Eager, torch_device
 from gansynth_server.render.choose import choose
-from gansynth_server.render.network import safe_dtype
+from gansynth_server.render.fallback import WithFallback
+from gansynth_server.render.network import fold, safe_dtype
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
@@ -23,6 +24,7 @@ from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
 
 Float32 = NDArray[np.float32]
+COPIES = 6
 LONGEST = SAMPLES / SAMPLE_RATE
 
 
@@ -57,15 +59,26 @@ class Model:
         device: str = "auto",
         backend: BackendName = "eager",
         precision: PrecisionName = "auto",
+        fallback: FallbackName = "none",
     ) -> None:
         self.checkpoint = checkpoint
         self.backend, self.remark = choose(
             checkpoint.generator, torch_device(device), backend, precision
         )
+        if fallback == "cpu":
+            cpu = torch_device("cpu")
+            self.backend = WithFallback(
+                self.backend, lambda: Eager(fold(checkpoint.generator, "float32"), cpu)
+            )
 
     @property
     def latent_size(self) -> int:
         return self.checkpoint.config.latent_size
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, roughly: the network, and what its backend makes of it."""
+        return COPIES * sum(4 * p.numel() for p in self.checkpoint.generator.parameters())
 
     @property
     def pitches(self) -> tuple[int, ...]:
@@ -202,6 +215,7 @@ def load(
     torch_device: str = "auto",
     backend: BackendName = "eager",
     precision: PrecisionName = "auto",
+    fallback: FallbackName = "none",
 ) -> Model:
     """Loads a checkpoint: a bundled name, a folder, or a .safetensors file.
 
@@ -209,11 +223,12 @@ def load(
         torch_device: auto, cpu, cuda …
         backend: what renders its notes: eager, compile, openvino, cuda, or auto to measure.
         precision: of the network: float32, bfloat16, float16, or auto.
+        fallback: cpu has plain PyTorch take over on the CPU when the backend fails.
 
     Raises:
         UserError: it cannot be found or is not whole, or the backend cannot run here.
     """
-    return Model(checkpoints.load(name), torch_device, backend, precision)
+    return Model(checkpoints.load(name), torch_device, backend, precision, fallback)
 
 
 @cache

@@ -51,17 +51,15 @@ def server(args: Sequence[str] | None = None) -> None:
 def _serve(options: ServerOptions) -> None:
     """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
     import logging
-
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: logging.DEBUG - 1}
-    logging.basicConfig(
-        level=levels.get(options.verbosity, logging.WARNING),
-        format="%(asctime)s %(name)s: %(message)s",
-    )
+    import os
     import signal
 
+    from gansynth_server import logs
+
+    calm = logs.set_up(options.verbosity, options.log)
     from gansynth_server.server import Server
 
-    server = Server(options)
+    server = Server(options, lambda: calm.spared)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()
@@ -72,6 +70,9 @@ def _serve(options: ServerOptions) -> None:
         server.wait()
     finally:
         server.stop()
+        logging.shutdown()
+        sys.stdout.flush()
+    os._exit(0)  # threads in the midst of native code would hold the end up, or spoil it
 
 
 def _guarded(run: Callable[[], object]) -> None:

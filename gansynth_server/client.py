@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from gansynth_server.api import Model
+from gansynth_server.errors import UserError
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.slots import Path, Slots
 from gansynth_server.synth.bus import Bus
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from gansynth_server.hallucination import Hallucination
 
 RECENT = 2
+MOST_JOBS = 256
+"""Renders and other work that one client may have waiting."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,22 +80,34 @@ class Client:
     """Of the last note."""
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
     """Trained pitches of the last notes."""
-    _pending: set[int] = field(default_factory=set)
-    _syncs: list[tuple[set[int], Callable[[], None]]] = field(default_factory=list)
+    alive: WeakSet[Note] = field(default_factory=WeakSet)
+    """All that are rendered, wait or sound."""
+    _jobs: dict[int, None] = field(default_factory=dict)
+    """Those begun and not done, by number, in their order."""
+    _newest: int = -1
+    _syncs: deque[tuple[int, Callable[[], None]]] = field(default_factory=deque)
 
     def begin(self, job: int) -> None:
-        """Notes that a job of this client has begun."""
-        self._pending.add(job)
+        """Notes that a job of this client has begun; UserError if too many have.
+
+        Args:
+            job: its number, larger than those before.
+        """
+        if len(self._jobs) >= MOST_JOBS:
+            raise UserError(f"{MOST_JOBS} things of yours are waiting already; ask for fewer")
+        self._jobs[job] = None
+        self._newest = job
 
     def finish(self, job: int) -> None:
         """Notes that it is done, and answers the syncs that waited for it."""
-        self._pending.discard(job)
-        ready = [answer for jobs, answer in self._syncs if not jobs & self._pending]
-        self._syncs = [(jobs, answer) for jobs, answer in self._syncs if jobs & self._pending]
-        for answer in ready:
-            answer()
+        self._jobs.pop(job, None)
+        oldest = next(iter(self._jobs), None)
+        while self._syncs and (oldest is None or self._syncs[0][0] < oldest):
+            self._syncs.popleft()[1]()
 
     def sync(self, answer: Callable[[], None]) -> None:
-        """Calls ``answer`` once all jobs begun so far are done."""
-        self._syncs.append((set(self._pending), answer))
+        """Calls ``answer`` once all jobs begun so far are done; UserError if too many wait."""
+        if len(self._syncs) >= MOST_JOBS:
+            raise UserError(f"{MOST_JOBS} /sync of yours are waiting already; wait for one")
+        self._syncs.append((self._newest, answer))
         self.finish(-1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gansynth_server.client import Client
     from gansynth_server.instrument import Instrument
     from gansynth_server.synth.note import Note
+    from gansynth_server.synth.voices import Voices
 
 SLOT = "hallucination"
 """Slot that holds the latent of the moment."""
@@ -36,7 +38,7 @@ class Hallucination:
 
     Args:
         number: tells its notes from those of others.
-        start: seconds of the instrument's clock.
+        when: seconds of the instrument's clock; None is at once.
         over: called once no note of it sounds any more.
         failed: called with the reason if it cannot go on.
     """
@@ -47,12 +49,13 @@ class Hallucination:
         client: Client,
         sequence: Sequence,
         number: int,
-        start: float,
+        when: float | None,
         over: Callable[[], None] = lambda: None,
         failed: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._instrument, self._client, self._sequence = instrument, client, sequence
-        self._name, self._start = f"{SLOT} {number}", start
+        self._name, self._when = f"{SLOT} {number}", when
+        self._start = instrument.time(when)
         self._over, self._failed = over, failed
         self._asked = self._ended = 0
         self._going = True
@@ -75,17 +78,16 @@ class Hallucination:
         with self._instrument.lock:
             self._going = False
             ours = [p for p in self._client.notes.values() if self._is_ours(p.note)]
-            rendering = self._client.rendering if when is None else set()
-            coming = {p.note for p in ours if p.note.on > now or p.note in rendering}
+            coming = {played.note for played in ours if played.note.on > now}
             unheard = coming & self._client.rendering
             self._client.rendering -= unheard
             for note in coming:
                 note.over = True
-                del self._client.notes[note.id]
+            for played in ours:
+                del self._client.notes[played.note.id]
         for played in ours:
             if played.note not in coming:
-                played.note.off = now
-                played.bus.release(played.note, when)
+                played.bus.post(partial(_release, played.note, now), when, played.note)
         for bus in {played.bus for played in ours}:
             bus.silence(lambda note: note in coming, when)
         for _ in unheard:
@@ -102,7 +104,8 @@ class Hallucination:
                 return
             self._asked += 1
         s = self._sequence
-        when = self._start + number * s.spacing
+        start = self._start + number * s.spacing
+        when = start if number else self._when  # the first may be for as soon as can be
         envelope: dict[str, Any] = {
             **{"attack": s.attack, "decay": 0.0, "sustain": 1.0, "release": s.release},
             "curve": 0.0,
@@ -113,7 +116,7 @@ class Hallucination:
                 self._client,
                 *(s.pitch(number), s.velocity, id, SLOT, when),
                 **envelope,
-                off=when + s.attack + s.sustain,
+                off=start + s.attack + s.sustain,
                 skip=s.trim,
                 hold=False,
                 then=self._one_ended,
@@ -137,6 +140,12 @@ class Hallucination:
                 self._going = False
         if last:
             self._over()
+
+
+def _release(note: Note, now: float, voices: Voices) -> None:
+    """Ends a note early, whether it has begun or is late."""
+    note.off = now if note.off is None else min(note.off, now)
+    voices.release(note)
 
 
 def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.float32]]:

@@ -30,6 +30,9 @@ from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.timbre import SlotPath, Timbre
 
+MOST_NOTES = 4096
+MOST_UNHEARD = 16
+"""Notes of a client whose stream nobody pulls."""
 REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
 
@@ -41,6 +44,7 @@ class Instrument:
         seed: of the latents that are drawn without a seed of their own.
         tell: sends a client an address and its arguments.
         clock: seconds, to which all times given as ``when`` refer; None there is now.
+        most_notes: that a client may have begun and not ended, each 1 MB.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class Instrument:
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
+        most_notes: int = MOST_NOTES,
     ) -> None:
+        self._most_notes = most_notes
         self.lock = threading.RLock()
         self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
@@ -151,6 +157,12 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
+        most = min(MOST_UNHEARD, self._most_notes) if client.bus.link.still else self._most_notes
+        if len(client.alive) >= most:
+            raise UserError(
+                f"{most} of your notes wait or sound already: release some, or pull their stream "
+                "(in Pd: switch DSP on)"
+            )
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
         note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
@@ -182,11 +194,13 @@ class Instrument:
 
         with self.lock:
             client.rendering.add(note)
+            client.alive.add(note)
             before = client.notes.get(id)
             try:
                 self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
+                client.alive.discard(note)
                 raise
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
@@ -334,12 +348,23 @@ class Instrument:
         note.over = True
         with self.lock:
             assert isinstance(note.owner, Client)
+            note.owner.alive.discard(note)
             played = note.owner.notes.get(note.id)
             if played is not None and played.note is note:
                 del note.owner.notes[note.id]
             then, note.then = note.then, None
         if then is not None:
             then()
+
+    def leave(self, client: Client) -> None:
+        """Ends all of a client who is gone, also what nobody hears."""
+        self.silence(client)
+        with self.lock:
+            for note in client.alive:
+                note.over = True
+            client.alive.clear()
+            client.notes.clear()
+        self.timbre.forget(client)
 
     def synthesize(
         self,
@@ -421,6 +446,7 @@ class Instrument:
                     lambda why: then(lambda: failed(why)),
                     begun,
                     wanted,
+                    client,
                 )
             )
         except UserError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Collection
 
 from gansynth_server import api
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
-from gansynth_server.options import BackendName, PrecisionName
+from gansynth_server.options import BackendName, FallbackName, PrecisionName
 
 
 def set_threads(threads: int) -> None:
@@ -26,6 +27,10 @@ class Models:
 
     Args:
         live: prepares them for notes that somebody waits for.
+        most: bytes of those that nobody uses; when they have more, those go first that
+            were asked for longest ago.
+        used: those that somebody uses.
+        dropped: is told of each that goes.
     """
 
     def __init__(
@@ -34,12 +39,17 @@ class Models:
         threads: int = 0,
         backend: BackendName = "auto",
         precision: PrecisionName = "auto",
+        fallback: FallbackName = "none",
         live: bool = True,
+        most: int = 2**30,
+        used: Callable[[], Collection[api.Model]] = tuple,
+        dropped: Callable[[api.Model], None] = lambda model: None,
     ) -> None:
         set_threads(threads)
         self._live = live
-        self._choice = torch_device, backend, precision
-        self._loaded: dict[str, api.Model] = {}
+        self._choice = torch_device, backend, precision, fallback
+        self._most, self._used, self._dropped = most, used, dropped
+        self._loaded: dict[str, api.Model] = {}  # those asked for last come last
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -52,12 +62,27 @@ class Models:
 
     def get(self, name: str) -> api.Model:
         """A loaded checkpoint; UserError says what is wrong with it."""
-        if name in self._loaded:  # while another one is being loaded too
-            return self._loaded[name]
+        model = self._loaded.get(name)
+        if model is not None:  # while another one is being loaded too
+            return model
         with self._lock:
-            if name not in self._loaded:
+            model = self._loaded.pop(name, None)
+            if model is None:
                 model = api.load(name, *self._choice)
                 if self._live:
                     model.warm()
-                self._loaded[name] = self._loaded[model.checkpoint.name] = model
-            return self._loaded[name]
+            self._loaded[name] = self._loaded[model.checkpoint.name] = model
+            self._make_room(model)
+            return model
+
+    def _make_room(self, newest: api.Model) -> None:
+        """Forgets models that nobody uses, until the others of that kind have room."""
+        used = {id(model) for model in (newest, *self._used())}
+        idle = {id(m): m for m in self._loaded.values() if id(m) not in used}
+        size = sum(model.nbytes for model in idle.values())
+        for model in idle.values():
+            if size <= self._most:
+                return
+            size -= model.nbytes
+            self._loaded = {k: m for k, m in self._loaded.items() if m is not model}
+            self._dropped(model)

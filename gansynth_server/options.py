@@ -10,6 +10,7 @@ DEFAULT_PORT = 57180
 
 
 BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
+FallbackName = Literal["none", "cpu"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -22,7 +23,11 @@ class ServerOptions:
     port: int = DEFAULT_PORT
     """UDP port for OSC; 0 takes a free one."""
     bind: str = "127.0.0.1"
-    """Address to listen on; anything but loopback lets the network play and stop the server."""
+    """Address to listen on; anything but loopback needs --allow or --password."""
+    allow: tuple[str, ...] = ()
+    """Addresses and networks that may talk to the server, besides this machine."""
+    password: str | None = None
+    """What other machines must send with /login; $GANSYNTH_PASSWORD is not seen by others."""
     oscquery: int | None = None
     """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
     midi: str | None = None
@@ -44,7 +49,11 @@ class ServerOptions:
     max_voices: int = 64
     """Notes that sound at once for one listener; beyond it the oldest is cut."""
     max_clients: int = 64
-    """Clients at once; the one that was silent longest makes room."""
+    """Clients at once; one that was silent for 5 s or more makes room."""
+    client_timeout: float = 60.0
+    """Seconds without a datagram after which a client is forgotten, unless its notes sound."""
+    rate_limit: int = 10000
+    """Messages a second of one client, and 800 times as many bytes; 0 is no limit."""
     torch_device: str = "auto"
     """Where the network runs: auto, cpu, cuda, cuda:1 …"""
     backend: BackendName = "auto"
@@ -53,14 +62,24 @@ class ServerOptions:
     """Of the network; auto is float32 on a CPU, bfloat16 on CUDA."""
     cache_mb: int = 256
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
+    models_mb: int = 1024
+    """Megabytes for checkpoints that were switched away from, so that they are back at once."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
     root: str | None = None
     """Folder that clients may load files from and save them to; without it they reach none."""
+    realtime: bool = False
+    """Real-time priority for the sound and locked memory, where the system grants it (Linux)."""
+    fallback: FallbackName = "none"
+    """cpu: where a render fails on another device, it is tried on the CPU from then on."""
     discard_late: bool = False
     """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None
     """Makes the latents of /z/random the same at every start."""
+    log: tuple[str, ...] = ()
+    """Levels of single loggers, as osc.in=debug; a wrong name lists them."""
+    metrics: int | None = None
+    """TCP port for Prometheus; 0 takes a free one."""
     verbosity: int = 0
     """-1 errors only, 0 normal, 1 every message, 2 every message and block."""
     version: bool = False

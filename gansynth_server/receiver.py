@@ -6,77 +6,112 @@ import logging
 import selectors
 import socket
 import threading
-import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from gansynth_server.access import Access
+from gansynth_server.clock import MessageClock
 from gansynth_server.errors import UserError
+from gansynth_server.gate import LOGIN, Gate
 from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.call import Call
+from gansynth_server.limits import Turns
 from gansynth_server.osc.clock import TagTime
-from gansynth_server.osc.codec import Message, OscError, decode, encode
+from gansynth_server.osc.codec import Message, OscError, TimedMessage, decode, encode
 from gansynth_server.osc.dispatch import dispatch
+from gansynth_server.osc.dump import Dump
 from gansynth_server.osc.row import Row
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
+from gansynth_server.recording.messages import flat, recorded
+from gansynth_server.recording.state import Words
 
 DATAGRAM = 65536
 SPELL = 0.002
 """Seconds of handling messages, after which the socket is looked at again: a pull may be there."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""
-INBOX = 1024
-"""Datagrams that may wait to be looked at; further ones are lost, as they would be on the wire."""
+INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
+"""Datagrams that may wait to be looked at, of all and of one client, and bytes of all; further
+ones are lost, as they would be on the wire."""
+SWEEP = 1.0
+"""Seconds from one look for silent clients to the next."""
 PULL = b"/stream/pull\0"
 """What a datagram begins with that no other may hold up."""
 
 _log = logging.getLogger(__name__)
+_in = logging.getLogger("gansynth_server.osc.in")
+_out = logging.getLogger("gansynth_server.osc.out")
 
 
 class Receiver:
     """Receives datagrams and handles their messages, all on the thread that calls ``run``.
 
-    Pulls are handled first, then messages for now in the order of their
-    arrival, and those with a time a little before it. Handling takes turns with
-    receiving, so however much comes, the sound of others is asked for in time.
+    Pulls are handled first, then messages for now, each client's in the order of
+    their arrival and the clients in turns, and those with a time a little before
+    it. Handling takes turns with receiving, so however much comes, the sound of
+    others is asked for in time.
 
     Args:
         ears: a bound UDP socket.
-        clock: seconds, the instrument's.
+        clock: the instrument's.
+        seed: draws one for what is random.
+        rate: messages a second of one source; 0 is no limit.
         discard_late: messages that come after their time are dropped.
     """
 
     def __init__(
         self,
         ears: socket.socket,
+        access: Access,
         peers: Peers,
         handlers: Handlers,
-        clock: Callable[[], float] = time.monotonic,
+        clock: MessageClock,
+        seed: Callable[[], int],
+        rate: float = 0,
         discard_late: bool = False,
     ) -> None:
         self._ears, self._peers, self._handlers = ears, peers, handlers
-        self._clock, self._discard_late = clock, discard_late
+        self._clock, self._seed, self._discard_late = clock, seed, discard_late
         self._tags = TagTime(clock)
+        self._gate = Gate(access, peers, self._send, rate, clock)
         self.scheduler = Scheduler()
-        self._inbox: deque[tuple[bytes, Source]] = deque()
+        self.dump = Dump()
+        self._inbox: Turns[tuple[bytes, Source]] = Turns(INBOX, INBOX_SHARE, INBOX_BYTES)
         self._told: tuple[Peer, float] | None = None
+        self._swept = clock()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Of datagrams and messages: see :class:`Gate`; ``lost`` for want of room, ``bad`` as OSC,
+        ``handled``, ``failed``, ``late``, ``withheld`` answers to strangers."""
+        return self._gate.counts
 
     def send(self, source: Source, datagram: bytes) -> None:
-        """Sends a reply; may be called from any thread."""
+        """Sends a reply, unless its receiver is a stranger and it is too much; any thread."""
+        peer = self._peers.get(source)
+        if peer is not None and not peer.affords(len(datagram)):
+            self.counts["withheld"] += 1
+            return
+        self._send(source, datagram)
+
+    def _send(self, source: Source, datagram: bytes) -> None:
+        if _out.isEnabledFor(logging.DEBUG):
+            _out.debug("%s:%s %d bytes %.60r", *source[:2], len(datagram), datagram)
         try:
             self._ears.sendto(datagram, source)
         except OSError as error:
-            _log.debug("cannot answer %s:%s: %s", *source[:2], error)
+            _out.debug("cannot answer %s:%s: %s", *source[:2], error)
 
     def run(self, stopping: threading.Event) -> None:
         """Receives until told to stop, which is seen with the next datagram."""
-        raise_priority()  # pulls come this way
+        raise_priority(behind=1)  # pulls come this way
         with selectors.DefaultSelector() as selector:
             selector.register(self._ears, selectors.EVENT_READ)
             while True:
-                ready = selector.select(0 if self._inbox else self.scheduler.pause(self._clock()))
+                ready = selector.select(self._pause())
                 for _ in range(BURST):
                     if not ready:
                         break
@@ -85,43 +120,70 @@ class Receiver:
                 if stopping.is_set():
                     return
                 if self._inbox:
-                    self._guarded(*self._inbox.popleft())
+                    self._guarded(*self._inbox.take())
                 self._handle_due()
+                self._sweep()
+
+    def _pause(self) -> float:
+        if self._inbox:
+            return 0.0
+        pause = self.scheduler.pause(self._clock())
+        return SWEEP if pause is None else min(SWEEP, pause)
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        if now - self._swept >= SWEEP:
+            self._swept = now
+            try:
+                self._peers.sweep()
+            except Exception:
+                _log.exception("a silent client could not be forgotten")
 
     def _receive(self) -> None:
         try:
             datagram, source = self._ears.recvfrom(DATAGRAM)
         except OSError:  # an answer that nobody was there to hear
             return
+        if not self._gate.admits(source, len(datagram)):
+            return
         if datagram.startswith(PULL):
             self._guarded(datagram, source)
-        elif len(self._inbox) < INBOX:
-            self._inbox.append((datagram, source))
+        elif not self._inbox.put(source, (datagram, source), len(datagram)):
+            self.counts["lost"] += 1
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:
-            self._queue(datagram, source)
-        except (OscError, UserError) as error:
-            self._fail(source, "osc" if isinstance(error, OscError) else "client", str(error))
+            peer = self._gate.peer(source, datagram)
+            if peer is not None:
+                self._take_in(peer, datagram)
+        except OscError as error:
+            self.counts["bad"] += 1
+            why = f"not an OSC packet: {error}"
+            self._gate.complain(source, len(datagram), "osc", why)
+        except UserError as error:
+            self._gate.complain(source, len(datagram), "client", str(error))
         except Exception:
             _log.exception("a datagram of %d bytes failed", len(datagram))
 
-    def _queue(self, datagram: bytes, source: Source) -> None:
-        peer = self._peers.at(source)
-        try:
-            messages = decode(datagram, self._tags.epoch)
-        except OscError as error:
-            raise OscError(f"not an OSC packet: {error}") from error
+    def _take_in(self, peer: Peer, datagram: bytes) -> None:
+        messages = decode(datagram, self._tags.epoch)
+        if not self._gate.handles(peer.source, len(datagram), len(messages)):
+            return
+        if self.dump.level and not datagram.startswith(LOGIN):
+            self.dump(peer.source, datagram, messages)
         if datagram.startswith(PULL):
             self._handle(peer, messages[0][1], None)
-            return
+        else:
+            self._schedule(peer, messages, len(datagram))
+
+    def _schedule(self, peer: Peer, messages: list[TimedMessage], size: int) -> None:
         now = self._clock()
         for seconds, message in messages:
             when = None if seconds is None else self._tags(seconds)
             try:
-                self.scheduler.put(peer, message, when, now)
+                self.scheduler.put(peer, message, when, now, size // len(messages))
             except UserError as error:  # the rest of the packet would fare no better
-                self._fail(source, message.address, str(error))
+                self._fail(peer, message.address, str(error))
                 return
 
     def _handle_due(self) -> None:
@@ -147,23 +209,41 @@ class Receiver:
 
     def late(self, peer: Peer, seconds: float) -> None:
         """Tells a peer that wants to know it that something came too late; any thread."""
+        self.counts["late"] += 1
         if peer.notified:
             self.send(peer.source, encode("/late", seconds))
 
     def _handle(self, peer: Peer, message: Message, when: float | None) -> None:
+        if message.address == "/fail":  # of another server: two would never end to answer
+            return
+
         def handle(row: Row, args: list[Any]) -> None:
-            if row.address != "/stream/pull" or _log.isEnabledFor(logging.DEBUG - 1):
-                _log.debug("%s:%s %s %.200s", *peer.source[:2], row.address, args)
+            if row.address != "/stream/pull" or _in.isEnabledFor(logging.DEBUG - 1):
+                shown = "…" if row.address == "/login" else args
+                _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)
+            self.counts["handled"] += 1
+            words = self._drawn(row, message.args, args)
             try:
-                self._handlers(Call(peer, self.send, when), row, args)
+                with self._clock.held() as now, recorded(peer.client, words, now, when):
+                    self._handlers(Call(peer, self.send, when), row, args)
             except UserError:
                 raise
             except Exception as error:
                 _log.exception("%s failed", row.address)
                 raise UserError(f"the server failed: {error!r}") from error
 
-        dispatch(message, handle, lambda address, why: self._fail(peer.source, address, why))
+        dispatch(message, handle, lambda address, why: self._fail(peer, address, why))
 
-    def _fail(self, source: Source, address: str, why: str) -> None:
-        _log.info("%s:%s %s: %s", *source[:2], address, why)
-        self.send(source, encode("/fail", address[:256], why))
+    def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
+        """Fills in the seed that was left out; the message as it can be written down."""
+        places = [n for n, arg in enumerate(row.args) if arg.name == "seed" and args[n] is None]
+        for place in places:
+            args[place] = self._seed()
+        plain = all(type(value) in (int, float, str) for value in given)
+        return (row.address, *(given if plain and not places else flat(args)))
+
+    def _fail(self, peer: Peer, address: str, why: str) -> None:
+        self.counts["failed"] += 1
+        host, port = peer.source[:2]
+        _in.info("%s:%s %s: %s", host, port, address[:256], why, extra={"source": host})
+        self.send(peer.source, encode("/fail", address[:256], why))

@@ -10,8 +10,11 @@ Which thread runs what:
     notify   tells clients of notes that began and ended
     files    reads and writes what clients keep in --root
     load     loads a checkpoint, one thread each time
+    log      writes the log
+    watchdog looks whether the sound is held up, and by what
     midi     plays what a MIDI device sends, if there is to be one
     oscquery answers what messages there are, if asked to (and one thread per connection)
+    metrics  answers Prometheus, if asked to (and one thread per connection)
     main     waits for the end
 
 Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
@@ -20,44 +23,61 @@ the others but posted commands, so no datagram, render or load holds them up.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
+import os
 import queue
 import socket
 import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gansynth_server import handlers
+from gansynth_server.access import Access
+from gansynth_server.api import Model
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
+from gansynth_server.clock import MessageClock
 from gansynth_server.discovery import Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
+from gansynth_server.limits import Turns
+from gansynth_server.metrics import Exporter, Metrics, resident_mb
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.models import Models
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
-from gansynth_server.priority import raise_priority
+from gansynth_server.priority import raise_priority, use_realtime
 from gansynth_server.receiver import Receiver
+from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
+from gansynth_server.watchdog import Pulse, Watchdog, Watched
 
 BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
+PULLS, PULLS_SHARE = 1024, 64
+"""Blocks that may be asked for and not sent yet, of all streams and of one."""
+PATIENCE = 0.1
+"""Seconds in which all that is heard should have faded out at the end."""
+PASSWORD = "GANSYNTH_PASSWORD"
+NOTES_PER_VOICE = 4
+"""Notes that a client may have begun and not ended, by --max-voices."""
 SWITCH_INTERVAL = 0.0005  # seconds; Python's 5 ms would let a busy thread starve the sound
 
 _log = logging.getLogger(__name__)
@@ -68,15 +88,19 @@ class Server:
 
     Args:
         options: see :class:`ServerOptions`.
+        spared: lines of the log that were not written.
 
     Raises:
         UserError: the port, the checkpoint, the device or the output cannot be had.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
         self.options = options
+        self._spared = spared
         sys.setswitchinterval(SWITCH_INTERVAL)
-        _bind(options).close()  # a taken port is told before anything is loaded
+        with _bind(options) as probe:  # a taken port is told before anything is loaded
+            password = options.password or os.environ.get(PASSWORD)
+            access = Access(probe.getsockname()[0], options.allow, password)
         _check(options)
         self.root = Root(options.root)
         self._output, remark = open_output(
@@ -87,30 +111,51 @@ class Server:
             channels=options.channels,
         )
         check_rate(self._output.rate)
+        self._peers = Peers(
+            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
+        )
         self.models = Models(
-            options.torch_device, options.threads, options.backend, options.precision
+            *(options.torch_device, options.threads, options.backend, options.precision),
+            fallback=options.fallback,
+            most=options.models_mb << 20,
+            used=self._used_models,
+            dropped=lambda model: self._renderer.drop(model.backend),
         )
         self.model = self.models.get(options.checkpoint)
-        self.remarks = [line for line in (remark, self.model.remark) if line]
+        self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
+        if options.realtime:
+            self.remarks.append(use_realtime())
         """What there is to say about how the server was set up."""
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
         self._renderer = Renderer(options.cache_mb << 20)
         seed = int(time.time()) if options.seed is None else options.seed
-        self.instrument = Instrument(self._renderer, seed, self._tell)
+        self._clock = MessageClock()
+        most_notes = NOTES_PER_VOICE * options.max_voices
+        self.instrument = Instrument(
+            self._renderer, seed, self._tell, self._clock, most_notes=most_notes
+        )
         self.background = Background(self.instrument)
-        self._peers = Peers(options.max_clients, self._join)
-        self._late = 0
-        self._pulls: queue.SimpleQueue[tuple[Source, PullStream, int, float] | None]
-        self._pulls = queue.SimpleQueue()
+        self._late = self._blocks = 0
+        self._pulls: Turns[tuple[Source, PullStream, int, float]]
+        self._pulls = Turns(PULLS, PULLS_SHARE, 1)
+        self._pulled: queue.SimpleQueue[bool] = queue.SimpleQueue()  # wakes the stream thread
+        self._pulls_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._warm_up()
         self._socket = _bind(options)
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
-            self._socket, self._peers, handlers.live(self), discard_late=options.discard_late
+            *(self._socket, access, self._peers, handlers.live(self)),
+            clock=self._clock,
+            seed=lambda: self.instrument.seed(None),
+            rate=options.rate_limit,
+            discard_late=options.discard_late,
         )
+        self._output_pulse, self._stream_pulse = Pulse("the output"), Pulse("a stream")
+        self._watchdog = Watchdog([self._output_pulse, self._stream_pulse])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
@@ -119,21 +164,25 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
-        self._extras: list[Discovery | MidiInput] = []
+        self._extras: list[Discovery | Exporter | MidiInput] = []
         if options.oscquery is not None:
             self._extras.append(Discovery(options.bind, options.oscquery, self.port))
+        if options.metrics is not None:
+            allows = access.local if access.asks_password else access.allows
+            self._extras.append(Exporter(options.bind, options.metrics, self.metrics, allows))
         if options.midi is not None:
             self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
-        self._output.start(self.main_bus)
+        self._output.start(Watched(self.main_bus, self._output.rate, self._output_pulse))
         self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         for thread in self._threads:
             thread.start()
+        self._watchdog.start()
 
     def ready_line(self) -> str:
         """The last line of the start, for people and scripts."""
@@ -148,8 +197,10 @@ class Server:
 
     def wait(self) -> None:
         """Returns when somebody wants the server to end."""
-        while not self._stopping.wait(0.5):  # in turns, so that signals are heard everywhere
-            pass
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=0.5)  # in turns, so that signals are heard everywhere
+                return
 
     @property
     def output_name(self) -> str:
@@ -158,19 +209,30 @@ class Server:
 
     def quit(self) -> None:
         """Asks the server to end; may be called from anywhere, also from a signal handler."""
-        self._stopping.set()
+        self._end.put(None)  # an event's lock might be held by what the signal has interrupted
 
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""
         self._stopping.set()
+        self._watchdog.stop()
+        buses = list(self._buses)
+        for bus in buses:
+            bus.end()
+        patience = time.monotonic() + PATIENCE  # streams may be pulled no more
+        while not all(bus.over for bus in buses) and time.monotonic() < patience:
+            time.sleep(0.005)
         self._output.stop()
+        for tap in [bus.tap for bus in list(self._buses)]:
+            if isinstance(tap, Recorder):
+                tap.stop()
+                tap.join()
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
-        self._pulls.put(None)
+        self._pulled.put(False)
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout=5)
+                thread.join(timeout=1)
         for extra in self._extras:
             extra.stop()
         self.background.stop()
@@ -202,6 +264,40 @@ class Server:
         """Blocks that came too late, of the output and of all streams."""
         return self._output.underruns + self._late
 
+    def metrics(self) -> Metrics:
+        """All that is counted, now."""
+        buses, counts = list(self._buses), self._receiver.counts
+        return Metrics(
+            clients=self.clients,
+            streams=self._peers.streams,
+            voices=self.sounding,
+            waiting=self.waiting,
+            load=max(bus.load.average for bus in buses),
+            load_peak=max(bus.load.peak for bus in buses),
+            follow_rate=self.instrument.timbre.rate,
+            scheduled=len(self._receiver.scheduler),
+            memory_mb=resident_mb(),
+            longest_stall_ms=1000 * self._watchdog.longest,
+            stalls_total=self._watchdog.stalls,
+            underruns_total=self.underruns,
+            blocks_total=self._blocks,
+            spoilt_total=sum(bus.voices.spoilt for bus in buses),
+            datagrams_total=counts["in"],
+            handled_total=counts["handled"],
+            failed_total=counts["failed"],
+            bad_total=counts["bad"],
+            late_total=counts["late"],
+            lost_total=counts["lost"],
+            limited_total=counts["limited"],
+            refused_total=counts["refused"],
+            withheld_total=counts["withheld"],
+            log_lines_spared_total=self._spared(),
+        )
+
+    def dump(self, level: int) -> None:
+        """Logs what comes in: 1 messages, 2 bytes, 0 nothing."""
+        self._receiver.dump.level = level
+
     def send(self, source: Source, datagram: bytes) -> None:
         self._receiver.send(source, datagram)
 
@@ -221,6 +317,12 @@ class Server:
         """Whoever is heard on one bus is heard on another from now on."""
         for peer in self._peers.heard_on(old):
             peer.client.bus = new
+        if isinstance(old.tap, Recorder):
+            old.tap.stop()
+
+    def clients_on(self, bus: Bus) -> list[Client]:
+        """The clients that are heard on a bus."""
+        return [peer.client for peer in self._peers.heard_on(bus)]
 
     def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
@@ -236,21 +338,50 @@ class Server:
         return bus
 
     def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        self._pulls.put((source, stream, number, time.monotonic()))
+        with self._pulls_lock:
+            asked = self._pulls.put(stream, (source, stream, number, time.monotonic()))
+        if asked:
+            self._pulled.put(True)
 
     # the threads
 
     def _join(self, number: int) -> Client:
         return self.instrument.join(number, self.model, self.main_bus)
 
+    def _used_models(self) -> list[Model]:
+        clients = self._peers.clients()
+        playing = [played.model for client in clients for played in list(client.notes.values())]
+        return [*(client.model for client in clients), *playing]
+
+    def _busy(self, peer: Peer) -> bool:
+        """Whether notes of a peer sound for somebody, or something waits for its time."""
+        client = peer.own or peer.client
+        heard = not client.bus.link.still
+        return (heard and bool(client.alive)) or self._receiver.scheduler.waits(peer)
+
+    def _leave(self, peer: Peer) -> None:
+        """Puts away what a peer had that is gone."""
+        if peer.own is not None:
+            peer.client.bus = self.main_bus
+            peer.client, peer.own = peer.own, None
+        self._receiver.scheduler.clear(peer)
+        self.instrument.leave(peer.client)
+        if peer.stream is not None:
+            self.move(peer.stream.bus, self.main_bus)
+            peer.stream = None
+
     def _run_stream(self) -> None:
         raise_priority()
-        while (pull := self._pulls.get()) is not None:
-            source, stream, number, asked = pull
+        while self._pulled.get():
+            with self._pulls_lock:
+                source, stream, number, asked = self._pulls.take()
+            self._blocks += 1
+            self._stream_pulse.begin(time.monotonic() + stream.block / stream.bus.rate)
             try:
                 self.send(source, stream.answer(number))
             except Exception:
                 _log.exception("a block failed")
+            self._stream_pulse.end()
             if time.monotonic() - asked > stream.block * stream.ahead / stream.bus.rate:
                 self._late += 1
 
@@ -297,6 +428,14 @@ def _check(options: ServerOptions) -> None:
     ):
         if not 1 <= value <= most:
             raise UserError(f"{flag} must be 1 to {most}, not {value}")
+    if not 0 <= options.rate_limit <= 10**7:
+        raise UserError(f"--rate-limit must be 0 (none) to {10**7}, not {options.rate_limit}")
+    if not 0.1 <= options.client_timeout <= 10**6:
+        raise UserError(
+            f"--client-timeout must be 0.1 to {10**6} seconds, not {options.client_timeout}"
+        )
+    if not 0 <= options.models_mb <= 1 << 20:
+        raise UserError(f"--models-mb must be 0 to {1 << 20}, not {options.models_mb}")
     if not 0 <= options.cache_mb <= 1 << 20:
         raise UserError(f"--cache-mb must be 0 to {1 << 20}, not {options.cache_mb}")
 

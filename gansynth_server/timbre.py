@@ -127,6 +127,12 @@ class Timbre:
         """Has a note keep the latent that it has at a time."""
         played.path = Still(played.path.at(when))
 
+    def forget(self, owner: object) -> None:
+        """Drops the notes of someone who is gone."""
+        with self._lock:
+            for played in [p for p in self._followers if p.note.owner is owner]:
+                del self._followers[played]
+
     def work(self) -> bool:
         """Works off what waits, without waiting itself; whether there was anything."""
         worked = False
@@ -212,7 +218,10 @@ class Timbre:
 
             played.bus.post(settle, when + SETTLE, played.note)
 
-        self._renderer.submit(Job(played.model.backend, z, played.label, done, self._failed))
+        owner = played.note.owner
+        self._renderer.submit(
+            Job(played.model.backend, z, played.label, done, self._failed, owner=owner)
+        )
 
     def _failed(self, why: str) -> None:
         _log.warning("a timbre could not follow: %s", why)

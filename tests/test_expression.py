@@ -270,7 +270,7 @@ def test_changes_come_at_their_sample(steady):
         return np.concatenate([bus.render(block)[0] for _ in range(2 * RATE // block)])
 
     whole = play(2 * RATE)
-    onset = round(0.1 * RATE) + round(0.0015 * RATE)
+    onset = round(0.1 * RATE) + round(0.001 * RATE)
     assert not whole[:onset].any() and whole[onset : onset + 50].any()
     for block in (64, 500):
         assert np.abs(play(block) - whole).max() < 1e-6

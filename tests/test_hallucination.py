@@ -10,10 +10,14 @@ import soundfile
 
 import gansynth_server as gs
 from gansynth_server import UserError, cli
+from gansynth_server.files import Root
 from gansynth_server.hallucination import AHEAD, SLOT, Hallucination, render
 from gansynth_server.latent import sequence as sequences
 from gansynth_server.latent.sequence import Line, Sequence
 from gansynth_server.latent.vectors import draw, slerp
+from gansynth_server.models import Models
+from gansynth_server.score import play
+from gansynth_server.score.read import read
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note
@@ -116,6 +120,9 @@ class Player:
         self.lock = threading.RLock()
         self.notes = []
 
+    def time(self, when):
+        return when
+
     def put(self, client, slot, path, when):
         self.path = path
 
@@ -213,6 +220,26 @@ def test_a_score_plays_the_same_sound(tmp_path):
     assert np.abs(first[:size]).max() > 0.01
     assert np.abs(both[start : start + size] - first[:size]).max() < 1e-6
     assert 6.05 * rate < len(both) < 6.5 * rate  # the second one was stopped
+
+
+def test_an_end_sounds_the_same_however_early_it_is_dealt_with(tmp_path, monkeypatch):
+    lines = [
+        {"time": 0.5, "message": ["/hallucinate", 2, 1, 0.2, 0, 0.1, 0.1, 0.1, 7]},
+        {"time": 0.9375, "message": ["/hallucinate/stop"]},
+        {"time": 1.0, "message": ["/hallucinate", 3, 5, 0.2, 0, 0.1, 0.3, 0.1, 7]},
+        {"time": 1.5, "message": ["/allnotesoff"]},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    setting, events = read(tmp_path / "a.jsonl")
+    models, sounds = Models(backend="eager", live=False), []
+    for lead in (0.0, 0.25, 1.0):
+        monkeypatch.setattr(play, "LEAD", lead)
+        blocks = play.Score(setting, models, Root(None)).play(events)
+        sounds.append(np.concatenate(list(blocks), axis=1))
+    assert np.abs(sounds[0]).max() > 0.01
+    assert 1.55 < sounds[0].shape[1] / setting.rate < 1.7
+    for other in sounds[1:]:
+        assert np.abs(other - sounds[0]).max() < 1e-6
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from gansynth_server.osc.codec import (
     MAX_ARGS,
+    MAX_ATOMS,
     MAX_DEPTH,
     MAX_MESSAGES,
     Message,
@@ -163,11 +164,16 @@ def test_malformed(datagram: bytes, reason: str):
 
 
 def test_limits():
-    assert only(pack("/a", "," + "N" * MAX_ARGS)).args == (None,) * MAX_ARGS
+    floats = pack("/a", "," + "f" * MAX_ARGS, bytes(4 * MAX_ARGS))
+    assert only(floats).args == (0.0,) * MAX_ARGS
+    assert only(pack("/a", "," + "N" * MAX_ATOMS)).args == (None,) * MAX_ATOMS
     assert len(decode(bundle(*[encode("/a")] * MAX_MESSAGES))) == MAX_MESSAGES
     assert only(nested(MAX_DEPTH)) == Message("/a", ())
     with pytest.raises(OscError, match="arguments"):
         decode(pack("/a", "," + "N" * (MAX_ARGS + 1)))
+    half = pack("/a", ",N" + "F" * (MAX_ATOMS // 2))
+    with pytest.raises(OscError, match="other kinds"):
+        decode(bundle(half, half))
     with pytest.raises(OscError, match="messages"):
         decode(bundle(bundle(encode("/a")), *[encode("/a")] * MAX_MESSAGES))
     for depth in MAX_DEPTH + 1, 500:

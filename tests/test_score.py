@@ -21,7 +21,9 @@ from gansynth_server.score.read import read
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import ServerProcess
+from tests.test_record import warm
 from tests.timed import BLOCK, RATE, Listener, TimedPeer, bundle
+from tests.tiny import tiny  # noqa: F401
 
 
 def write(path, *events, setting=None):
@@ -207,19 +209,14 @@ def everything():
 
 
 @pytest.mark.real_time
-def test_live_is_offline_to_the_sample(tmp_path, models):
+def test_live_is_offline_to_the_sample(tmp_path, tiny):  # noqa: F811
     score = sorted(everything(), key=lambda event: event[0])
     flags = ("--output", "none", "--backend", "eager", "--root", str(tmp_path))
     with ServerProcess(*flags) as server, Listener(server.port, ahead=64) as listener:
         peer = TimedPeer(server.port)
         peer.ask("/stream/join", listener.id)
         peer.ask("/notify", 1)
-        first = TimedPeer(server.port)  # has all notes rendered, but for those that move
-        for _, words in score:
-            first.send(*words)
-        first.send("/sync", 1)
-        first.until("/synced", 60)
-        first.send("/allsoundoff")
+        warm(server.port, *(words for _, words in score))
         time.sleep(1)
         heard_from = len(listener.sound) // BLOCK
         peer.play(time.time() + 1.5, score)
@@ -232,7 +229,7 @@ def test_live_is_offline_to_the_sample(tmp_path, models):
         peer.close()
         assert not server.errors
     assert not [reply for reply in replies if reply[0] in ("/late", "/fail")]
-    offline = sound(write(tmp_path / "a.jsonl", *score), models, channels=1, seed=1, root=tmp_path)
+    offline = sound(write(tmp_path / "a.jsonl", *score), tiny, channels=1, seed=1, root=tmp_path)
     offline = offline[0]
     shift = np.flatnonzero(live)[0] - np.flatnonzero(offline)[0]
     live = live[shift:][: len(offline)]

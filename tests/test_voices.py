@@ -128,6 +128,15 @@ def test_fractional_pitch(sounds):
     assert abs(1200 * np.log2(pitch_of(sound, 48000) / 440) - 50) < 1
 
 
+def test_a_voice_used_again_has_its_whole_band(sounds):
+    bank = Voices(16000, 1)
+    plain = []
+    for pitch in (69, 81.5, 69):
+        bank.start(note(sounds[2], pitch))
+        plain.append(bank.render(SAMPLES + 4000)[0])
+    assert np.array_equal(plain[0], plain[2])
+
+
 def test_held_note_lasts_until_released_and_stays_in_tune(sounds):
     bank = Voices(16000, 2)
     n = note(sounds[0], hold=True)

@@ -25,7 +25,7 @@ def message(address: object, *args: object) -> bytes:
 
 
 def bundle(tag: int, *messages: tuple[object, ...]) -> bytes:
-    """A bundle of messages (address, arguments…), its time tag in units of 2^-32 s since 1900."""
+    """A bundle of messages (address, arguments…); its time tag counts 2^-32 s from 1900 on."""
     parts = [message(*words) for words in messages]
     sized = (struct.pack(">i", len(part)) + part for part in parts)
     return b"#bundle\0" + struct.pack(">Q", tag) + b"".join(sized)

@@ -86,6 +86,14 @@ class ClockLink:
         about = (sample - line.offset) / self._rate
         return (sample - line.at(about)) / self._rate
 
+    def place(self, when: float | None, cause: object) -> int:
+        return 0 if when is None else self.sample(when)
+
+    @property
+    def still(self) -> bool:
+        """Whether nobody has asked for samples lately."""
+        return self._line is None or self._clock() - self._seen > STILL
+
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
         now = self._clock()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.access import new_token
 from gansynth_server.osc.codec import encode_block, encode_bundle
 from gansynth_server.synth.bus import Bus
 
 CHANNELS = ("/b", "/r")
 """Addresses of the blocks, left (or mono) and right."""
+FADE = 0.005
+"""Seconds in which the sound comes back after blocks that were not asked for."""
 RING = 64
 """Blocks in the listener's ring, and blocks that can be asked for again."""
 
@@ -28,11 +29,14 @@ class PullStream:
         self.bus = bus
         self.block = block
         self.ahead = ahead
-        self.id = 10**5 + secrets.randbelow(9 * 10**5)  # Pd prints six digits of a number
+        self.id = new_token()
         self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
         self._mark = (0, 0)
         """The number of the next block, and the samples of the voices before it."""
+        steps = min(block, round(FADE * bus.rate))
+        self._ramp = np.ones(block, np.float32)
+        self._ramp[:steps] = np.sin(np.pi / 2 * np.arange(steps) / steps) ** 2
 
     @property
     def form(self) -> tuple[int, int, int, int]:
@@ -59,7 +63,10 @@ class PullStream:
         heads = (float(number), float(place * self.block))
         if self._newest - RING < number < self._newest:
             return self._encoded(heads, np.zeros((self.bus.channels, self.block), np.float32))
-        datagram = self._encoded(heads, self.bus.render(self.block))
+        sound = self.bus.render(self.block)
+        if self._newest >= 0 and number != self._newest + 1:  # after a gap
+            sound = sound * self._ramp
+        datagram = self._encoded(heads, sound)
         self._kept[place] = (number, datagram)
         self._newest = number
         self._mark = number + 1, self.bus.time

@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -32,22 +33,33 @@ _seeds = count(1000)  # every note that is to be new has its own
 
 
 class Process:
-    """A server of its own, on a free port; ``seconds`` is its start until it is ready."""
+    """A server of its own, on a free port; ``seconds`` is its start until it is ready.
 
-    def __init__(self, flags: Sequence[str]) -> None:
+    Args:
+        flags: of the server.
+        env: its environment; None is this process's.
+        log: file for what it writes to stderr; None is a temporary one.
+    """
+
+    def __init__(
+        self, flags: Sequence[str], env: dict[str, str] | None = None, log: Path | None = None
+    ) -> None:
         command = [sys.executable, "-c", START, "--port", "0", "--output", "none", *flags]
         begun = time.perf_counter()
+        # a file, for a pipe that nobody reads would hold the server up once it is full
+        self._log = tempfile.TemporaryFile("w+") if log is None else log.open("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=env
         )
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
         self.line = ""
         for line in self._process.stdout:
             self.line = line.strip()
             if line.startswith("gansynth-server ready"):
                 break
         else:
-            raise UserError(f"the server did not start: {self._process.stderr.read().strip()}")
+            self._log.seek(0)
+            raise UserError(f"the server did not start: {self._log.read().strip()}")
         self.seconds = time.perf_counter() - begun
         found = re.search(r"port (\d+)", self.line)
         assert found is not None
@@ -61,12 +73,19 @@ class Process:
         found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
         return int(found.group(1)) / 1024 if found else None
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+    @property
+    def errors(self) -> list[str]:
+        """The lines on stderr so far."""
+        self._log.seek(0)
+        return self._log.readlines()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status. A second time does nothing."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        return self._process.wait(timeout=30)
 
 
 class Listener:

@@ -21,11 +21,12 @@ def table(console: Console, title: str, rows: Rows) -> None:
         number = any(isinstance(row.get(name), float | int) for row in rows)
         made.add_column(name, justify="right" if number else "left")
     for row in rows:
-        made.add_row(*(_cell(row.get(name)) for name in names))
+        made.add_row(*(cell(row.get(name)) for name in names))
     console.print(made)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A figure as people read it."""
     if value is None:
         return ""
     if isinstance(value, float):

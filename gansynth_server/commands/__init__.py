@@ -10,11 +10,13 @@ from gansynth_server.commands.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.commands.dataset import DatasetCommand
 from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
+from gansynth_server.commands.fuzz import FuzzCommand
 from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
 from gansynth_server.commands.render import RenderCommand
+from gansynth_server.commands.soak import SoakCommand
 from gansynth_server.commands.training import TrainCommand
 
 Command = (
@@ -32,4 +34,6 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[SoakCommand, subcommand("soak")]
+    | Annotated[FuzzCommand, subcommand("fuzz")]
 )

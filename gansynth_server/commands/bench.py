@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName
 
-Section = Literal["network", "live", "mixing", "precision", "memory"]
+Section = Literal["network", "live", "mixing", "precision", "memory", "clients"]
 WIDTH = 140
 SMALLER = 7_000_000  # parameters; below it a full-size net is timed too
 
@@ -19,7 +19,7 @@ class BenchCommand:
     """Measure rendering, first sound, mixing and precision on this machine."""
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
-    """What to measure; memory, with thousands of --notes, takes minutes."""
+    """What to measure; memory, with thousands of --notes, takes minutes; clients plays many."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -67,6 +67,11 @@ class BenchCommand:
 
             figures["memory"] = memory.measure(self._flags, self.notes)
             report.table(console, "Resident memory after so many notes", figures["memory"])
+        if "clients" in self.sections:
+            from gansynth_server.bench import clients
+
+            figures["clients"] = clients.measure(self._flags)
+            report.table(console, "From /note to /note/start", figures["clients"])
         if "mixing" in self.sections:
             from gansynth_server.bench import mixing
 

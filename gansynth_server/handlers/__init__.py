@@ -20,6 +20,7 @@ from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
+from gansynth_server.handlers.recordings import RecordingMessages
 from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.spectra import SpectrumMessages
 from gansynth_server.handlers.streams import StreamMessages
@@ -48,8 +49,12 @@ LIVE = (
     SpectrumMessages,
     StreamMessages,
     MidiMessages,
+    RecordingMessages,
 )
 """Rooms that only a running server has."""
+
+HEARD = frozenset(r.address for r in TABLE if any(hasattr(room, r.method) for room in PLAYING))
+"""Messages that make a score."""
 
 
 class Handlers:

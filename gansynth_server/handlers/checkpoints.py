@@ -42,4 +42,4 @@ class CheckpointMessages:
         if self._models.loaded(name):
             load()  # at its time, as all that follows it expects
         else:
-            self._background.run(call, "/checkpoint/load", load)
+            self._background.run(call, "/checkpoint/load", load, load=True)

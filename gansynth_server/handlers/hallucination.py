@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from gansynth_server.handlers.host import Host
 
 PITCH = 60.0
-HEAD_START = 0.1
-"""Seconds in which the first notes are rendered, where no time is given."""
 
 
 class HallucinationMessages:
@@ -99,13 +97,12 @@ class HallucinationMessages:
         if client.hallucination is not None:
             client.hallucination.stop(call.when)
         client.sequence = sequence
-        now = self._instrument.time(call.when)
         client.hallucination = Hallucination(
             self._instrument,
             client,
             sequence,
             next(self._numbers),
-            now + HEAD_START if call.when is None else now,
+            call.when,
             over=lambda: call.reply("/done", "/hallucinate"),
             failed=call.failing("/hallucinate"),
         )

@@ -14,8 +14,12 @@ from gansynth_server.models import Models
 class Work(Protocol):
     """Where things are done that take time (see :class:`Background`)."""
 
-    def run(self, call: Call, address: str, work: Callable[[], None]) -> None:
-        """Does some work, now or later; its UserError becomes a ``/fail``."""
+    def run(self, call: Call, address: str, work: Callable[[], None], load: bool = False) -> None:
+        """Does some work, now or later; its UserError becomes a ``/fail``.
+
+        Args:
+            load: it loads a checkpoint.
+        """
         ...
 
 

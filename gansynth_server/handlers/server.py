@@ -76,9 +76,30 @@ class ServerMessages:
             *("&controlBusIndices", *range(BUSES)),
         )
 
+    def login(self, call: Call, word: str | float) -> None:
+        peer = call.peer
+        if peer.proven or (word != "" and peer.prove(word in (peer.token, str(peer.token)))):
+            call.reply("/done", "/login")
+        else:
+            call.reply("/login.reply", peer.token)
+
+    def metrics(self, call: Call) -> None:
+        values = self._server.metrics().values()
+        call.reply("/metrics.reply", *(part for pair in values.items() for part in pair))
+
+    def dump(self, call: Call, level: int) -> None:
+        _known(call)
+        self._server.dump(level)
+
     def quit(self, call: Call) -> None:
+        _known(call)
         call.reply("/done", "/quit")
         self._server.quit()
+
+
+def _known(call: Call) -> None:
+    if not call.peer.proven:
+        raise UserError("only for those who are known to hear the server; see /login")
 
 
 def _covers(wanted: str, address: str) -> bool:

@@ -32,7 +32,9 @@ class StreamMessages:
 
     def stream_pull(self, call: Call, number: int, id: int) -> None:
         stream = call.peer.stream
-        if stream is None or stream.id != id:
+        right = stream is not None and stream.id == id
+        call.peer.prove(right)
+        if stream is None or not right:
             raise UserError("no such stream; open one with /stream/open")
         self._server.pull(call.peer.source, stream, number)
 

@@ -29,6 +29,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
+from gansynth_server.model.guard import check_npz
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -135,6 +136,7 @@ def load(checkpoint: Checkpoint) -> Directions:
 @lru_cache(maxsize=64)
 def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as file:
             names = ("latent", "var_ratio", "reach", "bias")
             latent, share, reach, bias = (np.asarray(file[n], np.float32) for n in names)

@@ -27,6 +27,12 @@ def held(path: Path, seconds: float, most: int = MOST_PARTS) -> Path:
     return path if parts(path) <= most else Still(path.at(seconds))
 
 
+def elapsed(seconds: float, start: float) -> float:
+    """Time since a start, in whole microseconds: time tags are no more exact than that where they
+    come from, and the same score is to give the same latents whenever it is played."""
+    return round(seconds - start, 6)
+
+
 class Glide:
     """From one path to another along the sphere, starting and ending gently.
 
@@ -57,7 +63,7 @@ class Glide:
     def at(self, seconds: float) -> Latent:
         if seconds >= self.end:
             return self.target.at(seconds)
-        gone = (seconds - self._start) / self._seconds if self._seconds else 0.0
+        gone = elapsed(seconds, self._start) / self._seconds if self._seconds else 0.0
         if gone <= 0:
             return self._from.at(seconds)
         eased = gone * gone * (3 - 2 * gone)
@@ -91,7 +97,7 @@ class Walk:
         return f"walk speed {self._speed:g} spread {self._spread:g} seed {self._seed}"
 
     def at(self, seconds: float) -> Latent:
-        number, u = divmod(max(0.0, seconds - self._start) * self._speed, 1.0)
+        number, u = divmod(max(0.0, elapsed(seconds, self._start)) * self._speed, 1.0)
         weights = np.array([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, 3 * (u + u**2 - u**3) + 1, u**3])
         steps = [self._step(int(number) + n) for n in range(4)]
         z = weights @ np.stack(steps) / np.linalg.norm(weights)
@@ -140,6 +146,6 @@ class Lfo:
         return f"lfo {self._shape} {self._rate:g} Hz between {a} and {b}"
 
     def at(self, seconds: float) -> Latent:
-        turn = ((seconds - self._start) * self._rate + self._phase) % 1.0
+        turn = (elapsed(seconds, self._start) * self._rate + self._phase) % 1.0
         a, b = (path.at(seconds) for path in self._ends)
         return slerp(a, b, SHAPES[self._shape](turn))

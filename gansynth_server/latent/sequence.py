@@ -19,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
 
 MOST_KEYS = 64
 MOST_STEPS = 64
 MOST_PITCHES = 1024
+NEAR = 1e-3
+"""Part of the way to the next note that is no way yet."""
 LONGEST = 4.0
 """Seconds of a note."""
 MOST_AT_ONCE = 48
@@ -87,8 +90,9 @@ class Line:
         return f"hallucination of {len(self._sequence)} notes"
 
     def at(self, seconds: float) -> Latent:
-        place = (seconds - self._start) / self._sequence.spacing
-        return self._sequence.latent(round(place, 6))  # lest a note miss its own latent
+        place = elapsed(seconds, self._start) / self._sequence.spacing
+        nearest = round(place)  # lest a note miss its own latent
+        return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 
 
 def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.model.guard import check_safetensors, read_json
+from gansynth_server.spectral.constants import BINS, FRAMES
 
 if TYPE_CHECKING:
     from gansynth_server.model.generator import Generator
@@ -79,7 +81,8 @@ def locate(name: str) -> Path:
         if path.suffix != ".safetensors":
             raise UserError(
                 f"{path} is not a safetensors file; weights of other kinds (pickles, TensorFlow) "
-                "are never opened: give a checkpoint folder or a .safetensors file"
+                "are never opened, for they may hold programs: bring a training over with "
+                "gansynth convert, or give a checkpoint folder or a .safetensors file"
             )
         return path
     if (path / WEIGHTS).is_file():
@@ -109,7 +112,15 @@ def load(name: str) -> Checkpoint:
     info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
     if not isinstance(info, dict) or info.get("format") != FORMAT or "generator" not in info:
         raise UserError(f"{folder} is not a checkpoint of format {FORMAT}: its {CONFIG} says so")
-    config = GeneratorConfig.from_dict(info["generator"])
+    try:
+        config = GeneratorConfig.from_dict(info["generator"])
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
+    if config.shape != (FRAMES, BINS):
+        raise UserError(
+            f"{folder} makes spectra of {config.shape[0]} × {config.shape[1]}, and this program "
+            f"plays {FRAMES} × {BINS}"
+        )
     generator = _generator(weights, config)
     presets = _presets(folder / PRESETS, config.latent_size)
     return Checkpoint(
@@ -161,7 +172,7 @@ def replace(path: Path, data: bytes) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); copy the folder anew") from error
 
@@ -171,6 +182,7 @@ def _metadata(weights: Path) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_safetensors(weights)
         with safe_open(weights, "np") as file:
             return json.loads((file.metadata() or {}).get("config", "null"))
     except (SafetensorError, OSError, ValueError) as error:
@@ -183,6 +195,10 @@ def _generator(weights: Path, config: GeneratorConfig) -> Generator:
 
     from gansynth_server.model.generator import Generator
 
+    try:
+        check_safetensors(weights)
+    except (OSError, ValueError) as error:
+        raise _damaged(weights, error) from error
     with torch.device("meta"):
         generator = Generator(config)
     expected = {name: tuple(p.shape) for name, p in generator.state_dict().items()}
@@ -216,7 +232,7 @@ def _presets(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
     values = _read_json(path)
     try:
         presets = {str(k): np.asarray(v, dtype=np.float32) for k, v in values.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is no list of named latents: {error}") from error
     if not all(p.shape == (size,) and np.isfinite(p).all() for p in presets.values()):
         raise UserError(f"{path}: every preset must be {size} finite numbers")

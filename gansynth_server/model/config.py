@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -82,7 +83,7 @@ class GeneratorConfig:
             if "normalizer" in values:
                 values["normalizer"] = Normalizer(**values["normalizer"])
             config = cls(**values)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"the checkpoint's config is not one of ours: {error}") from error
         sizes = (
             *(config.latent_size, *config.filters, *config.start),
@@ -90,6 +91,13 @@ class GeneratorConfig:
         )
         if not all(1 <= size <= 4096 for size in sizes) or len(config.filters) > 12:
             raise UserError(f"the checkpoint's config has impossible sizes: {sizes}")
+        numbers = (*asdict(config.normalizer).values(), config.progress or 0)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise UserError("the checkpoint's config holds numbers that are not finite")
+        if not config.normalizer.magnitude_a or not config.normalizer.phase_a:
+            raise UserError("the checkpoint's config scales by 0")
+        if not all(0 <= pitch <= 127 for pitch in config.pitches):
+            raise UserError("the checkpoint's config has pitches outside of 0 to 127")
         if config.representation not in REPRESENTATIONS:
             raise UserError(f"the checkpoint's config has no such spectra: {config.representation}")
         return config

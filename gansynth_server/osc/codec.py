@@ -12,7 +12,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -25,12 +25,13 @@ TimedMessage: TypeAlias = "tuple[float | None, Message]"
 MAX_ARGS = 16384  # of a message; a UDP datagram holds fewer floats than that
 MAX_MESSAGES = 1024  # of a packet
 MAX_DEPTH = 8  # of bundles in bundles
+MAX_ATOMS = 4096  # arguments of a packet that are read one by one: not floats or ints in a row
 
 _BUNDLE = b"#bundle\0"
 UNIX_EPOCH = 2208988800 << 32
 """1970 in time tags: units of 2^-32 s since 1900."""
 _FLOAT32 = np.dtype(">f4")
-_TAG_RUNS = re.compile("f{2,}|.", re.DOTALL)
+_TAG_RUNS = re.compile("f{2,}|i{2,}|.", re.DOTALL)
 _Reader: TypeAlias = Callable[[bytes, int], tuple[Arg, int]]
 
 
@@ -56,27 +57,34 @@ def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
     Raises:
         OscError: for anything wrong anywhere in the packet, and nothing else.
     """
-    messages: list[TimedMessage] = []
-    _decode_packet(datagram, epoch, None, 0, messages)
-    return messages
+    packet = _Packet(epoch)
+    _decode_packet(datagram, packet, None, 0)
+    return packet.messages
 
 
-def _decode_packet(
-    data: bytes, epoch: int, due: float | None, depth: int, found: list[TimedMessage]
-) -> None:
+@dataclass(slots=True)
+class _Packet:
+    """What was found in a packet so far."""
+
+    epoch: int
+    messages: list[TimedMessage] = field(default_factory=list)
+    atoms: int = 0
+
+
+def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) -> None:
     # "The size of an OSC packet is always a multiple of 4", like each atom's: padding ends inside.
     if not data or len(data) % 4:
         raise OscError(f"packet of {len(data)} bytes, which is no positive multiple of 4")
     if not data.startswith(_BUNDLE):
-        if len(found) == MAX_MESSAGES:
+        if len(packet.messages) == MAX_MESSAGES:
             raise OscError(f"more than {MAX_MESSAGES} messages in one packet")
-        found.append((due, _decode_message(data)))
+        packet.messages.append((due, _decode_message(data, packet)))
         return
     if depth == MAX_DEPTH:
         raise OscError(f"bundles nested more than {MAX_DEPTH} deep")
     if len(data) < 16:
         raise OscError("bundle without a time tag")
-    time = _seconds(int.from_bytes(data[8:16], "big"), epoch)
+    time = _seconds(int.from_bytes(data[8:16], "big"), packet.epoch)
     if due is not None and (time is None or time < due):
         time = due
     position = 16
@@ -86,24 +94,24 @@ def _decode_packet(
         position = start + size
         if size < 0 or position > len(data):
             raise OscError(f"bundle element of {size} bytes where {len(data) - start} are left")
-        _decode_packet(data[start:position], epoch, time, depth + 1, found)
+        _decode_packet(data[start:position], packet, time, depth + 1)
 
 
-def _decode_message(data: bytes) -> Message:
+def _decode_message(data: bytes, packet: _Packet) -> Message:
     address, position = _string(data, 0)
     if not address.startswith("/"):
         raise OscError(f"address {address[:80]!r} does not begin with '/'")
     if position == len(data):  # "some older implementations of OSC may omit the OSC Type Tag"
         return Message(address, ())
     try:
-        return Message(address, _decode_args(data, position))
+        return Message(address, _decode_args(data, position, packet))
     except struct.error as error:
         raise OscError(f"{address[:80]!r}: ends before its last argument") from error
     except OscError as error:
         raise OscError(f"{address[:80]!r}: {error}") from error
 
 
-def _decode_args(data: bytes, position: int) -> tuple[Arg, ...]:
+def _decode_args(data: bytes, position: int, packet: _Packet) -> tuple[Arg, ...]:
     tags, position = _string(data, position)
     if not tags.startswith(","):
         raise OscError("arguments without a type tag string")
@@ -111,10 +119,14 @@ def _decode_args(data: bytes, position: int) -> tuple[Arg, ...]:
         raise OscError(f"{len(tags) - 1} arguments, at most {MAX_ARGS} are taken")
     args: list[Arg] = []
     for run in _TAG_RUNS.findall(tags, 1):
-        if len(run) > 1:  # floats: all at once
-            args += struct.unpack_from(f">{len(run)}f", data, position)
+        if len(run) > 1:  # floats or ints: all at once
+            args += struct.unpack_from(f">{len(run)}{run[0]}", data, position)
             position += 4 * len(run)
-        elif run in _READERS:
+            continue
+        packet.atoms += 1
+        if packet.atoms > MAX_ATOMS:
+            raise OscError(f"more than {MAX_ATOMS} arguments of other kinds than floats in a row")
+        if run in _READERS:
             arg, position = _READERS[run](data, position)
             args.append(arg)
         else:  # the arrays of "[" and "]" too

@@ -19,6 +19,9 @@ HORIZON = 60.0
 MOST = 4096
 SHARE = 2048
 """Messages that may wait, of all clients and of one; as many again that are for now."""
+MOST_BYTES = 16 << 20
+SHARE_BYTES = 4 << 20
+"""Bytes of them, timed or not."""
 
 
 @dataclass(order=True, slots=True)
@@ -26,16 +29,20 @@ class Waiting:
     """A message, who sent it, and for when: seconds, or None for at once."""
 
     due: float
+    turn: int
     order: int
     owner: Hashable = field(compare=False)
     message: Message = field(compare=False)
     when: float | None = field(compare=False)
+    size: int = field(compare=False)
 
 
 class Scheduler:
     """Messages by time, then by arrival; those for now come first. Used by one thread.
 
-    All that is asked of it is given as seconds of one clock.
+    Of those for now the owners come in turns, each with its own in their order:
+    a message gets the turn after its owner's last, or after the one that was
+    taken last. All times are seconds of one clock.
     """
 
     def __init__(self, most: int = MOST, share: int = SHARE) -> None:
@@ -44,12 +51,28 @@ class Scheduler:
         self._order = count()
         self._counts: Counter[tuple[Hashable, bool]] = Counter()
         self._totals: Counter[bool] = Counter()
+        self._bytes: Counter[Hashable] = Counter()
+        self._all_bytes = 0
+        self._turn = 0
+        self._turns: dict[Hashable, int] = {}  # the last of each owner that has messages for now
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, owner: Hashable, message: Message, when: float | None, now: float) -> None:
-        """Queues a message; UserError where too many wait, or it is for too late a time."""
+    def waits(self, owner: Hashable) -> bool:
+        """Whether messages of an owner wait."""
+        return bool(self._counts[owner, True] or self._counts[owner, False])
+
+    def put(
+        self,
+        owner: Hashable,
+        message: Message,
+        when: float | None,
+        now: float,
+        size: int = 0,
+    ) -> None:
+        """Queues a message of so many bytes; UserError where too many wait, or it is for too
+        late a time."""
         if when is not None and when > now + HORIZON:
             raise UserError(
                 f"its time is {when - now:.0f} s ahead; send it {HORIZON:g} s before at most"
@@ -60,16 +83,29 @@ class Scheduler:
                 f"too many messages wait ({self._share} of a client, {self._most} in all); "
                 "send them later, or in bundles of fewer"
             )
-        due = -math.inf if when is None else when - LEAD
-        heapq.heappush(self._queue, Waiting(due, next(self._order), owner, message, when))
+        if self._all_bytes + size > MOST_BYTES or self._bytes[owner] + size > SHARE_BYTES:
+            raise UserError(
+                f"too many messages wait ({SHARE_BYTES >> 20} MB of a client, "
+                f"{MOST_BYTES >> 20} MB in all); send them later, or smaller ones"
+            )
+        due, turn = -math.inf, 0
+        if when is None:
+            turn = self._turns[owner] = max(self._turn, self._turns.get(owner, 0)) + 1
+        else:
+            due = when - LEAD
+        entry = Waiting(due, turn, next(self._order), owner, message, when, size)
+        heapq.heappush(self._queue, entry)
         self._counts[owner, timed] += 1
         self._totals[timed] += 1
+        self._bytes[owner] += size
+        self._all_bytes += size
 
     def take(self, now: float) -> Waiting | None:
         """The next message that is due; None if there is none."""
         if not self._queue or self._queue[0].due > now:
             return None
         taken = heapq.heappop(self._queue)
+        self._turn = max(self._turn, taken.turn)
         self._forget(taken)
         return taken
 
@@ -79,9 +115,9 @@ class Scheduler:
 
     def clear(self, owner: Hashable) -> None:
         """Forgets what waits for its time, of one owner."""
-        kept = [w for w in self._queue if w.owner is not owner or w.when is None]
+        kept = [w for w in self._queue if w.owner != owner or w.when is None]
         for waiting in self._queue:
-            if waiting.owner is owner and waiting.when is not None:
+            if waiting.owner == owner and waiting.when is not None:
                 self._forget(waiting)
         self._queue = kept
         heapq.heapify(self._queue)
@@ -90,5 +126,11 @@ class Scheduler:
         timed = waiting.when is not None
         self._totals[timed] -= 1
         self._counts[waiting.owner, timed] -= 1
+        self._bytes[waiting.owner] -= waiting.size
+        self._all_bytes -= waiting.size
         if not self._counts[waiting.owner, timed]:
             del self._counts[waiting.owner, timed]
+            if not timed:
+                del self._turns[waiting.owner]
+        if not self._bytes[waiting.owner]:
+            del self._bytes[waiting.owner]

@@ -15,6 +15,7 @@ from gansynth_server.osc.messages import (
     midi,
     notes,
     patterns,
+    recordings,
     server,
     spectra,
     streams,
@@ -36,6 +37,7 @@ TABLE: tuple[Row, ...] = (
     *arrays.ROWS,
     *spectra.ROWS,
     *streams.ROWS,
+    *recordings.ROWS,
 )
 
 ROWS = {row.address: row for row in TABLE}

@@ -41,6 +41,11 @@ class SpectrumCache:
             self._spectra.move_to_end(key)
         return spectrum
 
+    def drop(self, backend: Backend) -> None:
+        """Forgets all spectra of a backend."""
+        for key in [key for key in self._spectra if key[0] is backend]:
+            self.size -= self._spectra.pop(key).nbytes
+
     def put(self, key: Key, spectrum: Spectrum) -> None:
         """Keeps a spectrum, or what there is of one; those not used for longest make room."""
         ready = spectrum.ready

@@ -39,6 +39,8 @@ class Job:
     failed: Callable[[str], None]
     begun: Callable[[Spectrum], None] | None = None
     wanted: Callable[[], bool] = lambda: True
+    owner: Hashable = None
+    """For whom it is; owners come in turns."""
     telling: threading.Lock = field(default_factory=threading.Lock)
     """Held by who calls ``begun`` until it has returned."""
 
@@ -85,6 +87,11 @@ class Ticket:
     """Number of its valid entry in the queue."""
     busy: bool = False
     """Whether it is being rendered."""
+
+    @property
+    def owners(self) -> set[Hashable]:
+        """Who waits for it; one that nobody waits for is nobody's."""
+        return {job.owner for job in self.jobs} or {None}
 
     @property
     def ready(self) -> int:

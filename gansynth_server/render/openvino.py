@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.priority import lower_priority
+from gansynth_server.priority import behind_others, normal_priority
 from gansynth_server.render.backend import Backend, Eager, Float32, Labels
 from gansynth_server.render.network import Weights
 from gansynth_server.render.rows import Span
@@ -70,7 +70,8 @@ class OpenVino(Backend):
         for n in range(count):
             span = slice(n, n + 1)
             inputs = [np.ascontiguousarray(z[span], np.float32), labels[span]]
-            result = request.infer(inputs, share_inputs=True, share_outputs=True)
+            with behind_others():
+                result = request.infer(inputs, share_inputs=True, share_outputs=True)
             magnitude[span], increment[span] = result[0], result[1]
         return magnitude, increment
 
@@ -90,11 +91,12 @@ class OpenVino(Backend):
                 from gansynth_server.render.graph import build
 
                 model = build(self.weights, window)
-                compiled = self._core.compile_model(model, "CPU", self._settings)
+                with behind_others():
+                    compiled = self._core.compile_model(model, "CPU", self._settings)
                 self._requests[window] = compiled.create_infer_request()
 
     def _compile_rests(self) -> None:
-        lower_priority()
+        normal_priority()
         try:
             for part in self.slices[1:]:
                 if not threading.main_thread().is_alive():  # the program ends

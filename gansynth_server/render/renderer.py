@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.priority import lower_priority
+from gansynth_server.priority import normal_priority
 from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
@@ -124,6 +124,11 @@ class Renderer:
         with self._wake:
             self._requests.drop(owner)
 
+    def drop(self, backend: Backend) -> None:
+        """Forgets what was kept of a backend that is used no more."""
+        with self._wake:
+            self._cache.drop(backend)
+
     def finish(self) -> None:
         """Waits until all is rendered and told, but for what is rendered ahead."""
         with self._wake:
@@ -165,16 +170,19 @@ class Renderer:
     # on the render thread
 
     def _run(self) -> None:
-        lower_priority()  # torch's own threads inherit it
+        normal_priority()
         while True:
             with self._wake:
                 while self._running and (pause := self._pause()) != 0:
                     self._wake.wait(pause)
                 if not self._running:
                     return
-                requests, tickets = self._agenda.take()
+                stale = self._queue.stale()
+                requests, tickets = self._agenda.take() if self._pause() == 0 else ([], [])
                 self._busy = True
             try:
+                for ticket in stale:
+                    self._drop(ticket)
                 if requests:
                     answer(requests)
                 else:
@@ -228,6 +236,13 @@ class Renderer:
                     job.begun(spectrum)
         if whole:
             tell_done(jobs, spectrum)
+
+    def _drop(self, ticket: Ticket) -> None:
+        """Ends a rest, unless somebody wants it meanwhile."""
+        if not self._dropped(ticket):
+            with self._wake:
+                ticket.busy = False
+                self._queue.push(ticket)
 
     def _dropped(self, ticket: Ticket) -> bool:
         """Ends a rest that nobody wants any more; what there is of it is kept."""

@@ -18,12 +18,12 @@ from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.row import Row
-from gansynth_server.osc.scheduler import LEAD
 from gansynth_server.peers import Peer, Source
 from gansynth_server.render.batches import BatchRenderer
 from gansynth_server.score.read import LONGEST, Event, Setting
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
+from gansynth_server.synth.note import CAUSE
 from gansynth_server.synth.timeline import SteadyLink
 
 BLOCK = 1024
@@ -33,13 +33,12 @@ TAIL = 60.0
 
 
 class ScoreLink(SteadyLink):
-    """Time is counted by the samples, but for what is heard later than it was meant."""
+    """Time is counted by the samples; what an event does at its own time, at that of the event."""
 
-    shift = 0.0
-    """Seconds."""
-
-    def sample(self, seconds: float) -> int:
-        return super().sample(seconds + self.shift)
+    def place(self, when: float | None, cause: object) -> int:
+        if isinstance(cause, Event) and when in (None, cause.when):
+            return self.sample(cause.time)
+        return super().place(when, cause)
 
 
 class Score:
@@ -66,12 +65,11 @@ class Score:
         self.instrument = Instrument(
             self._renderer, setting.seed, self._tell, clock=lambda: self._now
         )
-        self._link = ScoreLink(bank_rate(setting.rate))
         self._bus = Bus(
             setting.rate,
             setting.max_voices,
             on_end=self.instrument.ended,
-            link=self._link,
+            link=ScoreLink(bank_rate(setting.rate)),
             channels=setting.channels,
         )
         self._handlers = handlers.playing(self)
@@ -79,7 +77,7 @@ class Score:
         self._place = ""
         self._frames = 0
 
-    def run(self, call: Call, address: str, work: Callable[[], None]) -> None:
+    def run(self, call: Call, address: str, work: Callable[[], None], load: bool = False) -> None:
         """What takes time is done at once."""
         work()
 
@@ -95,7 +93,9 @@ class Score:
         while done < len(events):
             yield from self._advance(self._limit(floors[done]))
             first = done
-            while done < len(events) and floors[done] <= floors[first] + LEAD:
+            while done < len(events) and floors[done] <= floors[first] + events[done].ahead:
+                if not events[done].message.address.startswith("/note"):
+                    self._work()  # it might silence what is still to be rendered
                 self._handle(events[done])
                 done += 1
             self._work()
@@ -145,13 +145,17 @@ class Score:
     def _handle(self, event: Event) -> None:
         peer = self._peers.get(event.client) or self._join(event.client)
         self._now, self._place = event.when, event.place
-        self._link.shift = event.time - event.when
-        call = Call(peer, self._hear, event.when)
+        # what was asked for at once is played at once again
+        call = Call(peer, self._hear, None if event.when == event.asked else event.when)
 
         def handle(row: Row, args: list[Any]) -> None:
             self._handlers(call, row, args)
 
-        dispatch(event.message, handle, self._fail)
+        token = CAUSE.set(event)
+        try:
+            dispatch(event.message, handle, self._fail)
+        finally:
+            CAUSE.reset(token)
 
     def _join(self, number: int) -> Peer:
         client = self.instrument.join(number, self._model, self._bus)

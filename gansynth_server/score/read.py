@@ -16,9 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 from gansynth_server.osc.codec import Message, OscError, decode
+from gansynth_server.osc.scheduler import LEAD
 
 LONGEST = 3600.0
 """Seconds."""
@@ -33,8 +36,9 @@ class Event:
 
     ``time`` is when it is heard. In what was played by hand, notes were heard a
     little later than they were asked for: there ``asked`` is the time at which the
-    message was dealt with, which is the order of the events, and ``when`` the
-    time for which: where moving latents were just then. All are seconds.
+    message was dealt with, which is the order of the events and where moving
+    latents were just then; and ``when`` the time for which it was meant, if it
+    was sent ahead. All are seconds.
     """
 
     time: float
@@ -45,6 +49,11 @@ class Event:
     """Who played it: each has latents and notes of its own."""
     when: float = 0.0
     asked: float = 0.0
+
+    @property
+    def ahead(self) -> float:
+        """Seconds before its effect that it may be dealt with: none if played by hand."""
+        return 0.0 if self.asked == self.when != self.time else LEAD
 
 
 @dataclass(frozen=True)
@@ -148,14 +157,14 @@ def _line(line: str, place: str) -> Event | Changes:
     client = found.get("client", 0)
     if not isinstance(client, int):
         raise UserError(f"{place}: a client is a whole number")
-    return Event(
-        time,
-        Message(words[0], tuple(words[1:])),
-        place,
-        client,
-        _time(found.get("when", time), place, -LONGEST),
-        _time(found.get("asked", time), place, -LONGEST),
-    )
+    asked = _time(found.get("asked", time), place, -LONGEST)
+    when = _time(found.get("when", asked), place, -LONGEST)
+    return Event(time, Message(words[0], tuple(map(_sent, words[1:]))), place, client, when, asked)
+
+
+def _sent(word: int | float | str) -> int | float | str:
+    """A word as it would come over the wire, where floats have 32 bits."""
+    return float(np.float32(word)) if isinstance(word, float) else word
 
 
 def _plain(word: Any) -> bool:

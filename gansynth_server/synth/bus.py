@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
-from gansynth_server.synth.note import Note
+from gansynth_server.synth.note import CAUSE, Note
 from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
 
+FADE = 0.010
+"""Seconds in which the sound ends when the server does."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
 BANK_RATE = 48000
@@ -24,6 +28,25 @@ BANK_RATE = 48000
 def bank_rate(rate: int) -> int:
     """Rate of the voices for a listener's rate."""
     return rate if direct(rate) else BANK_RATE
+
+
+_log = logging.getLogger(__name__)
+
+
+class Tap(Protocol):
+    """Whoever listens to a bus, on the thread that renders."""
+
+    def begins(self, sample: int) -> None:
+        """A block begins with this sample of the voices."""
+        ...
+
+    def ran(self, entry: Entry, sample: int) -> None:
+        """A command was run before this sample."""
+        ...
+
+    def sounded(self, sound: NDArray[np.float32]) -> None:
+        """This is the block, [channels, frames]."""
+        ...
 
 
 class Bus:
@@ -57,6 +80,8 @@ class Bus:
         self.link = link or SteadyLink(self.voices.rate)
         self.time = 0
         """Samples that the voices have rendered, at their own rate."""
+        self.tap: Tap | None = None
+        self._fade: NDArray[np.float32] | None = None  # what is left of it
         self._timeline = Timeline()
         self._on_start, self._on_end, self._on_late = on_start, on_end, on_late
 
@@ -85,8 +110,9 @@ class Bus:
             when: seconds of the link's clock; None is before the next block.
             starts: whether it is the note's first.
         """
-        sample = 0 if when is None else self.link.sample(when)
-        self._timeline.post(command, sample, note, starts)
+        cause = note.cause if starts and note is not None else CAUSE.get()
+        sample = self.link.place(when, cause)
+        self._timeline.post(command, sample, note, starts, cause)
 
     def start(self, note: Note, when: float | None = None) -> None:
         self.post(lambda voices: voices.start(note), when, note, starts=True)
@@ -105,14 +131,35 @@ class Bus:
 
         self.post(cut, when)
 
+    def end(self) -> None:
+        """Fades all sound out in 10 ms, for good; any thread."""
+        steps = round(FADE * self.rate)
+        self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
+
+    @property
+    def over(self) -> bool:
+        """Whether it was ended and has faded out."""
+        return self._fade is not None and not len(self._fade)
+
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [channels, frames] for the listener: finite, within ±1."""
+        """The next float32 [channels, frames] for the listener: finite, within ±1.
+
+        Should the voices fail, all of them are ended, and it is silence.
+        """
         begun = time.perf_counter()
+        tap = self.tap
+        if tap is not None:
+            tap.begins(self.time)
         if self._resampler is None:
             sound = self._voices(frames)
         else:
             sound = self._resampler(self._voices(self._resampler.needed(frames)), frames)
         sound = self._limiter(sound * self._gain)
+        if self._fade is not None:
+            fade, self._fade = self._fade[:frames], self._fade[frames:]
+            sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
+        if tap is not None:
+            tap.sounded(sound)
         for note in self.voices.take_started():
             self._on_start(note)
         for note in self.voices.take_ended():
@@ -130,7 +177,12 @@ class Bus:
             for entry in self._timeline.run(self.voices, self.time):
                 self._ran(entry)
             size = self._timeline.until(self.time, end - self.time)
-            parts.append(self.voices.render(size))
+            try:
+                parts.append(self.voices.render(size))
+            except Exception:
+                _log.exception("the voices failed: all of them are ended")
+                self.voices.clear()
+                parts.append(np.zeros((self.channels, size), np.float32))
             self.time += size
             if self.time == end:
                 break
@@ -138,6 +190,8 @@ class Bus:
 
     def _ran(self, entry: Entry) -> None:
         """Takes note of a command that was just run."""
+        if self.tap is not None:
+            self.tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 

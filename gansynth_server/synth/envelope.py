@@ -83,8 +83,7 @@ class Envelopes:
 
     def release(self, row: int) -> None:
         """Begins the release of a row, unless that was begun before."""
-        if self.off[row] == np.inf:
-            self.off[row] = self.age[row]
+        self.off[row] = min(self.off[row], self.age[row])
 
     def cut_off(self, row: int) -> None:
         """Fades a row out in 5 ms from where it is."""

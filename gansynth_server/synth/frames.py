@@ -58,7 +58,19 @@ class Frames:
         self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
         self._kept[row] = np.nan
         self._lift[row] = 1
+        self.band[row] = BINS
         self.pivot[row] = np.log2(440 * 2 ** ((note.rendered - 69) / 12))
+
+    def first(self, row: int, note: Note, count: int) -> tuple[Float32, NDArray[np.float64]]:
+        """The frames that a note begins with, as they are: magnitudes and phases [count, 1024]."""
+        assert note.spectrum is not None
+        span = slice(FIRST, FIRST + count)
+        magnitude = note.spectrum.magnitude[span]
+        phase = self._phase[row] + note.spectrum.increment[span].cumsum(axis=0, dtype=np.float64)
+        phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
+        self._phase[row] = phase[-1]
+        self.level[row] = np.linalg.norm(magnitude[-1])
+        return magnitude, phase
 
     def next(
         self,

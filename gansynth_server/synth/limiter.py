@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 CEILING = 0.985
-LOOKAHEAD = 0.0015
+LOOKAHEAD = 0.001
 RECOVERY = 60.0
 """Ceiling (full scale is 1), look-ahead in seconds, and recovery in dB per second."""
 
 
 class Limiter:
-    """Delays the sound by 1.5 ms and turns it down before a peak arrives.
+    """Delays the sound by 1 ms and turns it down before a peak arrives.
 
     The gain that a peak needs is held over the look-ahead (a running minimum)
     and smoothed over it (a running mean), so it is reached exactly at the

@@ -21,6 +21,11 @@ def place(seconds: float) -> float:
     return seconds * SAMPLE_RATE / HOP + CENTRE
 
 
+def seconds(place: float) -> float:
+    """The time of the note at a frame."""
+    return (place - CENTRE) * HOP / SAMPLE_RATE
+
+
 class Motion:
     """Places of voices in their notes, in frames; fractions lie between two of them.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.envelope import PLAIN, Envelope
 
 NoteId = int | float | str
+CAUSE: ContextVar[object] = ContextVar("cause", default=None)
+"""The message that is being dealt with, for who records what comes of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +26,7 @@ class Overlay:
     increment: NDArray[np.float32]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Note:
     """One note; ``owner`` is whoever plays it, of no concern to the voices.
 
@@ -45,6 +48,7 @@ class Note:
     spectrum: Spectrum | None = None
     choke: str | None = None
     """A note of the same owner and the same word here ends this one."""
+    cause: object = field(default_factory=CAUSE.get)
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
     over: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.constants import FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.frames import Frames
 from gansynth_server.synth.interpolate import TAPS, Interpolator
@@ -23,6 +23,7 @@ from gansynth_server.synth.tune import Tune
 Float32 = NDArray[np.float32]
 
 SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
+OPENING = 4  # frames that sound in a note's first hop
 TAIL = 3  # hops that sound on after the last frame, less the lead before the first
 
 
@@ -108,6 +109,8 @@ class Tape:
 
     def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
         """Adds frames until every row holds the sound up to a position."""
+        for row in rows[self._hops[rows] == FIRST]:
+            self._open(int(row))
         while True:
             # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
             ready = (self._hops[rows] - LEAD // HOP) * self.hop
@@ -115,6 +118,28 @@ class Tape:
             if not len(hungry):
                 return
             self._hop_rows(hungry)
+
+    def _open(self, row: int) -> None:
+        """The frames of a note's first hop at once, if it reads them as they are."""
+        note = self._notes[row]
+        assert note is not None and note.spectrum is not None
+        if (
+            self.motion.place[row] != FIRST
+            or self.motion.strayed[row]
+            or self.motion.held[row]
+            or self.frames.tilt[row]
+            or self.frames.band[row] < BINS
+            or note.spectrum.ready < FIRST + OPENING
+        ):
+            return
+        magnitude, phase = self.frames.first(row, note, OPENING)
+        sound = self._inverse(magnitude, phase).reshape(OPENING, 4, self.hop)
+        for n in range(OPENING):
+            for part in range(4):
+                self._ring[row, (FIRST + n + part) % SEGMENTS] += sound[n, part]
+        self._ring[row, SEGMENTS] = self._ring[row, 0]
+        self._hops[row] += OPENING
+        self.motion.place[row] += OPENING
 
     def _hop_rows(self, rows: Rows) -> None:
         """One frame for each of some rows, through one inverse FFT."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +13,18 @@ from typing import Protocol
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
 
+_log = logging.getLogger(__name__)
+
 Command = Callable[[Voices], None]
 
 
 class Link(Protocol):
     """How the seconds of a clock and the samples of a listener belong together."""
+
+    @property
+    def still(self) -> bool:
+        """Whether nobody has asked for samples lately, so that what waits there goes on waiting."""
+        ...
 
     def rendered(self, sample: int) -> None:
         """Notes that so many samples have been asked for, the last of them just now."""
@@ -27,12 +35,19 @@ class Link(Protocol):
         ...
 
     def seconds(self, sample: float) -> float:
-        """The time that means a sample; may be called from any thread."""
+        """The time that means a sample."""
+        ...
+
+    def place(self, when: float | None, cause: object) -> int:
+        """The sample for what is to be done at a time, or at once (0), and what brought it about;
+        may be called from any thread."""
         ...
 
 
 class SteadyLink:
     """Time is counted by the samples themselves: for sound that nobody waits for."""
+
+    still = False
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -46,6 +61,9 @@ class SteadyLink:
     def seconds(self, sample: float) -> float:
         return sample / self._rate
 
+    def place(self, when: float | None, cause: object) -> int:
+        return 0 if when is None else self.sample(when)
+
 
 @dataclass(order=True, slots=True)
 class Entry:
@@ -56,6 +74,7 @@ class Entry:
     command: Command = field(compare=False)
     note: Note | None = field(compare=False, default=None)
     starts: bool = field(compare=False, default=False)
+    cause: object = field(compare=False, default=None)
 
 
 class Timeline:
@@ -70,21 +89,29 @@ class Timeline:
         return len(self._inbox) + len(self._due)
 
     def post(
-        self, command: Command, sample: int = 0, note: Note | None = None, starts: bool = False
+        self,
+        command: Command,
+        sample: int = 0,
+        note: Note | None = None,
+        starts: bool = False,
+        cause: object = None,
     ) -> None:
         """Has a command run before a sample is rendered; before the next one where it is past."""
-        self._inbox.append(Entry(sample, next(self._order), command, note, starts))
+        self._inbox.append(Entry(sample, next(self._order), command, note, starts, cause))
 
     def receive(self) -> None:
-        """Takes in what was posted."""
-        while self._inbox:
+        """Takes in what was posted, but for what an unfinished message has brought about."""
+        while self._inbox and not getattr(self._inbox[0].cause, "unfinished", False):
             heapq.heappush(self._due, self._inbox.popleft())
 
     def run(self, voices: Voices, sample: int) -> Iterator[Entry]:
         """Runs what is due at a sample, and gives each entry after it was run."""
         while self._due and self._due[0].sample <= sample:
             entry = heapq.heappop(self._due)
-            entry.command(voices)
+            try:
+                entry.command(voices)
+            except Exception:  # the others are done nevertheless
+                _log.exception("a command for the voices failed")
             yield entry
 
     def until(self, sample: int, frames: int) -> int:

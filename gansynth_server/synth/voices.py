@@ -28,6 +28,10 @@ SMOOTH = 0.010
 """Seconds that a change of loudness, pan or pitch takes at least."""
 
 
+LOUDEST = 64.0
+"""Beyond it a voice is broken: 36 dB above full scale, where a note peaks at about 0.3."""
+
+
 class Voices:
     """A bank of voices at one sample rate; used by one thread at a time.
 
@@ -106,6 +110,12 @@ class Voices:
             if note is not None and of(note):
                 self._envelopes.cut_off(int(row))
 
+    def clear(self) -> None:
+        """Ends all notes at once, without a fade: for when they cannot be rendered."""
+        for row in np.flatnonzero(self._active):
+            self._finish(int(row))
+        self.cut_all(lambda note: True)
+
     def drop(self, notes: Iterable[Note]) -> None:
         """Ends notes unheard that never came."""
         self._ended += notes
@@ -123,7 +133,7 @@ class Voices:
     def render(self, frames: int) -> Float32:
         """The next samples of all voices together, float32 [channels, frames], not limited.
 
-        A voice whose sound is not finite is ended and counted in ``spoilt``;
+        A voice whose sound is not finite, or far too loud, is ended and counted in ``spoilt``;
         the others go on.
         """
         out = np.zeros((self.channels, frames), np.float32)
@@ -201,8 +211,8 @@ class Voices:
         if moving.any():
             sound[moving] *= self._envelopes.levels(rows[moving], size)
         mix = self._weighted(rows, sound)
-        if not np.isfinite(mix).all():
-            good = np.isfinite(sound).all(axis=1)
+        if not np.abs(mix).max() <= LOUDEST:  # NaN is not either
+            good = np.abs(sound).max(axis=1) <= LOUDEST
             for row in rows[~good]:
                 self.spoilt += 1
                 self._finish(int(row))

@@ -1,6 +1,6 @@
 """The server itself."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, TEXT, Arg, Row
+from gansynth_server.osc.row import ANY, INTEGER, MAX_INTEGER, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -37,6 +37,28 @@ ROWS: tuple[Row, ...] = (
         (),
         "",
         "forgets what this client has sent for later, except for the next quarter of a second",
+    ),
+    Row(
+        "/login",
+        (Arg("word", ANY, default=""),),
+        "`/done /login`, or `/login.reply` number",
+        "for other machines: the password, or the number that was answered, to prove that answers "
+        "are heard; until then they get few of them",
+        exact=True,
+    ),
+    Row(
+        "/metrics",
+        (),
+        "`/metrics.reply` name value…",
+        "all that the server counts, as pairs",
+    ),
+    Row(
+        "/dump",
+        (Arg("level", INTEGER, 0, 2, 1),),
+        "",
+        "logs what comes in: 1 messages, 2 bytes, 0 nothing",
+        (0,),
+        exact=True,
     ),
     Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
 )

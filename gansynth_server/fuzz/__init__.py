@@ -1,0 +1,1 @@
+"""Mutated traffic against a running server."""

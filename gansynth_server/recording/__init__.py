@@ -1,0 +1,1 @@
+"""Recordings: the sound of a bus, and the score that makes it again."""

@@ -1,0 +1,197 @@
+"""What is recorded of one bus."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.client import Client
+from gansynth_server.errors import UserError
+from gansynth_server.recording.files import Files
+from gansynth_server.recording.state import Words, state
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import NoteId
+from gansynth_server.synth.timeline import Entry
+
+BEHIND = 10.0
+"""Seconds of sound that may wait to be written; what comes then is lost."""
+PERIOD = 0.1
+"""Seconds from one look for something to write to the next."""
+LONGEST = 3600.0
+"""Seconds."""
+MOST = 100_000
+"""Messages."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Cause:
+    """A message: who sent it, when it was dealt with, and for when (None: for at once)."""
+
+    client: int
+    words: Words
+    asked: float
+    when: float | None
+    unfinished: bool = False
+    """While it is dealt with: what comes of it takes effect together (see :class:`Timeline`)."""
+    sample: int | None = None
+    """Before which the first of its commands was run, or the start of its note."""
+    begun: bool = False
+    ended: list[tuple[int, NoteId]] = field(default_factory=list)
+    """Samples and ids of notes that it has released at once."""
+
+
+class Recorder:
+    """Listens to a bus, and writes what is heard and the messages that brought it about.
+
+    Threads: ``asked`` belongs to the one that handles messages, the methods of a
+    :class:`Tap` to the one that renders; both only append to lists, and a
+    thread of the recorder's own writes.
+
+    Args:
+        done: is told of the seconds recorded and of the frames lost, or why all is.
+    """
+
+    def __init__(
+        self, bus: Bus, files: Files, checkpoint: str, done: Callable[[float, int, str], None]
+    ) -> None:
+        self.bus = bus
+        self._files, self._done = files, done
+        self._setting = {
+            "checkpoint": checkpoint,
+            "rate": bus.rate,
+            "channels": bus.channels,
+            "max_voices": bus.voices.count,
+        }
+        self._blocks: deque[NDArray[np.float32]] = deque()
+        self._causes: list[Cause] = []
+        self._clients: set[int] = set()
+        self._frames = self._written = self._lost = 0
+        self._start = 0
+        self._origin: float | None = None
+        self._then: Callable[[], None] = lambda: None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+
+    def start(self, clients: list[Client], now: float) -> None:
+        """Begins with the next block; these clients are heard there."""
+        for client in clients:
+            self._introduce(client, now)
+        self._thread.start()
+        self.bus.tap = self
+
+    def stop(self, then: Callable[[], None] = lambda: None) -> None:
+        """Ends with the last block; ``done`` is told when the files are ready, and so is ``then``.
+
+        May be called from any thread, but with ``then`` only once.
+        """
+        if self.bus.tap is self:
+            self.bus.tap = None
+        self._then = then
+        self._ending.set()
+
+    def join(self) -> None:
+        """Waits until the files are ready."""
+        self._thread.join(timeout=10)
+
+    # the thread that handles messages
+
+    def asked(self, client: Client, words: Words, now: float, when: float | None) -> Cause | None:
+        """Takes note of a message that is about to be dealt with; None if there are too many."""
+        if len(self._causes) >= MOST:
+            return None
+        if client.number not in self._clients:
+            self._introduce(client, now)
+        cause = Cause(client.number, words, now, when, unfinished=True)
+        self._causes.append(cause)
+        return cause
+
+    def failed(self, cause: Cause) -> None:
+        """Forgets a message that could not be dealt with."""
+        self._causes.remove(cause)
+
+    def _introduce(self, client: Client, now: float) -> None:
+        """What a client is set to, before its first message."""
+        self._clients.add(client.number)
+        for words in state(client, now):
+            self._causes.append(Cause(client.number, words, now, None))
+
+    # the thread that renders
+
+    def begins(self, sample: int) -> None:
+        if self._origin is None:
+            self._start, self._origin = sample, self.bus.link.seconds(sample)
+
+    def ran(self, entry: Entry, sample: int) -> None:
+        cause, note = entry.cause, entry.note
+        if not isinstance(cause, Cause):
+            return
+        if cause.sample is None or entry.starts:
+            cause.sample, cause.begun = sample, entry.starts
+        if note is not None and note.cause is not cause and note.off is not None:
+            cause.ended.append((sample, note.id))
+
+    def sounded(self, sound: NDArray[np.float32]) -> None:
+        frames, rate = sound.shape[1], self.bus.rate
+        if self._frames - self._written > BEHIND * rate:
+            self._lost += frames
+            sound = np.broadcast_to(np.float32(0), sound.shape)  # of no size
+        self._blocks.append(sound)
+        self._frames += frames
+        if self._frames > LONGEST * rate:
+            self.stop()
+
+    # its own thread
+
+    def _run(self) -> None:
+        why, ended = "", False
+        try:
+            while not ended:
+                ended = self._ending.wait(PERIOD)
+                while self._blocks:
+                    block = self._blocks.popleft()
+                    self._files.write(block)
+                    self._written += block.shape[1]
+            self._files.close(self._lines())
+        except (OSError, RuntimeError, UserError) as error:
+            self.stop()
+            why = str(error)
+        except Exception as error:
+            _log.exception("a recording failed")
+            self.stop()
+            why = repr(error)
+        self._done(self._written / self.bus.rate, self._lost, why)
+        self._then()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The score (see :class:`Event`), in the order in which messages were dealt with."""
+        yield {"setting": self._setting}
+        rate, origin = self.bus.voices.rate, self._origin or 0.0
+
+        def line(cause: Cause, sample: int, words: Words) -> dict[str, Any]:
+            made = {
+                "time": max(0, sample - self._start) / rate,
+                "message": words,
+                "client": cause.client,
+                "asked": cause.asked - origin,
+            }
+            return made if cause.when is None else {**made, "when": cause.when - origin}
+
+        for cause in list(self._causes):
+            when = cause.asked if cause.when is None else cause.when
+            sample = self._start + round((when - origin) * rate)
+            if cause.sample is not None:
+                sample = cause.sample
+            if cause.begun:  # a note of the same id was released before this one began
+                for released, id in cause.ended:
+                    if released < sample:
+                        yield line(cause, released, ("/note/off", id))
+            yield line(cause, sample, cause.words)

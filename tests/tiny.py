@@ -1,0 +1,29 @@
+"""A network so small that its notes are never late."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from gansynth_server.latent import directions, principal
+from gansynth_server.latent.vectors import draw
+from gansynth_server.model import checkpoint, ganspace
+from gansynth_server.models import Models
+from tests import golden_rule
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    """One in float64, under the name of the bundled one, here and in servers that are started."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    generator = golden_rule.generator(replace(golden_rule.TINY, latent_size=256))
+    for block in generator.blocks:  # quieter, lest the limiter hide what differs
+        block.to_rgb.weight.data *= 0.25
+        block.to_rgb.bias.data *= 0.25
+    checkpoint.save(folder / "all_instruments", generator, {}, {"violin": draw(256, 8)})
+    values = principal.compute(generator, components=8, samples=256)
+    found = checkpoint.load(str(folder / "all_instruments"))
+    ganspace.write(directions.file_of(found), principal.pack(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
+        yield Models(backend="eager", live=False)
