@@ -42,8 +42,8 @@ class ServerOptions:
     """List the sound cards and exit."""
     rate: int | None = None
     """Sample rate of the output in Hz; the sound card's own if not given."""
-    channels: int = 2
-    """Of the output: 2 for stereo, 1 for mono."""
+    channels: int | None = None
+    """Of the output: 2 for stereo, 1 for mono; files are mono if not given, all else stereo."""
     blocksize: int = 256
     """Frames rendered at a time for the output; less is faster, more is safer."""
     max_voices: int = 64

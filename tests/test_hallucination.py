@@ -233,7 +233,7 @@ def test_an_end_sounds_the_same_however_early_it_is_dealt_with(tmp_path, monkeyp
     setting, events = read(tmp_path / "a.jsonl")
     models, sounds = Models(backend="eager", live=False), []
     for lead in (0.0, 0.25, 1.0):
-        monkeypatch.setattr(play, "LEAD", lead)
+        monkeypatch.setattr("gansynth_server.score.read.LEAD", lead)
         blocks = play.Score(setting, models, Root(None)).play(events)
         sounds.append(np.concatenate(list(blocks), axis=1))
     assert np.abs(sounds[0]).max() > 0.01

@@ -90,7 +90,7 @@ def open_output(
     rate: int | None = None,
     blocksize: int | None = None,
     device: str | None = None,
-    channels: int = 1,
+    channels: int | None = None,
 ) -> tuple[Output, str | None]:
     """Makes the output that ``--output`` names; it is not started.
 
@@ -100,7 +100,7 @@ def open_output(
         blocksize: frames that are rendered at a time; None takes 256.
         device: part of the name of a sound card, or its index. With it, ``auto``
             means ``soundcard``: a card asked for by name is never replaced by silence.
-        channels: 1, or 2 for stereo where the card has it.
+        channels: 1, or 2 for stereo where the card has it; None takes 1 for a file, else 2.
 
     Returns:
         The output, and a line for the user where ``auto`` had to do without a sound card.
@@ -113,6 +113,8 @@ def open_output(
     blocksize = DEFAULT_BLOCKSIZE if blocksize is None else blocksize
     if not 16 <= blocksize <= 8192:
         raise UserError(f"a block of {blocksize} frames is out of range: give 16 to 8192")
+    if channels is None:
+        channels = 2 if choice in ("auto", "soundcard", "none") else 1
     if channels not in (1, 2):
         raise UserError(f"--channels must be 1 (mono) or 2 (stereo), not {channels}")
     if choice == "auto" and device is None:
