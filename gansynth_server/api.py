@@ -97,6 +97,8 @@ class Model:
     def spectra(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
         """Normalised raw output of the network, always as trained and in full precision.
 
+        Notes are rendered one by one, so each is the same to the bit in any company.
+
         Args:
             z: [N, latent_size].
             pitches: N MIDI pitches out of ``self.pitches``.
@@ -112,7 +114,7 @@ class Model:
         dtype = next(generator.parameters()).dtype
         parts = []
         with torch.inference_mode():
-            for latents, labels in self._batches(z, pitches):
+            for latents, labels in self._batches(z, pitches, 1):
                 images = generator(torch.from_numpy(latents).to(dtype), torch.from_numpy(labels))
                 parts.append(images.permute(0, 2, 3, 1).float().numpy())
         return np.concatenate(parts)
@@ -124,7 +126,7 @@ class Model:
         from gansynth_server.spectral import transform
 
         parts = []
-        for latents, labels in self._batches(z, pitches):
+        for latents, labels in self._batches(z, pitches, self.backend.batch):
             polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
             parts.append(transform.waves(*polar).numpy())
         return np.concatenate(parts)
@@ -158,7 +160,7 @@ class Model:
         check_rate(sample_rate)
         rendered = nearest_pitch(self.pitches, pitch)
         latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
-        ((one, labels),) = self._batches(latent[None], [rendered])
+        ((one, labels),) = self._batches(latent[None], [rendered], 1)
         note = VoiceNote(None, 0, pitch, velocity, rendered)
         note.spectrum = self.backend.render(one, labels)[0]
         if duration < LONGEST:
@@ -174,7 +176,7 @@ class Model:
         self.backend.prepare(self.latent_size)
 
     def _batches(
-        self, z: Float32, pitches: NDArray[np.int64] | list[int]
+        self, z: Float32, pitches: NDArray[np.int64] | list[int], size: int
     ) -> list[tuple[Float32, NDArray[np.int64]]]:
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape != (len(pitches), self.latent_size):
@@ -188,7 +190,6 @@ class Model:
             raise UserError(
                 f"pitches must be among {self.pitches[0]}…{self.pitches[-1]}: {list(pitches)}"
             ) from error
-        size = self.backend.batch
         return [(z[i : i + size], labels[i : i + size]) for i in range(0, len(z), size)]
 
 

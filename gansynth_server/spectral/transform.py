@@ -36,9 +36,12 @@ def _taps(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def stft(waves: Tensor) -> Tensor:
-    """[N, 64000] → complex [N, 128, 1024]."""
+    """[N, 64000] → complex [N, 128, 1024]; added up in float64, so equal on all machines
+    but for the last bit."""
     frames = F.pad(waves, (LEAD, 0)).unfold(-1, FFT, HOP)  # [N, 128, 2048]
-    return torch.fft.rfft(frames * _window(waves.device))[..., 1:]
+    spectrum = torch.fft.rfft((frames * _window(waves.device)).double())[..., 1:]
+    # + 0: some FFTs make -0 of silence, whose phase would be π
+    return (spectrum + 0).to(torch.complex64)
 
 
 def istft(spectrum: Tensor) -> Tensor:
