@@ -204,6 +204,18 @@ def test_auto_measures_and_says_what_it_chose(bundled):
     assert "openvino cpu" in said and "eager cpu" in said and "ms" in said
 
 
+@needs_openvino
+def test_auto_takes_the_processors_bfloat16_where_float32_is_slow(bundled, monkeypatch):
+    monkeypatch.setattr(choosing, "PROMPT", 60.0)
+    assert choosing.choose(bundled, CPU)[0].precision == "float32"
+    monkeypatch.setattr(choosing, "PROMPT", 0.0)
+    for has in (False, True):
+        monkeypatch.setattr(choosing, "has_bfloat16", lambda has=has: has)
+        backend, said = choosing.choose(bundled, CPU)
+        assert ("openvino cpu bfloat16" in said) == has, said
+        assert "bfloat16" not in choosing.choose(bundled, CPU, "auto", "float32")[1]
+
+
 def test_bfloat16_sounds_alike(bundled):
     z, labels = notes(bundled, 2)
     exact = Eager(fold(bundled), CPU).render(z, labels)

@@ -17,6 +17,8 @@ from gansynth_server.render.network import Weights, fold
 
 Fold = Callable[[str], Weights]
 """Weights in a precision by name, folded once each."""
+PROMPT = 0.006
+"""Seconds for a note's head: where float32 needs longer, a processor's bfloat16 is tried."""
 
 
 def choose(
@@ -30,6 +32,8 @@ def choose(
     Args:
         name: ``auto`` takes CUDA graphs on CUDA, and what renders a note's head
             fastest on a CPU: eager, or OpenVINO where it is installed and fits.
+        precision: ``auto`` is bfloat16 on CUDA; on a CPU float32, or bfloat16 in OpenVINO
+            where float32 is no prompt answer and the processor has bfloat16.
 
     Raises:
         UserError: what was named cannot run here.
@@ -52,10 +56,22 @@ def choose(
     if len(backends) == 1:
         return backends[0], ""
     size = generator.config.latent_size
-    times = [1000 * backend.seconds(HEAD, 1, size) for backend in backends]
+    times = [backend.seconds(HEAD, 1, size) for backend in backends]
+    if precision == "auto" and min(times) > PROMPT and has_bfloat16():
+        backends.append(_named(folded, device, "openvino", "bfloat16"))
+        times.append(backends[-1].seconds(HEAD, 1, size))
     order = sorted(range(len(backends)), key=times.__getitem__)
-    said = ", ".join(f"{backends[k].name} {times[k]:.1f} ms" for k in order)
+    said = ", ".join(
+        f"{backends[k].name} {backends[k].precision} {1000 * times[k]:.1f} ms" for k in order
+    )
     return backends[order[0]], f"the head of a note: {said}"
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 by itself; needs OpenVINO."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _named(folded: Fold, device: torch.device, name: str, precision: PrecisionName) -> Backend:
