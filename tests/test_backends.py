@@ -211,7 +211,7 @@ def test_auto_takes_the_processors_bfloat16_where_float32_is_slow(bundled, monke
     monkeypatch.setattr(choosing, "PROMPT", 0.0)
     for has in (False, True):
         monkeypatch.setattr(choosing, "has_bfloat16", lambda has=has: has)
-        backend, said = choosing.choose(bundled, CPU)
+        _, said = choosing.choose(bundled, CPU)
         assert ("openvino cpu bfloat16" in said) == has, said
         assert "bfloat16" not in choosing.choose(bundled, CPU, "auto", "float32")[1]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
@@ -94,15 +95,16 @@ class FrameInverse:
     def __call__(self, magnitude: Float32, phase: NDArray[np.floating]) -> Float32:
         """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add."""
         angle = phase.astype(np.float32, copy=False)
-        bins = np.zeros((len(magnitude), self._cut + 1), np.complex64)
-        spectrum = bins[:, 1:]
+        bins = np.zeros((len(magnitude), self.size // 2 + 1), np.complex64)
+        spectrum = bins[:, 1 : self._cut + 1]
         np.cos(angle[:, : self._cut], out=spectrum.real)
         np.sin(angle[:, : self._cut], out=spectrum.imag)
         spectrum *= magnitude[:, : self._cut]
         if self.size > FFT:
             # at 16 kHz the last bin was its own mirror image; here it has one
-            bins[:, -1] = bins[:, -1].real / 2
-        frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
+            bins[:, self._cut] = bins[:, self._cut].real / 2
+        # PyTorch's takes a quarter to a half of the time of NumPy's
+        frames: Float32 = torch.fft.irfft(torch.from_numpy(bins), n=self.size).numpy()
         frames *= self._window
         return frames
 

@@ -90,8 +90,7 @@ class Frames:
         magnitude, increment, late = gather(notes, motion.place[rows])
         strayed = motion.strayed[rows]
         if strayed.any():
-            owners = peaks(magnitude[strayed])
-            increment[strayed] = np.take_along_axis(increment[strayed], owners, axis=1)
+            increment[strayed] = lock(magnitude[strayed], increment[strayed])
         phase = self._phase[rows] + increment
         phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
         self._phase[rows] = phase
@@ -158,17 +157,18 @@ def gather(
     return magnitude, increment, late
 
 
-def peaks(magnitude: Float32) -> NDArray[np.int64]:
-    """For each bin of [N, 1024] the bin of the nearest peak: one that none of its four neighbours
-    exceeds."""
-    padded = np.pad(magnitude, ((0, 0), (2, 2)), constant_values=-1)
-    centre = padded[:, 2:-2]
-    around = np.maximum(
-        np.maximum(padded[:, :-4], padded[:, 1:-3]), np.maximum(padded[:, 3:-1], padded[:, 4:])
-    )
-    top = centre >= around
-    bins = np.arange(magnitude.shape[1])
-    before = np.maximum.accumulate(np.where(top, bins, -(2**20)), axis=1)
-    after = np.where(top, bins, 2**20)[:, ::-1]
-    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    return np.where(bins - before <= after - bins, before, after)
+def lock(magnitude: Float32, increment: Float32) -> Float32:
+    """Gives all bins of [N, 1024] the increment of the nearest peak: a bin that none of its four
+    neighbours exceeds. Half way between two peaks the lower one has it."""
+    rows, bins = magnitude.shape
+    padded = np.full((rows, bins + 4), -1, np.float32)
+    padded[:, 2:-2] = magnitude
+    pairs = np.maximum(padded[:, :-1], padded[:, 1:])
+    tops = np.flatnonzero(magnitude >= np.maximum(pairs[:, :-3], pairs[:, 3:]))
+    starts = np.zeros(len(tops) + 1, np.int64)  # of what belongs to each
+    starts[1:-1] = (tops[1:] + tops[:-1]) // 2 + 1
+    row = tops // bins
+    lowest = np.flatnonzero(np.diff(row)) + 1  # peaks of rows, but for the first row's
+    starts[lowest] = row[lowest] * bins
+    starts[-1] = rows * bins
+    return np.repeat(increment.reshape(-1)[tops], np.diff(starts)).reshape(rows, bins)
