@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
-import sys
+import re
+import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
 
 import numpy as np
@@ -120,7 +121,10 @@ class Watchdog:
         second = last
         while not self._stopped.wait(TICK):
             now = self._clock()
-            self.look(now, now - last - TICK)
+            try:
+                self.look(now, now - last - TICK)
+            except Exception:
+                _log.exception("the watchdog could not look")
             last = now
             if now - second >= 1.0:
                 second = now
@@ -140,17 +144,25 @@ class Watchdog:
                 self._tell(pulse, caught[1], caught[2])
                 caught = None
             if behind > LIMIT:
-                where = caught[2] if caught else _doing(pulse.thread, overslept)
+                where = caught[2] if caught else ""
+                # to look holds the others up for a moment, so only if it is to be told
+                if not where and self._tells(behind):
+                    where = _doing(pulse.thread, overslept)
                 self._caught[pulse] = due, behind, where
+
+    def _tells(self, seconds: float) -> bool:
+        """Whether a block held up for so long has a line in the log."""
+        listens = seconds >= GRAVE or _log.isEnabledFor(logging.INFO)
+        return listens and self._clock() - self._told >= PAUSE
 
     def _tell(self, pulse: Pulse, seconds: float, where: str) -> None:
         self.stalls += 1
-        if self._clock() - self._told >= PAUSE:
+        if self._tells(seconds):
             self._told = self._clock()
             _log.log(
                 logging.WARNING if seconds >= GRAVE else logging.INFO,
-                "%s was held up for %.0f ms (%d so far); %s",
-                *(pulse.name, 1000 * seconds, self.stalls, where),
+                "%s was held up for %.0f ms (%d so far)%s",
+                *(pulse.name, 1000 * seconds, self.stalls, where and f"; {where}"),
             )
 
 
@@ -158,20 +170,33 @@ def _doing(thread: int, overslept: float) -> str:
     """What a thread does, and where the others are, in words."""
     if overslept > LIMIT:
         return f"so was everything, for {1000 * overslept:.0f} ms: the machine was busy"
-    frames = sys._current_frames()
-    stack = frames.pop(thread, None)
+    stacks = _stacks()
+    stack = stacks.pop(thread, None)
     if stack is None:
         return "its thread is gone"
-    lines = [_place(entry) for entry in traceback.extract_stack(stack)[-DEPTH:]]
     names = {t.ident: t.name for t in threading.enumerate()}
     others = [
-        f"{names.get(ident, '?')}: {_place(traceback.extract_stack(frame, limit=1)[-1])}"
-        for ident, frame in frames.items()
-        if ident != threading.get_ident()
+        f"{names.get(ident, '?')}: {places[0]}"
+        for ident, places in stacks.items()
+        if places and ident != threading.get_ident()
     ]
-    return f"it was at {' > '.join(lines)}; others at {', '.join(others)}"
+    return f"it was at {' > '.join(reversed(stack[:DEPTH]))}; others at {', '.join(others)}"
 
 
-def _place(entry: traceback.FrameSummary) -> str:
-    file = entry.filename.replace("\\", "/").rsplit("/", 1)[-1]
-    return f"{file}:{entry.lineno} {entry.name}"
+def _stacks() -> dict[int, list[str]]:
+    """Where each thread is, the innermost first.
+
+    Taken down by faulthandler, which only reads: CPython 3.11 breaks its memory when frames
+    of generators that run on other threads are made objects, as sys._current_frames does.
+    """
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        text = file.read().decode(errors="replace")
+    stacks: dict[int, list[str]] = {}
+    for line in text.splitlines():
+        if head := re.match(r"(?:Current t|T)hread 0x([0-9a-f]+)", line):
+            places = stacks[int(head[1], 16)] = []
+        elif entry := re.match(r'\s+File "(?:.*[\\/])?(.*)", line (\d+) in (.*)', line):
+            places.append(f"{entry[1]}:{entry[2]} {entry[3]}")
+    return stacks

@@ -220,6 +220,9 @@ def measure(
         )
         try:
             return _measure(server, names, plan, tell)
+        except UserError as error:
+            code, lines = server.stop(), "".join(server.errors[-100:])
+            raise UserError(f"{error}; it ended with {code}, its log with: {lines}") from error
         finally:
             server.stop()
 
