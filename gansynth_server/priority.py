@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 
+import torch
+
 AHEAD, NORMAL, BEHIND = -11, 0, 5
 """Niceness."""
 RANK = 70
@@ -54,6 +56,7 @@ def raise_priority(behind: int = 0) -> None:
     Args:
         behind: ranks behind the sound itself, where there is real time.
     """
+    _keep_to_threads()
     if _realtime:
         with contextlib.suppress(OSError):
             _schedule(RANK - behind)
@@ -63,8 +66,15 @@ def raise_priority(behind: int = 0) -> None:
 
 def normal_priority() -> None:
     """Puts the calling thread where others are, whatever thread it was started by."""
+    _keep_to_threads()
     if _may_change():
         _set_niceness(NORMAL)
+
+
+def _keep_to_threads() -> None:
+    """Has PyTorch use no more cores for the calling thread than --threads: OpenMP, which
+    counts for each thread by itself, takes all of them until PyTorch is asked there."""
+    torch.get_num_threads()
 
 
 @contextlib.contextmanager
