@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 
 DEFAULT_BLOCKSIZE = 256
+UNHEARD_BLOCKSIZE = 1024
+"""At least so many frames at a time where nobody waits for them, which costs less."""
 DEFAULT_RATE = 48000
 """Samples per second of the outputs without a device of their own."""
 
@@ -139,6 +141,7 @@ def _open_soundcard(device: str | None, rate: int | None, blocksize: int, channe
 def _open_none(rate: int | None, blocksize: int, channels: int) -> Output:
     from gansynth_server.audio.null import NullOutput
 
+    blocksize = max(blocksize, UNHEARD_BLOCKSIZE)
     return NullOutput(rate=rate or DEFAULT_RATE, blocksize=blocksize, channels=channels)
 
 

@@ -50,6 +50,7 @@ class BenchCommand:
 
         from gansynth_server.bench import report
         from gansynth_server.errors import UserError
+        from gansynth_server.models import set_threads
 
         if self.plot is not None:
             from gansynth_server.spectral.plot import check_plots
@@ -72,6 +73,7 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
+        set_threads(self.threads)
         if "mixing" in self.sections:
             from gansynth_server.bench import mixing
 
@@ -108,10 +110,8 @@ class BenchCommand:
 
         from gansynth_server.bench import nets, network, report
         from gansynth_server.model import checkpoint
-        from gansynth_server.models import set_threads
         from gansynth_server.render.backend import torch_device
 
-        set_threads(self.threads)
         device = torch_device(self.torch_device)
         loaded = checkpoint.load(self.checkpoint)
         generators = {loaded.name: loaded.generator}
