@@ -205,14 +205,30 @@ def test_auto_measures_and_says_what_it_chose(bundled):
 
 
 @needs_openvino
-def test_auto_takes_the_processors_bfloat16_where_float32_is_slow(bundled, monkeypatch):
+@pytest.mark.parametrize("works", [True, False])
+def test_auto_takes_the_processors_bfloat16_where_float32_is_slow(bundled, monkeypatch, works):
+    named = choosing._named
+
+    def on_any_processor(folded, device, name, precision):
+        if precision != "bfloat16":
+            return named(folded, device, name, precision)
+        half = named(folded, device, "eager", "bfloat16")
+        if not works:
+            monkeypatch.setattr(half, "frames", broken)
+        return half
+
+    def broken(*_):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(choosing, "_named", on_any_processor)
     monkeypatch.setattr(choosing, "PROMPT", 60.0)
     assert choosing.choose(bundled, CPU)[0].precision == "float32"
     monkeypatch.setattr(choosing, "PROMPT", 0.0)
     for has in (False, True):
         monkeypatch.setattr(choosing, "has_bfloat16", lambda has=has: has)
         _, said = choosing.choose(bundled, CPU)
-        assert ("openvino cpu bfloat16" in said) == has, said
+        assert "openvino cpu float32" in said
+        assert ("cpu bfloat16" in said) == (has and works), said
         assert "bfloat16" not in choosing.choose(bundled, CPU, "auto", "float32")[1]
 
 
