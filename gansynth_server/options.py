@@ -45,7 +45,8 @@ class ServerOptions:
     channels: int | None = None
     """Of the output: 2 for stereo, 1 for mono; files are mono if not given, all else stereo."""
     blocksize: int = 256
-    """Frames rendered at a time for the output; less is faster, more is safer."""
+    """Frames rendered at a time for the output (none: 1024 or more); less is faster, more is
+    safer."""
     max_voices: int = 64
     """Notes that sound at once for one listener; beyond it the oldest is cut."""
     max_clients: int = 64

@@ -15,8 +15,6 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 
-import torch
-
 AHEAD, NORMAL, BEHIND = -11, 0, 5
 """Niceness."""
 RANK = 70
@@ -74,7 +72,9 @@ def normal_priority() -> None:
 def _keep_to_threads() -> None:
     """Has PyTorch use no more cores for the calling thread than --threads: OpenMP, which
     counts for each thread by itself, takes all of them until PyTorch is asked there."""
-    torch.get_num_threads()
+    torch = sys.modules.get("torch")  # who only talks to a server need not load it
+    if torch is not None:
+        torch.get_num_threads()
 
 
 @contextlib.contextmanager

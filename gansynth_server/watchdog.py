@@ -186,8 +186,9 @@ def _doing(thread: int, overslept: float) -> str:
 def _stacks() -> dict[int, list[str]]:
     """Where each thread is, the innermost first.
 
-    Taken down by faulthandler, which only reads: CPython 3.11 breaks its memory when frames
-    of generators that run on other threads are made objects, as sys._current_frames does.
+    Taken down by faulthandler, which only reads. Walking the frames of threads that run, as
+    objects of sys._current_frames, has broken the memory of CPython 3.11.7: an array stood
+    where a frame should have been, and the server crashed.
     """
     with tempfile.TemporaryFile() as file:
         faulthandler.dump_traceback(file)

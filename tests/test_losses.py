@@ -157,11 +157,12 @@ def worst_gradient(stage, kind, named):
     return max(errors)
 
 
-@pytest.mark.parametrize("name", ["07", "12w"])
-def test_gradients(name):
-    stage = Stage(name).double()  # exact; the golden float32 is 1.3e-3 off at the bottom of 12w
+# in float64 the golden float32 is 1.3e-3 off at the bottom of 12w, and 2e-6 in 07
+@pytest.mark.parametrize(("name", "bound"), [("07", 1e-5), ("12w", 1.5e-3)])
+def test_gradients(name, bound):
+    stage = Stage(name).double()
     stage.generator_loss().backward()
-    assert worst_gradient(stage, "grad_G", layers(stage.generator)) <= 1.5e-3
+    assert worst_gradient(stage, "grad_G", layers(stage.generator)) <= bound
     stage.judge.zero_grad()
     stage.judgement().total.backward()
     assert worst_gradient(stage, "grad_D", judge_layers(stage.judge)) <= 1e-4

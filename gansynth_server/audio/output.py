@@ -99,7 +99,8 @@ def open_output(
     Args:
         choice: ``auto``, ``soundcard``, ``none`` or the path of a .wav, .flac or .ogg file.
         rate: samples per second; None takes the sound card's own, or 48000.
-        blocksize: frames that are rendered at a time; None takes 256.
+        blocksize: frames that are rendered at a time; None takes 256. ``none`` takes
+            1024 at least, for nobody waits for them.
         device: part of the name of a sound card, or its index. With it, ``auto``
             means ``soundcard``: a card asked for by name is never replaced by silence.
         channels: 1, or 2 for stereo where the card has it; None takes 1 for a file, else 2.

@@ -73,7 +73,8 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
-        set_threads(self.threads)
+        if {"mixing", "network", "precision"} & set(self.sections):
+            set_threads(self.threads)
         if "mixing" in self.sections:
             from gansynth_server.bench import mixing
 

@@ -98,8 +98,7 @@ class FrameInverse:
     def __call__(self, magnitude: Float32, phase: NDArray[np.floating]) -> Float32:
         """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add."""
         angle = phase.astype(np.float32, copy=False)
-        width = self.size // 2 if self._alone else self._cut
-        bins = np.zeros((len(magnitude), width + 1), np.complex64)
+        bins = np.zeros((len(magnitude), self.size // 2 + 1), np.complex64)
         spectrum = bins[:, 1 : self._cut + 1]
         np.cos(angle[:, : self._cut], out=spectrum.real)
         np.sin(angle[:, : self._cut], out=spectrum.imag)

@@ -74,7 +74,7 @@ class Reals:
             return self._make(places)
         missing = np.unique(places[~self._made[places].numpy()])
         for place in missing:  # one by one: sums differ in their last bits with their company
-            self._cache[place] = self._make(places=np.array([place]))[0].half()
+            self._cache[place] = self._make(np.array([place]))[0].half()
             self._made[place] = True
         return self._cache[torch.from_numpy(places).to(self.device)].float()
 
