@@ -13,10 +13,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
-from gansynth_server.render.backend import WHOLE, Eager, torch_device
-from gansynth_server.render.choose import choose
-from gansynth_server.render.fallback import WithFallback
-from gansynth_server.render.network import fold, safe_dtype
+from gansynth_server.render.backend import WHOLE, Backend
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
@@ -51,25 +48,16 @@ class Note:
 
 
 class Model:
-    """A checkpoint ready to generate; get one from :func:`load`."""
+    """A checkpoint ready to generate; get one from :func:`load`.
+
+    Args:
+        remark: why this backend, if there is something to say.
+    """
 
     def __init__(
-        self,
-        checkpoint: checkpoints.Checkpoint,
-        device: str = "auto",
-        backend: BackendName = "eager",
-        precision: PrecisionName = "auto",
-        fallback: FallbackName = "none",
+        self, checkpoint: checkpoints.Checkpoint, backend: Backend, remark: str = ""
     ) -> None:
-        self.checkpoint = checkpoint
-        self.backend, self.remark = choose(
-            checkpoint.generator, torch_device(device), backend, precision
-        )
-        if fallback == "cpu":
-            cpu = torch_device("cpu")
-            self.backend = WithFallback(
-                self.backend, lambda: Eager(fold(checkpoint.generator, "float32"), cpu)
-            )
+        self.checkpoint, self.backend, self.remark = checkpoint, backend, remark
 
     @property
     def latent_size(self) -> int:
@@ -108,6 +96,8 @@ class Model:
             frequency), each in (-1, 1).
         """
         import torch
+
+        from gansynth_server.render.network import safe_dtype
 
         generator = self.checkpoint.generator
         generator = generator.to("cpu", safe_dtype(generator))
@@ -175,6 +165,9 @@ class Model:
         """Prepares live notes, so that the first is as fast as the second."""
         self.backend.prepare(self.latent_size)
 
+    def close(self) -> None:
+        """Lets go of what others hold for it."""
+
     def _batches(
         self, z: Float32, pitches: NDArray[np.int64] | list[int], size: int
     ) -> list[tuple[Float32, NDArray[np.int64]]]:
@@ -229,7 +222,14 @@ def load(
     Raises:
         UserError: it cannot be found or is not whole, or the backend cannot run here.
     """
-    return Model(checkpoints.load(name), torch_device, backend, precision, fallback)
+    from gansynth_server.render import choose, eager
+
+    checkpoint = checkpoints.load(name)
+    device = eager.torch_device(torch_device)
+    chosen, remark = choose.choose(checkpoint.generator, device, backend, precision)
+    if fallback == "cpu":
+        chosen = choose.with_fallback(checkpoint.generator, chosen)
+    return Model(checkpoint, chosen, remark)
 
 
 @cache

@@ -6,10 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gansynth_server import api
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
-from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.render.process import Remote, RenderProcess
 
 
 def set_threads(threads: int) -> None:
@@ -22,11 +25,37 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
 
 
+class RemoteModel(api.Model):
+    """A checkpoint whose network is in the render process; the server's kind.
+
+    Args:
+        name: a bundled name, a folder, or a .safetensors file.
+
+    Raises:
+        UserError: as for :func:`gansynth_server.load`.
+    """
+
+    def __init__(self, process: RenderProcess, name: str) -> None:
+        found = checkpoint.read(name)
+        self.backend: Remote = Remote(process, str(found.weights.absolute()))
+        super().__init__(found, self.backend, self.backend.facts.remark)
+
+    @property
+    def nbytes(self) -> int:
+        return self.backend.facts.nbytes
+
+    def spectra(self, z: api.Float32, pitches: NDArray[np.int64] | list[int]) -> api.Float32:
+        return self.backend.spectra(z, pitches)
+
+    def close(self) -> None:
+        self.backend.close()
+
+
 class Models:
     """Loads checkpoints by name and keeps them; may be used from any thread.
 
     Args:
-        live: prepares them for notes that somebody waits for.
+        load: makes a model of a name.
         most: bytes of those that nobody uses; when they have more, those go first that
             were asked for longest ago.
         used: those that somebody uses.
@@ -35,19 +64,12 @@ class Models:
 
     def __init__(
         self,
-        torch_device: str = "auto",
-        threads: int = 0,
-        backend: BackendName = "auto",
-        precision: PrecisionName = "auto",
-        fallback: FallbackName = "none",
-        live: bool = True,
+        load: Callable[[str], api.Model] = api.load,
         most: int = 2**30,
         used: Callable[[], Collection[api.Model]] = tuple,
         dropped: Callable[[api.Model], None] = lambda model: None,
     ) -> None:
-        set_threads(threads)
-        self._live = live
-        self._choice = torch_device, backend, precision, fallback
+        self._load = load
         self._most, self._used, self._dropped = most, used, dropped
         self._loaded: dict[str, api.Model] = {}  # those asked for last come last
         self._lock = threading.Lock()
@@ -68,9 +90,7 @@ class Models:
         with self._lock:
             model = self._loaded.pop(name, None)
             if model is None:
-                model = api.load(name, *self._choice)
-                if self._live:
-                    model.warm()
+                model = self._load(name)
             self._loaded[name] = self._loaded[model.checkpoint.name] = model
             self._make_room(model)
             return model

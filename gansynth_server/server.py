@@ -56,7 +56,7 @@ from gansynth_server.limits import Turns
 from gansynth_server.metrics import Exporter, Metrics, resident_mb
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
-from gansynth_server.models import Models
+from gansynth_server.models import Models, RemoteModel, set_threads
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
@@ -64,6 +64,7 @@ from gansynth_server.priority import raise_priority, use_realtime
 from gansynth_server.receiver import Receiver
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
+from gansynth_server.render.process import RenderError, RenderProcess, Setting
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
@@ -102,6 +103,13 @@ class Server:
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
         _check(options)
+        self.render_process = RenderProcess(
+            Setting(
+                *(options.torch_device, options.threads, options.backend, options.precision),
+                *(options.fallback, options.verbosity, options.log),
+            )
+        )
+        set_threads(1)  # of this process, which has the sound to make and no network
         self.root = Root(options.root)
         self._output, remark = open_output(
             options.output,
@@ -115,13 +123,12 @@ class Server:
             options.max_clients, self._join, self._busy, self._leave, options.client_timeout
         )
         self.models = Models(
-            *(options.torch_device, options.threads, options.backend, options.precision),
-            fallback=options.fallback,
+            lambda name: RemoteModel(self.render_process, name),
             most=options.models_mb << 20,
             used=self._used_models,
-            dropped=lambda model: self._renderer.drop(model.backend),
+            dropped=self._drop,
         )
-        self.model = self.models.get(options.checkpoint)
+        self.model = self._first_model()
         self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
         if options.realtime:
             self.remarks.append(use_realtime())
@@ -236,6 +243,7 @@ class Server:
         for extra in self._extras:
             extra.stop()
         self.background.stop()
+        self.render_process.stop()
         self._renderer.stop()
         self.instrument.timbre.stop()
         self._socket.close()
@@ -347,6 +355,16 @@ class Server:
 
     def _join(self, number: int) -> Client:
         return self.instrument.join(number, self.model, self.main_bus)
+
+    def _first_model(self) -> Model:
+        try:
+            return self.models.get(self.options.checkpoint)
+        except RenderError as error:
+            raise UserError(f"{self.options.checkpoint} does not work here: {error}") from error
+
+    def _drop(self, model: Model) -> None:
+        self._renderer.drop(model.backend)
+        model.close()
 
     def _used_models(self) -> list[Model]:
         clients = self._peers.clients()

@@ -37,4 +37,6 @@ def generator(config: GeneratorConfig, suffix: str = "/ExponentialMovingAverage"
 
 
 def checkpoint(size: str) -> Checkpoint:
-    return Checkpoint(size, FOLDER, generator(CONFIGS[size]))
+    found = Checkpoint(size, FOLDER, FOLDER / "none", CONFIGS[size])
+    vars(found)["generator"] = generator(CONFIGS[size])  # as if it had been loaded
+    return found

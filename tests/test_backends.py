@@ -13,9 +13,10 @@ from gansynth_server import UserError
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.render import choose as choosing
-from gansynth_server.render.backend import HEAD, WHOLE, Eager
+from gansynth_server.render.backend import HEAD, WHOLE
 from gansynth_server.render.compiled import Compiled
 from gansynth_server.render.cuda import CudaGraphs
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.network import Weights, Window, fold
 from gansynth_server.render.openvino import OpenVino
 from tests import golden_rule

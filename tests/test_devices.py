@@ -13,7 +13,8 @@ from gansynth_server.audio import link
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.errors import UserError
 from gansynth_server.priority import behind_others, use_realtime
-from gansynth_server.render.backend import WHOLE, Backend, Eager
+from gansynth_server.render.backend import WHOLE, Backend
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.fallback import WithFallback
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.network import fold

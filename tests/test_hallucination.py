@@ -231,7 +231,7 @@ def test_an_end_sounds_the_same_however_early_it_is_dealt_with(tmp_path, monkeyp
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     setting, events = read(tmp_path / "a.jsonl")
-    models, sounds = Models(backend="eager", live=False), []
+    models, sounds = Models(), []
     for lead in (0.0, 0.25, 1.0):
         monkeypatch.setattr("gansynth_server.score.read.LEAD", lead)
         blocks = play.Score(setting, models, Root(None)).play(events)

@@ -11,8 +11,9 @@ import torch
 from gansynth_server import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.render import renderer as module
-from gansynth_server.render.backend import HEAD, Backend, Eager, Slice
+from gansynth_server.render.backend import HEAD, Backend, Slice
 from gansynth_server.render.cache import SpectrumCache
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer

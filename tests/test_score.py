@@ -35,7 +35,7 @@ def write(path, *events, setting=None):
 
 @pytest.fixture(scope="module")
 def models():
-    return Models(backend="eager", live=False)
+    return Models()
 
 
 def sound(path, models, seconds=None, root=None, **changes):

@@ -100,9 +100,7 @@ def test_models_that_nobody_uses_have_a_bound(folder, monkeypatch):
     dropped = []
     used = []
     small = 3 * api.load("one", "cpu").nbytes // 2  # one has room, two have not
-    models = Models(
-        "cpu", backend="eager", live=False, most=small, used=lambda: used, dropped=dropped.append
-    )
+    models = Models(most=small, used=lambda: used, dropped=dropped.append)
     first = models.get("one")
     assert models.get("one") is first
     second = models.get("two")

@@ -26,4 +26,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     ganspace.write(directions.file_of(found), principal.pack(values))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
-        yield Models(backend="eager", live=False)
+        yield Models()

@@ -111,7 +111,7 @@ class BenchCommand:
 
         from gansynth_server.bench import nets, network, report
         from gansynth_server.model import checkpoint
-        from gansynth_server.render.backend import torch_device
+        from gansynth_server.render.eager import torch_device
 
         device = torch_device(self.torch_device)
         loaded = checkpoint.load(self.checkpoint)

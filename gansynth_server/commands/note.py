@@ -87,7 +87,7 @@ class NoteCommand:
 def _rephase(model: Model, method: Literal["griffinlim", "random"]) -> None:
     """Gives all further notes of a model other phases."""
 
-    from gansynth_server.render.backend import Eager, torch_device
+    from gansynth_server.render.eager import Eager, torch_device
     from gansynth_server.spectral.inverse import Spectrum
     from gansynth_server.spectral.phase import with_phase
 

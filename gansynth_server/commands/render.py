@@ -86,7 +86,7 @@ class RenderCommand:
         setting = setting.but("", {k: v for k, v in given.items() if v is not None})
         begun = time.perf_counter()
         root = Root(self.song.parent if self.root is None else self.root)
-        score = play.Score(setting, Models(backend="eager", live=False), root, self.seconds)
+        score = play.Score(setting, Models(), root, self.seconds)
         frames = render.write(self.output, score.play(events), setting.rate)
         self._report(frames, setting.rate, time.perf_counter() - begun)
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,12 @@ from gansynth_server.model.guard import check_npz
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
-    from gansynth_server.model.generator import Generator
 
 Float32 = NDArray[np.float32]
 
 FILE = "pca.npz"
+FIRST_BIAS = "blocks.0.conv0.bias"
+"""The tensor that tells one training's first layer from another's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def load(checkpoint: Checkpoint) -> Directions:
         raise UserError(f"{checkpoint.name} has no principal directions; {how}") from error
     directions, bias = _read(path, stamp, how)
     if directions.latent.shape[1] != checkpoint.config.latent_size or not (
-        np.array_equal(bias, first_bias(checkpoint.generator))
+        np.array_equal(bias, checkpoint.tensor(FIRST_BIAS))
     ):
         raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
     return directions
@@ -146,9 +147,3 @@ def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
     if not sizes or not all(np.isfinite(a).all() for a in (latent, share, reach)):
         raise UserError(f"{path} is damaged; {how}")
     return Directions(latent, share, reach), bias
-
-
-def first_bias(generator: Generator) -> Float32:
-    """What tells one training's first layer from another's."""
-    block: Any = generator.blocks[0]
-    return np.asarray(block.conv0.bias.detach().cpu().numpy(), np.float32)

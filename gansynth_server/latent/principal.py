@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.directions import first_bias
+from gansynth_server.latent.directions import FIRST_BIAS
 from gansynth_server.latent.vectors import draw
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def compute(
         "global_mean": mean.mean(axis=0).reshape(shape),
         "latent": latent,
         "reach": _reach(generator, flat, z, labels, comp / stdev[:, None], latent),
-        "bias": first_bias(generator),
+        "bias": generator.state_dict()[FIRST_BIAS].float().cpu().numpy(),
     }
 
 

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,17 +38,33 @@ VARIABLE = "GANSYNTH_CHECKPOINTS"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: the network, its config and its named latents."""
+    """A checkpoint: its config, its named latents, and the network once that is asked for.
+
+    ``path`` is its folder, ``weights`` the file of the network.
+    """
 
     name: str
     path: Path
-    generator: Generator
+    weights: Path
+    config: GeneratorConfig
     provenance: dict[str, Any] = field(default_factory=dict)
     presets: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    @property
-    def config(self) -> GeneratorConfig:
-        return self.generator.config
+    @cached_property
+    def generator(self) -> Generator:
+        """Loaded when it is first asked for; UserError says what is wrong with the weights."""
+        return _generator(self.weights, self.config)
+
+    def tensor(self, name: str) -> NDArray[np.float32]:
+        """One tensor of the weights, read from the file; UserError if it has none such."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            check_safetensors(self.weights)
+            with safe_open(self.weights, "np") as file:
+                return np.asarray(file.get_tensor(name), np.float32)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _damaged(self.weights, error) from error
 
 
 def search_path() -> list[Path]:
@@ -99,7 +116,7 @@ def locate(name: str) -> Path:
 
 
 def load(name: str) -> Checkpoint:
-    """Finds and loads a checkpoint.
+    """Finds and loads a checkpoint, with its network.
 
     Args:
         name: a bundled name, a folder, or a .safetensors file.
@@ -107,6 +124,13 @@ def load(name: str) -> Checkpoint:
     Raises:
         UserError: one sentence that says what is wrong with it and what to do.
     """
+    found = read(name)
+    _ = found.generator
+    return found
+
+
+def read(name: str) -> Checkpoint:
+    """As :func:`load`, but its network is not loaded yet, nor looked at."""
     path = locate(name)
     folder, weights = (path.parent, path) if path.is_file() else (path, path / WEIGHTS)
     info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
@@ -121,12 +145,12 @@ def load(name: str) -> Checkpoint:
             f"{folder} makes spectra of {config.shape[0]} × {config.shape[1]}, and this program "
             f"plays {FRAMES} × {BINS}"
         )
-    generator = _generator(weights, config)
     presets = _presets(folder / PRESETS, config.latent_size)
     return Checkpoint(
         folder.name if weights.name == WEIGHTS else weights.stem,
         folder,
-        generator,
+        weights,
+        config,
         info.get("provenance", {}),
         presets,
     )

@@ -13,7 +13,9 @@ import torch
 from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backend import HEAD, Backend, Eager
+from gansynth_server.render.backend import HEAD, Backend
+from gansynth_server.render.eager import Eager
+from gansynth_server.render.fallback import WithFallback
 from gansynth_server.render.network import Weights, fold
 
 Fold = Callable[[str], Weights]
@@ -72,6 +74,11 @@ def choose(
         f"{backends[k].name} {backends[k].precision} {1000 * times[k]:.1f} ms" for k in order
     )
     return backends[order[0]], f"the head of a note: {said}"
+
+
+def with_fallback(generator: Generator, backend: Backend) -> Backend:
+    """The backend until it fails, and plain PyTorch on the CPU from then on."""
+    return WithFallback(backend, lambda: Eager(fold(generator, "float32"), torch.device("cpu")))
 
 
 def has_bfloat16() -> bool:

@@ -8,7 +8,8 @@ import shutil
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.render.backend import Eager, Float32, Labels
+from gansynth_server.render.backend import Float32, Labels
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.network import Weights, Window
 from gansynth_server.render.rows import Span
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansynth_server.render.backend import WHOLE, Backend, Eager, Float32, Labels, Slice
+from gansynth_server.render.backend import WHOLE, Backend, Float32, Labels, Slice
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.network import Weights, Window
 from gansynth_server.render.rows import Span
 

@@ -11,7 +11,8 @@ import torch
 
 from gansynth_server.errors import UserError
 from gansynth_server.priority import behind_others, normal_priority
-from gansynth_server.render.backend import Backend, Eager, Float32, Labels
+from gansynth_server.render.backend import Backend, Float32, Labels
+from gansynth_server.render.eager import Eager
 from gansynth_server.render.network import Weights
 from gansynth_server.render.rows import Span
 

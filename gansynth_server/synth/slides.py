@@ -42,13 +42,17 @@ class Slides:
         now = self.now[rows][:, None]
         return now + (self._goal[rows][:, None] - now) * share
 
+    def next(self, rows: Rows, size: int) -> Float64:
+        """Where rows will be after so many samples [rows, parts]."""
+        left = self._left[rows]
+        share = np.minimum(size / np.maximum(left, 1), 1)[:, None]
+        here = self.now[rows] + (self._goal[rows] - self.now[rows]) * share
+        return np.where(left[:, None] <= size, self._goal[rows], here)
+
     def advance(self, rows: Rows, size: int) -> None:
         """Moves rows on by so many samples."""
         rows = rows[self.moving(rows)]
         if not len(rows):
             return
-        left = self._left[rows]
-        share = np.minimum(size / left, 1)[:, None]
-        here = self.now[rows] + (self._goal[rows] - self.now[rows]) * share
-        self.now[rows] = np.where(left[:, None] <= size, self._goal[rows], here)
-        self._left[rows] = np.maximum(left - size, 0)
+        self.now[rows] = self.next(rows, size)
+        self._left[rows] = np.maximum(self._left[rows] - size, 0)

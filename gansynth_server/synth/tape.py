@@ -18,11 +18,13 @@ from gansynth_server.synth.interpolate import TAPS, Interpolator
 from gansynth_server.synth.motion import FIRST, Motion
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.slides import Rows
-from gansynth_server.synth.tune import Tune
+from gansynth_server.synth.tune import LIMIT, Tune
 
 Float32 = NDArray[np.float32]
 
-SEGMENTS = 8  # hops in a voice's ring: the sound read, four being added up, and room
+REACH = 8
+"""Hops that a voice reads at one go; those that are faster than that go several times."""
+SEGMENTS = REACH + 8  # hops in a voice's ring: the sound read, four being added up, and room
 OPENING = 4  # frames that sound in a note's first hop
 TAIL = 3  # hops that sound on after the last frame, less the lead before the first
 
@@ -72,12 +74,21 @@ class Tape:
         """Which rows have been read to their end."""
         return self._position[rows] >= self._end[rows]
 
-    def longest(self, rows: Rows, size: int) -> int:
-        """Samples, up to ``size``, for which no row reads much more than a hop of its sound."""
-        return min(size, max(1, int(self.hop / self.tune.highest(rows, size))))
-
     def read(self, rows: Rows, size: int) -> Float32:
-        """The next samples of rows [rows, size], repitched where they are to be, and moves on."""
+        """The next samples of rows [rows, size ≤ hop], repitched where they are to be."""
+        fast = self.tune.highest(rows, size) * size > REACH * self.hop
+        if not fast.any():
+            return self._read(rows, size)
+        sound = np.empty((len(rows), size), np.float32)
+        sound[~fast] = self._read(rows[~fast], size)
+        most = max(1, int(REACH * self.hop / np.exp2(LIMIT / 12)))
+        for done in range(0, size, most):
+            part = min(most, size - done)
+            sound[fast, done : done + part] = self._read(rows[fast], part)
+        return sound
+
+    def _read(self, rows: Rows, size: int) -> Float32:
+        """As :meth:`read`, for rows that read no more than ``REACH`` hops."""
         start = self._position[rows]
         ratio = self.tune.ratios(rows)
         after = start + size * ratio

@@ -44,11 +44,12 @@ class Tune:
         total = self.pitch.now[rows, 0] + self.bend.now[rows, 0]
         return np.exp2(np.clip(total, -LIMIT, LIMIT) / 12)
 
-    def highest(self, rows: Rows, size: int) -> float:
-        """No row will be faster than this within the next samples."""
-        moving = rows[self.moving(rows)]
-        most = float(self.ratios(rows).max(initial=1.0))
-        return max(most, float(self.paths(moving, size).max(initial=0.0))) if len(moving) else most
+    def highest(self, rows: Rows, size: int) -> Float64:
+        """Speeds [rows] that none of them exceeds within the next samples."""
+        pitch = np.maximum(self.pitch.now[rows, 0], self.pitch.next(rows, size)[:, 0])
+        bend = np.maximum(self.bend.now[rows, 0], self.bend.next(rows, size)[:, 0])
+        total = pitch + bend + np.abs(self._depth[rows])
+        return np.exp2(np.clip(total, -LIMIT, LIMIT) / 12)
 
     def paths(self, rows: Rows, size: int) -> Float64:
         """Speeds of the next samples [rows, size]."""

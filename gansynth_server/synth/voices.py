@@ -143,7 +143,6 @@ class Voices:
             rows = np.flatnonzero(self._active)
             size = min(self._tape.hop, frames - done)
             if len(rows):
-                size = self._tape.longest(rows, size)
                 out[:, done : done + size] = self._mix(rows, size)
             done += size
         return out

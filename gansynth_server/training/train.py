@@ -17,7 +17,7 @@ from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model import discriminator as discriminators
-from gansynth_server.render.backend import torch_device
+from gansynth_server.render.eager import torch_device
 from gansynth_server.training import parallel
 from gansynth_server.training import run as runs
 from gansynth_server.training.adversarial import Adversarial

@@ -1,0 +1,231 @@
+"""The network in a process of its own: it holds up no sound, and its end is not ours.
+
+Whoever runs Python holds the interpreter lock, and who renders runs much of
+it; a library that breaks takes its process along. So the server's networks
+live in a second process, and are asked over pipes. When that one ends, for
+whatever reason, another is started; what it was asked then fails, and the
+sound goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import threading
+from dataclasses import dataclass
+from enum import IntEnum
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.render.backend import Backend, Float32, Labels, Slice
+from gansynth_server.render.rows import Span
+
+PATIENCE = 120.0
+"""Seconds for an answer: a compilation takes some, a device that hangs takes for ever."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the process is started with; see :class:`ServerOptions`."""
+
+    torch_device: str = "auto"
+    threads: int = 0
+    backend: BackendName = "auto"
+    precision: PrecisionName = "auto"
+    fallback: FallbackName = "none"
+    verbosity: int = 0
+    log: tuple[str, ...] = ()
+
+
+class Channel(IntEnum):
+    """What is asked on one waits for nothing that is asked on another."""
+
+    LIVE = 0
+    CALM = 1
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something to do with a checkpoint, which is loaded if it is not there.
+
+    ``what`` is a method of :class:`gansynth_server.render.worker.Networks`.
+    """
+
+    what: str
+    path: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What there is to know of a backend on the other side, and of its network."""
+
+    name: str
+    precision: str
+    batch: int
+    windows: int
+    slices: tuple[Slice, ...]
+    nbytes: int
+    remark: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes back, before arrays of these shapes; or why nothing does."""
+
+    facts: Facts | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
+    user_error: str | None = None
+    error: str | None = None
+
+
+class RenderError(RuntimeError):
+    """A render failed on the other side, or with it."""
+
+
+class RenderProcess:
+    """The process that renders for this one; its methods are for any thread."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._worker = _Worker(setting)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that there is now."""
+        return self._worker.process.pid
+
+    def ask(self, channel: Channel, question: Question) -> tuple[Facts | None, list[Float32]]:
+        """Asks, and waits for the answer.
+
+        Raises:
+            UserError: as it was raised on the other side.
+            RenderError: any other failure there, or its end.
+        """
+        worker = self._worker
+        try:
+            answer, arrays = worker.ask(channel, question)
+        except (EOFError, OSError) as error:
+            raise self._replace(worker) from error
+        if answer.user_error is not None:
+            raise UserError(answer.user_error)
+        if answer.error is not None:
+            raise RenderError(answer.error)
+        return answer.facts, arrays
+
+    def stop(self) -> None:
+        """Ends the process; what it is asked fails from now on."""
+        with self._lock:
+            self._stopped = True
+            self._worker.kill()
+
+    def _replace(self, worker: _Worker) -> RenderError:
+        with self._lock:
+            if self._stopped:
+                return RenderError("the render process has been stopped")
+            if worker is self._worker:
+                code = worker.kill()
+                _log.warning("the render process ended with %s: it is started again", code)
+                self._worker = _Worker(self._setting)
+        return RenderError("the render process ended; it is being started again")
+
+
+class _Worker:
+    """One life of the process."""
+
+    def __init__(self, setting: Setting) -> None:
+        from gansynth_server.render.worker import serve
+
+        context = multiprocessing.get_context("spawn")
+        pipes = [context.Pipe() for _ in Channel]
+        self.process: BaseProcess = context.Process(
+            target=serve,
+            args=(setting, [theirs for _, theirs in pipes]),
+            name="gansynth-render",
+            daemon=True,
+        )
+        self.process.start()
+        for _, theirs in pipes:
+            theirs.close()  # or its end would not be noticed
+        self._channels: list[tuple[threading.Lock, Connection]]
+        self._channels = [(threading.Lock(), ours) for ours, _ in pipes]
+
+    def ask(self, channel: Channel, question: Question) -> tuple[Answer, list[Float32]]:
+        lock, pipe = self._channels[channel]
+        with lock:
+            pipe.send(question)
+            if not pipe.poll(PATIENCE):
+                raise TimeoutError(f"no answer within {PATIENCE:g} s")  # an OSError
+            answer: Answer = pipe.recv()
+            return answer, [
+                np.frombuffer(pipe.recv_bytes(), np.float32).reshape(shape)
+                for shape in answer.shapes
+            ]
+
+    def kill(self) -> int | None:
+        """Ends it at once, if it has not ended yet; its exit status."""
+        self.process.join(timeout=0.2)  # one that has just ended has a status of its own
+        self.process.kill()
+        self.process.join(timeout=2)
+        return self.process.exitcode
+
+
+class Remote(Backend):
+    """A backend in the render process.
+
+    Args:
+        path: of the checkpoint.
+
+    Raises:
+        UserError: the checkpoint or the backend cannot be used.
+    """
+
+    together = 1
+
+    def __init__(self, process: RenderProcess, path: str) -> None:
+        self._process, self._path = process, path
+        self._know(process.ask(Channel.CALM, Question("load", path))[0])
+
+    def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        return self._rendered(Channel.CALM, "frames", z, labels, window)
+
+    def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        return self._rendered(Channel.LIVE, "live", z, labels, window)
+
+    def prepare(self, latent_size: int) -> None:
+        """Nothing: it was prepared as it was loaded."""
+
+    def spectra(self, z: Float32, pitches: list[int] | NDArray[np.int64]) -> Float32:
+        """See :meth:`gansynth_server.api.Model.spectra`."""
+        question = Question("spectra", self._path, (z, [int(pitch) for pitch in pitches]))
+        return self._process.ask(Channel.CALM, question)[1][0]
+
+    def close(self) -> None:
+        """Has the other side forget the network."""
+        self._process.ask(Channel.CALM, Question("drop", self._path))
+
+    def _rendered(
+        self, channel: Channel, what: str, z: Float32, labels: Labels, window: Span
+    ) -> tuple[Float32, Float32]:
+        facts, (magnitude, increment) = self._process.ask(
+            channel, Question(what, self._path, (z, labels, window))
+        )
+        self._know(facts)
+        return magnitude, increment
+
+    def _know(self, facts: Facts | None) -> None:
+        """Takes over what the backend is like now: it may have fallen back on another."""
+        assert facts is not None
+        self.facts = facts
+        self.name, self.precision = facts.name, facts.precision
+        self.batch, self.windows, self.slices = facts.batch, facts.windows, facts.slices

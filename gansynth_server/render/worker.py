@@ -1,0 +1,131 @@
+"""What runs in the render process: the networks, and threads that answer questions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gansynth_server import logs
+from gansynth_server.errors import UserError
+from gansynth_server.render.backend import Float32, Labels
+from gansynth_server.render.process import Answer, Facts, Question, Setting
+from gansynth_server.render.rows import Span
+
+if TYPE_CHECKING:
+    from gansynth_server.api import Model
+
+_log = logging.getLogger(__name__)
+
+
+def serve(setting: Setting, channels: Sequence[Connection]) -> None:
+    """Answers on each channel until the other end is closed; then the process ends.
+
+    It ends with nothing else: who is told to stop is the server, which may need a
+    last note for its end.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    logs.set_up(setting.verbosity, setting.log)
+    networks = Networks(setting)
+    for channel in channels[1:]:
+        threading.Thread(target=_answer, args=(networks, channel), name="calm", daemon=True).start()
+    _answer(networks, channels[0])
+
+
+def _answer(networks: Networks, channel: Connection) -> None:
+    while True:
+        try:
+            question = channel.recv()
+            answer, arrays = _answered(networks, question)
+            channel.send(answer)
+            for array in arrays:
+                channel.send_bytes(array.data)
+        except (EOFError, OSError):
+            os._exit(0)  # whatever other threads are in the midst of
+
+
+def _answered(networks: Networks, question: Question) -> tuple[Answer, Sequence[Float32]]:
+    try:
+        facts, *arrays = getattr(networks, question.what)(question.path, *question.args)
+    except UserError as error:
+        return Answer(user_error=str(error)), []
+    except Exception as error:
+        _log.exception("%s failed", question.what)
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        return Answer(error=reason), []
+    arrays = [np.ascontiguousarray(array, np.float32) for array in arrays]
+    return Answer(facts, tuple(array.shape for array in arrays)), arrays
+
+
+class Networks:
+    """The checkpoints that were loaded, by path; its methods are what can be asked for.
+
+    Each gives the facts first, or None, and then arrays.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        from gansynth_server.models import set_threads
+
+        set_threads(setting.threads)
+        self._choice = (
+            *(setting.torch_device, setting.backend, setting.precision),
+            setting.fallback,
+        )
+        self._models: dict[str, Model] = {}
+        self._lock = threading.Lock()
+
+    def load(self, path: str) -> tuple[Facts]:
+        return (_facts(self._model(path)),)
+
+    def drop(self, path: str) -> tuple[None]:
+        with self._lock:
+            self._models.pop(path, None)
+        return (None,)
+
+    def live(
+        self, path: str, z: Float32, labels: Labels, window: Span
+    ) -> tuple[Facts, Float32, Float32]:
+        model = self._model(path)
+        parts = model.backend.live(z, labels, window)
+        return _facts(model), *parts
+
+    def frames(
+        self, path: str, z: Float32, labels: Labels, window: Span
+    ) -> tuple[Facts, Float32, Float32]:
+        model = self._model(path)
+        parts = model.backend.frames(z, labels, window)
+        return _facts(model), *parts
+
+    def spectra(self, path: str, z: Float32, pitches: list[int]) -> tuple[Facts, Float32]:
+        model = self._model(path)
+        return _facts(model), model.spectra(z, pitches)
+
+    def _model(self, path: str) -> Model:
+        """The one asked for; loaded first where it was not, or not in this life."""
+        model = self._models.get(path)
+        if model is None:
+            from gansynth_server import api
+
+            with self._lock:
+                model = self._models.get(path)
+                if model is None:
+                    model = api.load(path, *self._choice)
+                    model.warm()
+                    self._models[path] = model
+        return model
+
+
+def _facts(model: Model) -> Facts:
+    backend = model.backend
+    return Facts(
+        *(backend.name, backend.precision, backend.batch, backend.windows, backend.slices),
+        nbytes=model.nbytes,
+        remark=model.remark,
+    )
