@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
@@ -160,6 +161,17 @@ class Model:
         skip = round(bus.delay * sample_rate)
         samples = round(duration * sample_rate)
         return Note(bus.render(samples + skip)[0, skip:], sample_rate)
+
+    def hallucination(self, sequence: Sequence, sample_rate: int) -> Float32:
+        """The sound of a sequence of notes, as the server plays it, in mono: [samples].
+
+        Raises:
+            UserError: the rate is out of range, or the sequence cannot be played.
+        """
+        from gansynth_server.hallucination import render
+
+        blocks = list(render(self, sequence, sample_rate))
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])
 
     def warm(self) -> None:
         """Prepares live notes, so that the first is as fast as the second."""

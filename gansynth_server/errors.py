@@ -7,3 +7,7 @@ class UserError(Exception):
     The command line prints it and exits with 1; the server answers it as
     ``/fail``.
     """
+
+
+class RenderError(RuntimeError):
+    """A render failed in the render process, which has told it to the log, or with that process."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gansynth_server import api
 from gansynth_server.errors import UserError
+from gansynth_server.latent.sequence import Sequence
 from gansynth_server.model import checkpoint
-from gansynth_server.render.process import Remote, RenderProcess
+from gansynth_server.render.process import Channel, Loaded, Question, Remote, RenderProcess
 
 
 def set_threads(threads: int) -> None:
@@ -36,16 +37,20 @@ class RemoteModel(api.Model):
     """
 
     def __init__(self, process: RenderProcess, name: str) -> None:
-        found = checkpoint.read(name)
-        self.backend: Remote = Remote(process, str(found.weights.absolute()))
-        super().__init__(found, self.backend, self.backend.facts.remark)
+        loaded: Loaded = process.ask(Channel.LOAD, Question("load", name))[0]
+        self._nbytes = loaded.nbytes
+        self.backend: Remote = Remote(process, str(loaded.checkpoint.weights), loaded.facts)
+        super().__init__(loaded.checkpoint, self.backend, loaded.remark)
 
     @property
     def nbytes(self) -> int:
-        return self.backend.facts.nbytes
+        return self._nbytes
 
     def spectra(self, z: api.Float32, pitches: NDArray[np.int64] | list[int]) -> api.Float32:
-        return self.backend.spectra(z, pitches)
+        return self.backend.work("spectra", z, pitches)
+
+    def hallucination(self, sequence: Sequence, sample_rate: int) -> api.Float32:
+        return self.backend.work("hallucination", sequence, sample_rate)
 
     def close(self) -> None:
         self.backend.close()

@@ -22,7 +22,15 @@ RANK = 70
 ALL_PAGES = 1 | 2 | 4
 """MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: all pages, each once it is used."""
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds; Python's own 5 ms would let a busy thread starve one that is waited for."""
+
 _realtime = False
+
+
+def switch_often() -> None:
+    """Has threads of this process take turns often enough for sound."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def use_realtime() -> str:

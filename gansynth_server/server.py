@@ -29,7 +29,6 @@ import logging
 import os
 import queue
 import socket
-import sys
 import threading
 import time
 import weakref
@@ -48,7 +47,7 @@ from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.clock import MessageClock
 from gansynth_server.discovery import Discovery
-from gansynth_server.errors import UserError
+from gansynth_server.errors import RenderError, UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
@@ -60,11 +59,11 @@ from gansynth_server.models import Models, RemoteModel, set_threads
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
-from gansynth_server.priority import raise_priority, use_realtime
+from gansynth_server.priority import raise_priority, switch_often, use_realtime
 from gansynth_server.receiver import Receiver
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
-from gansynth_server.render.process import RenderError, RenderProcess, Setting
+from gansynth_server.render.process import RenderProcess, Setting
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
@@ -76,10 +75,11 @@ PULLS, PULLS_SHARE = 1024, 64
 """Blocks that may be asked for and not sent yet, of all streams and of one."""
 PATIENCE = 0.1
 """Seconds in which all that is heard should have faded out at the end."""
+STOP_RENDERING = 0.3
+"""Seconds for the render in hand at the end, before it is broken off."""
 PASSWORD = "GANSYNTH_PASSWORD"
 NOTES_PER_VOICE = 4
 """Notes that a client may have begun and not ended, by --max-voices."""
-SWITCH_INTERVAL = 0.0005  # seconds; Python's 5 ms would let a busy thread starve the sound
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Server:
     def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
         self.options = options
         self._spared = spared
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        switch_often()
         with _bind(options) as probe:  # a taken port is told before anything is loaded
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
@@ -243,6 +243,7 @@ class Server:
         for extra in self._extras:
             extra.stop()
         self.background.stop()
+        self._renderer.stop(STOP_RENDERING)
         self.render_process.stop()
         self._renderer.stop()
         self.instrument.timbre.stop()

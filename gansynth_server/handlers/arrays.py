@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server import hallucination
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.latent.sequence import Sequence, check, random_keys
@@ -59,8 +58,7 @@ class ArrayMessages:
             )
 
         def render() -> None:
-            blocks = list(hallucination.render(model, sequence, SAMPLE_RATE))
-            self._keep(call, array, np.concatenate(blocks, axis=1)[0])
+            self._keep(call, array, model.hallucination(sequence, SAMPLE_RATE))
 
         self._background.run(call, "/hallucinate/array", render)
 

@@ -38,9 +38,10 @@ VARIABLE = "GANSYNTH_CHECKPOINTS"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint: its config, its named latents, and the network once that is asked for.
+    """A loaded checkpoint: the network, its config and its named latents.
 
-    ``path`` is its folder, ``weights`` the file of the network.
+    ``path`` is its folder, ``weights`` the file of the network, which a copy loads
+    when it is first asked for it.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Checkpoint:
 
     @cached_property
     def generator(self) -> Generator:
-        """Loaded when it is first asked for; UserError says what is wrong with the weights."""
+        """The network; UserError says what is wrong with the weights."""
         return _generator(self.weights, self.config)
 
     def tensor(self, name: str) -> NDArray[np.float32]:
@@ -124,13 +125,6 @@ def load(name: str) -> Checkpoint:
     Raises:
         UserError: one sentence that says what is wrong with it and what to do.
     """
-    found = read(name)
-    _ = found.generator
-    return found
-
-
-def read(name: str) -> Checkpoint:
-    """As :func:`load`, but its network is not loaded yet, nor looked at."""
     path = locate(name)
     folder, weights = (path.parent, path) if path.is_file() else (path, path / WEIGHTS)
     info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
@@ -146,7 +140,7 @@ def read(name: str) -> Checkpoint:
             f"plays {FRAMES} × {BINS}"
         )
     presets = _presets(folder / PRESETS, config.latent_size)
-    return Checkpoint(
+    found = Checkpoint(
         folder.name if weights.name == WEIGHTS else weights.stem,
         folder,
         weights,
@@ -154,6 +148,8 @@ def read(name: str) -> Checkpoint:
         info.get("provenance", {}),
         presets,
     )
+    _ = found.generator
+    return found
 
 
 def save(

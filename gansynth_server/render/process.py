@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gansynth_server.errors import UserError
+from gansynth_server.errors import RenderError, UserError
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
 from gansynth_server.render.backend import Backend, Float32, Labels, Slice
 from gansynth_server.render.rows import Span
 
-PATIENCE = 120.0
-"""Seconds for an answer: a compilation takes some, a device that hangs takes for ever."""
+if TYPE_CHECKING:
+    from gansynth_server.model.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +48,15 @@ class Channel(IntEnum):
     """What is asked on one waits for nothing that is asked on another."""
 
     LIVE = 0
-    CALM = 1
+    """Frames of notes that sound."""
+    LOAD = 1
+    """Checkpoints."""
+    WORK = 2
+    """What takes long, and nobody waits for to sound."""
+
+
+PATIENCE = {Channel.LIVE: 120.0, Channel.LOAD: 600.0, Channel.WORK: 3600.0}
+"""Seconds for an answer: a compilation takes some, a device that hangs takes for ever."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,21 @@ class Question:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to know of a backend on the other side, and of its network."""
+    """What there is to know of a backend on the other side."""
 
     name: str
     precision: str
     batch: int
     windows: int
     slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint that is there; its network is on the other side."""
+
+    checkpoint: Checkpoint
+    facts: Facts
     nbytes: int
     remark: str
 
@@ -81,14 +96,10 @@ class Facts:
 class Answer:
     """What comes back, before arrays of these shapes; or why nothing does."""
 
-    facts: Facts | None = None
+    value: Any = None
     shapes: tuple[tuple[int, ...], ...] = ()
     user_error: str | None = None
     error: str | None = None
-
-
-class RenderError(RuntimeError):
-    """A render failed on the other side, or with it."""
 
 
 class RenderProcess:
@@ -105,8 +116,8 @@ class RenderProcess:
         """Of the process that there is now."""
         return self._worker.process.pid
 
-    def ask(self, channel: Channel, question: Question) -> tuple[Facts | None, list[Float32]]:
-        """Asks, and waits for the answer.
+    def ask(self, channel: Channel, question: Question) -> tuple[Any, list[Float32]]:
+        """Asks, and waits for the answer: something small, and arrays.
 
         Raises:
             UserError: as it was raised on the other side.
@@ -121,7 +132,7 @@ class RenderProcess:
             raise UserError(answer.user_error)
         if answer.error is not None:
             raise RenderError(answer.error)
-        return answer.facts, arrays
+        return answer.value, arrays
 
     def stop(self) -> None:
         """Ends the process; what it is asked fails from now on."""
@@ -164,8 +175,8 @@ class _Worker:
         lock, pipe = self._channels[channel]
         with lock:
             pipe.send(question)
-            if not pipe.poll(PATIENCE):
-                raise TimeoutError(f"no answer within {PATIENCE:g} s")  # an OSError
+            if not pipe.poll(PATIENCE[channel]):
+                raise TimeoutError(f"no answer within {PATIENCE[channel]:g} s")  # an OSError
             answer: Answer = pipe.recv()
             return answer, [
                 np.frombuffer(pipe.recv_bytes(), np.float32).reshape(shape)
@@ -184,20 +195,17 @@ class Remote(Backend):
     """A backend in the render process.
 
     Args:
-        path: of the checkpoint.
-
-    Raises:
-        UserError: the checkpoint or the backend cannot be used.
+        path: of the checkpoint's weights.
     """
 
     together = 1
 
-    def __init__(self, process: RenderProcess, path: str) -> None:
+    def __init__(self, process: RenderProcess, path: str, facts: Facts) -> None:
         self._process, self._path = process, path
-        self._know(process.ask(Channel.CALM, Question("load", path))[0])
+        self._know(facts)
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        return self._rendered(Channel.CALM, "frames", z, labels, window)
+        return self._rendered(Channel.WORK, "frames", z, labels, window)
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Channel.LIVE, "live", z, labels, window)
@@ -205,14 +213,19 @@ class Remote(Backend):
     def prepare(self, latent_size: int) -> None:
         """Nothing: it was prepared as it was loaded."""
 
-    def spectra(self, z: Float32, pitches: list[int] | NDArray[np.int64]) -> Float32:
-        """See :meth:`gansynth_server.api.Model.spectra`."""
-        question = Question("spectra", self._path, (z, [int(pitch) for pitch in pitches]))
-        return self._process.ask(Channel.CALM, question)[1][0]
+    def work(self, what: str, *args: Any) -> Float32:
+        """What a method of the model on the other side makes: one array.
+
+        Raises:
+            UserError: as it was raised there.
+            RenderError: it failed otherwise.
+        """
+        question = Question("work", self._path, (what, *args))
+        return self._process.ask(Channel.WORK, question)[1][0]
 
     def close(self) -> None:
         """Has the other side forget the network."""
-        self._process.ask(Channel.CALM, Question("drop", self._path))
+        self._process.ask(Channel.LOAD, Question("drop", self._path))
 
     def _rendered(
         self, channel: Channel, what: str, z: Float32, labels: Labels, window: Span
@@ -223,9 +236,7 @@ class Remote(Backend):
         self._know(facts)
         return magnitude, increment
 
-    def _know(self, facts: Facts | None) -> None:
+    def _know(self, facts: Facts) -> None:
         """Takes over what the backend is like now: it may have fallen back on another."""
-        assert facts is not None
-        self.facts = facts
         self.name, self.precision = facts.name, facts.precision
         self.batch, self.windows, self.slices = facts.batch, facts.windows, facts.slices

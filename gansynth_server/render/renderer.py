@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.errors import UserError
+from gansynth_server.errors import RenderError, UserError
 from gansynth_server.priority import normal_priority
 from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backend import Backend
@@ -134,12 +134,16 @@ class Renderer:
         with self._wake:
             self._wake.wait_for(lambda: not self._busy and not self._agenda.urgent)
 
-    def stop(self) -> None:
-        """Ends the thread after the batch in hand; jobs left over are dropped."""
+    def stop(self, patience: float | None = None) -> None:
+        """Ends the thread after the batch in hand; jobs left over are dropped.
+
+        Args:
+            patience: seconds to wait for it at most; further calls wait further.
+        """
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        self._thread.join()
+        self._thread.join(patience)
 
     # with the lock held
 
@@ -202,7 +206,7 @@ class Renderer:
             labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
             parts = tickets[0].key[0].live(z, labels, tickets[0].part.window)
         except Exception as error:
-            _log.exception("a render failed")
+            _log.warning("a render failed: %s", error, exc_info=not isinstance(error, RenderError))
             for ticket in tickets:
                 with self._wake:
                     self._close(ticket)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.errors import RenderError
 from gansynth_server.render.backend import Backend
 from gansynth_server.render.rows import Span
 
@@ -70,7 +71,8 @@ def answer(requests: list[Request]) -> None:
         labels = np.array([request.label for request in requests], np.int64)
         parts = first.backend.live(z, labels, first.window)
     except Exception as error:
-        _log.exception("frames %d to %d failed", *first.window)
+        plain = not isinstance(error, RenderError)  # those were logged where they came from
+        _log.warning("frames %d to %d failed: %s", *first.window, error, exc_info=plain)
         for request in requests:
             request.failed(f"the render failed: {error}")
         return

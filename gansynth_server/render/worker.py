@@ -7,15 +7,17 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gansynth_server import logs
 from gansynth_server.errors import UserError
+from gansynth_server.priority import switch_often
 from gansynth_server.render.backend import Float32, Labels
-from gansynth_server.render.process import Answer, Facts, Question, Setting
+from gansynth_server.render.process import Answer, Facts, Loaded, Question, Setting
 from gansynth_server.render.rows import Span
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ def serve(setting: Setting, channels: Sequence[Connection]) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    switch_often()
     logs.set_up(setting.verbosity, setting.log)
     networks = Networks(setting)
     for channel in channels[1:]:
-        threading.Thread(target=_answer, args=(networks, channel), name="calm", daemon=True).start()
+        threading.Thread(target=_answer, args=(networks, channel), daemon=True).start()
     _answer(networks, channels[0])
 
 
@@ -53,7 +56,7 @@ def _answer(networks: Networks, channel: Connection) -> None:
 
 def _answered(networks: Networks, question: Question) -> tuple[Answer, Sequence[Float32]]:
     try:
-        facts, *arrays = getattr(networks, question.what)(question.path, *question.args)
+        value, *arrays = getattr(networks, question.what)(question.path, *question.args)
     except UserError as error:
         return Answer(user_error=str(error)), []
     except Exception as error:
@@ -61,13 +64,13 @@ def _answered(networks: Networks, question: Question) -> tuple[Answer, Sequence[
         reason = str(error).partition("\n")[0] or type(error).__name__
         return Answer(error=reason), []
     arrays = [np.ascontiguousarray(array, np.float32) for array in arrays]
-    return Answer(facts, tuple(array.shape for array in arrays)), arrays
+    return Answer(value, tuple(array.shape for array in arrays)), arrays
 
 
 class Networks:
-    """The checkpoints that were loaded, by path; its methods are what can be asked for.
+    """The checkpoints that were loaded, by the path of their weights; for several threads.
 
-    Each gives the facts first, or None, and then arrays.
+    Its methods are what can be asked for. Each gives something small first, then arrays.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -81,8 +84,11 @@ class Networks:
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
-    def load(self, path: str) -> tuple[Facts]:
-        return (_facts(self._model(path)),)
+    def load(self, name: str) -> tuple[Loaded]:
+        """Loads a checkpoint by a name, a folder or a file, and prepares it for live notes."""
+        model = self._load(name)
+        copy = replace(model.checkpoint)  # without the network
+        return (Loaded(copy, _facts(model), model.nbytes, model.remark),)
 
     def drop(self, path: str) -> tuple[None]:
         with self._lock:
@@ -103,29 +109,26 @@ class Networks:
         parts = model.backend.frames(z, labels, window)
         return _facts(model), *parts
 
-    def spectra(self, path: str, z: Float32, pitches: list[int]) -> tuple[Facts, Float32]:
-        model = self._model(path)
-        return _facts(model), model.spectra(z, pitches)
+    def work(self, path: str, what: str, *args: Any) -> tuple[None, Float32]:
+        """What a method of the model makes."""
+        return None, getattr(self._model(path), what)(*args)
 
     def _model(self, path: str) -> Model:
-        """The one asked for; loaded first where it was not, or not in this life."""
-        model = self._models.get(path)
-        if model is None:
-            from gansynth_server import api
+        """The one asked for; loaded first where it was dropped, or not loaded in this life."""
+        return self._models.get(path) or self._load(path)
 
-            with self._lock:
-                model = self._models.get(path)
-                if model is None:
-                    model = api.load(path, *self._choice)
-                    model.warm()
-                    self._models[path] = model
-        return model
+    def _load(self, name: str) -> Model:
+        from gansynth_server import api
+
+        with self._lock:
+            model = self._models.get(name)  # it came meanwhile
+            if model is None:
+                model = api.load(name, *self._choice)
+                model.warm()
+                self._models[str(model.checkpoint.weights)] = model
+            return model
 
 
 def _facts(model: Model) -> Facts:
     backend = model.backend
-    return Facts(
-        *(backend.name, backend.precision, backend.batch, backend.windows, backend.slices),
-        nbytes=model.nbytes,
-        remark=model.remark,
-    )
+    return Facts(*(backend.name, backend.precision, backend.batch, backend.windows, backend.slices))
