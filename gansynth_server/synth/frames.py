@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
-from gansynth_server.synth.motion import FIRST, Motion
+from gansynth_server.synth.motion import FIRST, Steps
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.slides import Rows
 
@@ -73,40 +73,42 @@ class Frames:
         return magnitude, phase
 
     def next(
-        self,
-        rows: Rows,
-        notes: Sequence[Note | None],
-        motion: Motion,
+        self, rows: Rows, notes: Sequence[Note | None], steps: Steps
     ) -> tuple[Float32, NDArray[np.float64], int]:
-        """One frame of each row.
+        """The next frames of each row.
 
         Args:
             notes: of these rows.
-            motion: where they are in them.
+            steps: where they are in them, [rows, count].
 
         Returns:
-            magnitudes and phases [N, 1024], and how many frames were not there yet.
+            magnitudes and phases [rows · count, 1024], those of a row one after the other,
+            and how many frames were not there yet.
         """
-        magnitude, increment, late = gather(notes, motion.place[rows])
-        strayed = motion.strayed[rows]
+        count = steps.place.shape[1]
+        if count > 1:
+            notes = [note for note in notes for _ in range(count)]
+        magnitude, increment, late = gather(notes, steps.place.ravel(), steps.playing.ravel())
+        strayed = steps.strayed.ravel()
         if strayed.any():
             increment[strayed] = lock(magnitude[strayed], increment[strayed])
-        phase = self._phase[rows] + increment
+        if count > 1:
+            turned = increment.reshape(len(rows), count, BINS).cumsum(axis=1, dtype=np.float64)
+            phase = self._phase[rows, None] + turned
+        else:
+            phase = (self._phase[rows] + increment)[:, None]
         phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
-        self._phase[rows] = phase
-        self._shape(rows, magnitude, motion.within(rows))
-        return magnitude, phase, late
+        self._phase[rows] = phase[:, -1]
+        self._shape(rows, magnitude.reshape(phase.shape), steps.within)
+        return magnitude, phase.reshape(magnitude.shape), late
 
     def _shape(self, rows: Rows, magnitude: Float32, held: NDArray[np.bool_]) -> None:
-        """Level, brightness and band, in place."""
-        level = np.sqrt(np.einsum("nb,nb->n", magnitude, magnitude, dtype=np.float64))
-        kept = np.where(np.isnan(self._kept[rows]) & held, level, self._kept[rows])
-        self._kept[rows] = np.where(held, kept, np.nan)
-        free = self._lift[rows] ** RETURN
-        lift = np.where(held, np.minimum(kept / np.maximum(level, 1e-9), LIFT), free)
-        lift[np.abs(lift - 1) < 1e-3] = 1
-        self._lift[rows] = lift
-        self.level[rows] = level * lift
+        """Level, brightness and band of [rows, count, 1024], in place."""
+        level = np.sqrt(np.einsum("nkb,nkb->nk", magnitude, magnitude, dtype=np.float64))
+        lift = np.empty_like(level)
+        for k in range(level.shape[1]):
+            lift[:, k] = self._lifted(rows, level[:, k], held[:, k])
+        self.level[rows] = level[:, -1] * lift[:, -1]
         lifted = lift != 1
         if lifted.any():
             magnitude[lifted] *= lift[lifted, None].astype(np.float32)
@@ -115,15 +117,27 @@ class Frames:
             row = rows[tilted]
             octaves = _OCTAVES - self.pivot[row, None]
             gain = np.exp2(self.tilt[row, None] * octaves * np.float32(np.log2(10) / 20))
-            magnitude[tilted] *= np.minimum(gain, TILT)
+            magnitude[tilted] *= np.minimum(gain, TILT)[:, None]
         for n in np.flatnonzero(self.band[rows] < BINS):
-            magnitude[n, self.band[rows[n]] :] = 0
+            magnitude[n, :, self.band[rows[n]] :] = 0
+
+    def _lifted(
+        self, rows: Rows, level: NDArray[np.float64], held: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """By how much a frame of each row is raised, so that a held note keeps its level."""
+        kept = np.where(np.isnan(self._kept[rows]) & held, level, self._kept[rows])
+        self._kept[rows] = np.where(held, kept, np.nan)
+        free = self._lift[rows] ** RETURN
+        lift = np.where(held, np.minimum(kept / np.maximum(level, 1e-9), LIFT), free)
+        lift[np.abs(lift - 1) < 1e-3] = 1
+        self._lift[rows] = lift
+        return lift
 
 
 def gather(
-    notes: Sequence[Note | None], places: NDArray[np.float64]
+    notes: Sequence[Note | None], places: NDArray[np.float64], playing: NDArray[np.bool_]
 ) -> tuple[Float32, Float32, int]:
-    """Magnitudes and phase increments [N, 1024] at places in N notes.
+    """Magnitudes and phase increments [N, 1024] at places in N notes, zero where none plays.
 
     Between two frames magnitudes are mixed and the increments those of the nearer
     one. For a frame that is not there yet the last one is taken; the third
@@ -133,6 +147,9 @@ def gather(
     increment = np.empty((len(notes), BINS), np.float32)
     late = 0
     for n, (note, place) in enumerate(zip(notes, places.tolist(), strict=True)):
+        if not playing[n]:
+            magnitude[n] = increment[n] = 0
+            continue
         assert note is not None and note.spectrum is not None
         overlay = note.overlay
         if overlay is not None:

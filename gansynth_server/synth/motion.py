@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,28 @@ def place(seconds: float) -> float:
 def seconds(place: float) -> float:
     """The time of the note at a frame."""
     return (place - CENTRE) * HOP / SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The next frames of some voices, [rows, count] each: where in their notes they are,
+    whether their phases are their own, whether they are held there, and whether they are at
+    all. ``ends`` [rows] is the first after which there is no further one, ``count`` for none."""
+
+    place: NDArray[np.float64]
+    strayed: NDArray[np.bool_]
+    within: NDArray[np.bool_]
+    playing: NDArray[np.bool_]
+    ends: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.bool_]) -> Steps:
+        """Those of some of the rows."""
+        if rows.all():
+            return self
+        return Steps(
+            *(self.place[rows], self.strayed[rows], self.within[rows], self.playing[rows]),
+            ends=self.ends[rows],
+        )
 
 
 class Motion:
@@ -85,7 +109,23 @@ class Motion:
         """Which rows have frames left."""
         return (self.place[rows] < FRAMES) & (self.place[rows] >= FIRST)
 
-    def advance(self, rows: Rows) -> None:
+    def walk(self, rows: Rows, count: int) -> Steps:
+        """Moves rows on by so many hops, and tells by which frames."""
+        shape = len(rows), count
+        place, strayed, within = np.empty(shape), np.empty(shape, bool), np.empty(shape, bool)
+        playing = np.empty((len(rows), count + 1), bool)
+        for hop in range(count):
+            place[:, hop] = self.place[rows]
+            strayed[:, hop] = self.strayed[rows]
+            within[:, hop] = self.within(rows)
+            playing[:, hop] = self.playing(rows)
+            self._advance(rows)
+        playing[:, count] = self.playing(rows)
+        after = playing[:, 1:]
+        ends = np.where(after.all(axis=1), count, after.argmin(axis=1))
+        return Steps(place, strayed, within, playing[:, :-1], ends)
+
+    def _advance(self, rows: Rows) -> None:
         """One hop on."""
         step = self._way[rows] * self._speed[rows] * self._tempo[rows]
         at = self.place[rows] + step

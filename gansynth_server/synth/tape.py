@@ -122,13 +122,12 @@ class Tape:
         """Adds frames until every row holds the sound up to a position."""
         for row in rows[self._hops[rows] == FIRST]:
             self._open(int(row))
-        while True:
-            # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
-            ready = (self._hops[rows] - LEAD // HOP) * self.hop
-            hungry = rows[ready < need]
-            if not len(hungry):
-                return
-            self._hop_rows(hungry)
+        # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
+        ready = (self._hops[rows] - LEAD // HOP) * self.hop
+        missing = np.ceil((need - ready) / self.hop).astype(np.int64)
+        for count in sorted(set(missing.tolist())):
+            if count > 0:
+                self._hop_rows(rows[missing == count], count)
 
     def _open(self, row: int) -> None:
         """The frames of a note's first hop at once, if it reads them as they are."""
@@ -152,24 +151,32 @@ class Tape:
         self._hops[row] += OPENING
         self.motion.place[row] += OPENING
 
-    def _hop_rows(self, rows: Rows) -> None:
-        """One frame for each of some rows, through one inverse FFT."""
-        segments = (self._hops[rows][:, None] + np.arange(4)) % SEGMENTS
-        playing = self.motion.playing(rows)
-        live = rows[playing]
-        if len(live):
-            magnitude, phase, late = self.frames.next(
-                live, [self._notes[row] for row in live], self.motion
-            )
+    def _hop_rows(self, rows: Rows, count: int) -> None:
+        """The next frames of some rows, as many for each, through one inverse FFT."""
+        segments = (self._hops[rows, None] + np.arange(count + 3)) % SEGMENTS
+        path = self.motion.walk(rows, count)
+        live = path.playing[:, 0]
+        if live.any():
+            playing = rows if live.all() else rows[live]
+            notes = [self._notes[row] for row in playing]
+            magnitude, phase, late = self.frames.next(playing, notes, path.of(live))
             self.late += late
-            sound = self._inverse(magnitude, phase).reshape(len(live), 4, self.hop)
-            segment = segments[playing]
-            for part in range(3):
-                self._ring[live, segment[:, part]] += sound[:, part]
-            self._ring[live, segment[:, 3]] = sound[:, 3]
-        self._ring[rows[~playing], segments[~playing][:, 3]] = 0
+            sound = self._inverse(magnitude, phase).reshape(len(playing), count, 4, self.hop)
+            self._add(playing, segments[live], sound)
+        self._ring[rows[~live, None], segments[~live, 3:]] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
-        self._hops[rows] += 1
-        self.motion.advance(rows)
-        last = rows[~self.motion.playing(rows) & np.isinf(self._end[rows])]
-        self._end[last] = (self._hops[last] - TAIL) * self.hop
+        last = rows[path.ends < count]
+        after = self._hops[last] + path.ends[path.ends < count] + 1
+        self._end[last] = np.minimum(self._end[last], (after - TAIL) * self.hop)
+        self._hops[rows] += count
+
+    def _add(self, rows: Rows, segments: NDArray[np.int64], sound: Float32) -> None:
+        """Adds frames [rows, count, 4, hop] to the ring, each a hop after the one before."""
+        count = sound.shape[1]
+        total = sound[:, 0]
+        if count > 1:
+            total = np.zeros((len(rows), count + 3, self.hop), np.float32)
+            for part in range(4):
+                total[:, part : part + count] += sound[:, :, part]
+        self._ring[rows[:, None], segments[:, :3]] += total[:, :3]
+        self._ring[rows[:, None], segments[:, 3:]] = total[:, 3:]
