@@ -95,15 +95,22 @@ class FrameInverse:
         # be kept turning for the next, and the sound would wait for all of them
         self._alone = torch.get_num_threads() == 1
 
-    def __call__(self, magnitude: Float32, phase: NDArray[np.floating]) -> Float32:
-        """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add."""
-        angle = phase.astype(np.float32, copy=False)
+    def __call__(
+        self, magnitude: Float32, phase: NDArray[np.floating], band: int = BINS
+    ) -> Float32:
+        """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add.
+
+        Args:
+            band: bins from which on there is nothing.
+        """
+        cut = min(self._cut, band)
+        angle = phase[:, :cut].astype(np.float32, copy=False)
         bins = np.zeros((len(magnitude), self.size // 2 + 1), np.complex64)
-        spectrum = bins[:, 1 : self._cut + 1]
-        np.cos(angle[:, : self._cut], out=spectrum.real)
-        np.sin(angle[:, : self._cut], out=spectrum.imag)
-        spectrum *= magnitude[:, : self._cut]
-        if self.size > FFT:
+        spectrum = bins[:, 1 : cut + 1]
+        np.cos(angle, out=spectrum.real)
+        np.sin(angle, out=spectrum.imag)
+        spectrum *= magnitude[:, :cut]
+        if self.size > FFT and cut == self._cut:
             # at 16 kHz the last bin was its own mirror image; here it has one
             bins[:, self._cut] = bins[:, self._cut].real / 2
         frames: Float32

@@ -105,9 +105,12 @@ class Frames:
     def _shape(self, rows: Rows, magnitude: Float32, held: NDArray[np.bool_]) -> None:
         """Level, brightness and band of [rows, count, 1024], in place."""
         level = np.sqrt(np.einsum("nkb,nkb->nk", magnitude, magnitude, dtype=np.float64))
-        lift = np.empty_like(level)
-        for k in range(level.shape[1]):
-            lift[:, k] = self._lifted(rows, level[:, k], held[:, k])
+        lift = np.ones_like(level)
+        if held.any() or (self._lift[rows] != 1).any():
+            for k in range(level.shape[1]):
+                lift[:, k] = self._lifted(rows, level[:, k], held[:, k])
+        else:
+            self._kept[rows] = np.nan
         self.level[rows] = level[:, -1] * lift[:, -1]
         lifted = lift != 1
         if lifted.any():

@@ -22,7 +22,7 @@ from gansynth_server.synth.tune import LIMIT, Tune
 
 Float32 = NDArray[np.float32]
 
-REACH = 8
+REACH = 11
 """Hops that a voice reads at one go; those that are faster than that go several times."""
 SEGMENTS = REACH + 8  # hops in a voice's ring: the sound read, four being added up, and room
 OPENING = 4  # frames that sound in a note's first hop
@@ -161,7 +161,8 @@ class Tape:
             notes = [self._notes[row] for row in playing]
             magnitude, phase, late = self.frames.next(playing, notes, path.of(live))
             self.late += late
-            sound = self._inverse(magnitude, phase).reshape(len(playing), count, 4, self.hop)
+            sound = self._inverse(magnitude, phase, int(self.frames.band[playing].max()))
+            sound = sound.reshape(len(playing), count, 4, self.hop)
             self._add(playing, segments[live], sound)
         self._ring[rows[~live, None], segments[~live, 3:]] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
