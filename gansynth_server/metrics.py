@@ -15,7 +15,6 @@ from gansynth_server.errors import UserError
 PREFIX = "gansynth_"
 PATIENCE = 5.0
 """Seconds for a request to come in whole."""
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Metrics:
     scheduled: int
     """Messages that wait for their time."""
     memory_mb: float
-    """Resident; 0 where the system does not tell."""
+    """Resident, of both processes; 0 where the system does not tell."""
     longest_stall_ms: float
     """By which any audio clock was held up most, so far."""
     stalls_total: int
@@ -49,6 +48,8 @@ class Metrics:
     """Of streams, sent."""
     spoilt_total: int
     """Voices that were ended because their sound was not finite."""
+    shed_total: int
+    """Voices that were ended because there was no time to render them."""
     datagrams_total: int
     handled_total: int
     """Messages."""
@@ -74,13 +75,16 @@ class Metrics:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def resident_mb() -> float:
-    """Resident memory of this process in MB; 0 where the system does not tell."""
-    try:
-        found = re.search(r"VmRSS:\s+(\d+) kB", _STATUS.read_text())
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
+def resident_mb(*processes: int | None) -> float:
+    """Resident memory of some processes in MB, by number; 0 where the system does not tell."""
+    total = 0
+    for process in processes:
+        try:
+            found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+        except OSError:
+            continue
+        total += int(found[1]) if found else 0
+    return total / 1024
 
 
 class Exporter:

@@ -285,12 +285,13 @@ class Server:
             load_peak=max(bus.load.peak for bus in buses),
             follow_rate=self.instrument.timbre.rate,
             scheduled=len(self._receiver.scheduler),
-            memory_mb=resident_mb(),
+            memory_mb=resident_mb(os.getpid(), self.render_process.pid),
             longest_stall_ms=1000 * self._watchdog.longest,
             stalls_total=self._watchdog.stalls,
             underruns_total=self.underruns,
             blocks_total=self._blocks,
             spoilt_total=sum(bus.voices.spoilt for bus in buses),
+            shed_total=sum(bus.voices.sheds for bus in buses),
             datagrams_total=counts["in"],
             handled_total=counts["handled"],
             failed_total=counts["failed"],
@@ -342,6 +343,7 @@ class Server:
             on_late=lambda note, seconds: self._events.put((seconds, note)),
             link=ClockLink(bank_rate(rate)),
             channels=channels,
+            in_time=True,
         )
         self._buses.add(bus)
         return bus

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.errors import UserError
+from gansynth_server.metrics import resident_mb
 from gansynth_server.osc.codec import Message, decode, encode
 
 RATE, BLOCK, AHEAD = 48000, 64, 8
@@ -66,12 +67,13 @@ class Process:
         self.port = int(found.group(1))
 
     def megabytes(self) -> float | None:
-        """Resident memory, where the system tells it in /proc."""
-        status = Path(f"/proc/{self._process.pid}/status")
-        if not status.exists():
-            return None
-        found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
-        return int(found.group(1)) / 1024 if found else None
+        """Resident memory with that of the render process, where the system tells it in /proc."""
+        children = [
+            int(child)
+            for task in Path(f"/proc/{self._process.pid}/task").glob("*/children")
+            for child in task.read_text().split()
+        ]
+        return resident_mb(self._process.pid, *children) or None
 
     @property
     def errors(self) -> list[str]:

@@ -21,6 +21,10 @@ FADE = 0.010
 """Seconds in which the sound ends when the server does."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
+SPELL = 0.2
+"""Seconds in which more work than there is time for tells."""
+FULL = 0.95
+"""Share of the time that the work may take."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 
@@ -57,6 +61,9 @@ class Bus:
     called from any thread; ``render`` is called by the one thread that serves
     the listener's clock, and calls ``on_start``, ``on_end`` and ``on_late`` (with
     seconds) from there.
+
+    Args:
+        in_time: voices are ended where it takes longer to render them than they sound.
     """
 
     def __init__(
@@ -69,8 +76,10 @@ class Bus:
         gain: float = GAIN,
         link: Link | None = None,
         channels: int = 1,
+        in_time: bool = False,
     ) -> None:
         self.rate = rate
+        self._in_time = in_time
         self.voices = Voices(bank_rate(rate), voices, channels)
         self.channels = channels
         self.load = Load()
@@ -146,7 +155,7 @@ class Bus:
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.thread_time()
         tap = self.tap
         if tap is not None:
             tap.begins(self.time)
@@ -164,7 +173,16 @@ class Bus:
             self._on_start(note)
         for note in self.voices.take_ended():
             self._on_end(note)
-        self.load.add(time.perf_counter() - begun, frames / self.rate)
+        duration = frames / self.rate
+        self.load.add(time.perf_counter() - begun, time.thread_time() - worked, duration)
+        if self._in_time and self.load.too_much:
+            _log.warning(
+                "%d voices are more than can be rendered in time: %d are ended; "
+                "a lower --max-voices does so before",
+                self.voices.sounding,
+                self.voices.shed(),
+            )
+            self.load.eased()
         return sound
 
     def _voices(self, frames: int) -> NDArray[np.float32]:
@@ -202,9 +220,30 @@ class Load:
     def __init__(self) -> None:
         self.average = 0.0
         self.peak = 0.0
+        self._spent = self._worked = 0.0  # shares of late
 
-    def add(self, spent: float, duration: float) -> None:
-        share = 100 * spent / duration
+    def add(self, spent: float, worked: float, duration: float) -> None:
+        """Counts a block.
+
+        Args:
+            spent: seconds until it was there.
+            worked: seconds of them in which this thread had a processor.
+            duration: seconds of sound.
+        """
+        share = spent / duration
         weight = min(1.0, duration)  # about a second
-        self.average += weight * (share - self.average)
-        self.peak = max(self.peak * (1 - 0.1 * weight), share)
+        self.average += weight * (100 * share - self.average)
+        self.peak = max(self.peak * (1 - 0.1 * weight), 100 * share)
+        weight = min(1.0, duration / SPELL)
+        self._spent += weight * (share - self._spent)
+        self._worked += weight * (worked / duration - self._worked)
+
+    @property
+    def too_much(self) -> bool:
+        """Whether there is no time left, and it is the work that takes it: who stood still has
+        not worked."""
+        return self._spent > FULL and self._worked > FULL / 2
+
+    def eased(self) -> None:
+        """Less is to be done from now on; gives that a while to show."""
+        self._spent = self._worked = 0.0

@@ -24,10 +24,10 @@ from gansynth_server.synth.tape import Tape
 
 Float32 = NDArray[np.float32]
 
+COSTLY = 4
+"""Times as fast as it was made is a voice whose frames take most of the work."""
 SMOOTH = 0.010
 """Seconds that a change of loudness, pan or pitch takes at least."""
-
-
 LOUDEST = 64.0
 """Beyond it a voice is broken: 36 dB above full scale, where a note peaks at about 0.3."""
 
@@ -51,6 +51,8 @@ class Voices:
         self._started: list[Note] = []
         self._ended: list[Note] = []
         self.spoilt = 0
+        self.sheds = 0
+        """Voices that were ended because there was no time for them."""
         self._active = np.zeros(count, bool)
         self._tape = Tape(rate, count, self.notes)
         self._envelopes = Envelopes(rate, count)
@@ -110,6 +112,24 @@ class Voices:
             if note is not None and of(note):
                 self._envelopes.cut_off(int(row))
 
+    def shed(self) -> int:
+        """Fades an eighth of the voices out, for there are more than can be rendered in time.
+
+        First those that are read many times as fast as they were made, which take as much
+        more work, then those that are missed least.
+
+        Returns:
+            How many.
+        """
+        rows = np.flatnonzero(self._active & ~self._envelopes.cut)
+        ratio = self._tape.tune.ratios(rows)
+        order = np.lexsort((self._worth(rows), -ratio * (ratio > COSTLY)))
+        gone = rows[order][: -(-len(rows) // 8)]
+        for row in gone:
+            self._envelopes.cut_off(int(row))
+        self.sheds += len(gone)
+        return len(gone)
+
     def clear(self) -> None:
         """Ends all notes at once, without a fade: for when they cannot be rendered."""
         for row in np.flatnonzero(self._active):
@@ -162,14 +182,19 @@ class Voices:
             return
         cut = self._active & self._envelopes.cut
         rows = np.flatnonzero(self._active & ~cut)
+        order = np.argsort(self._worth(rows), kind="stable")
+        for row in rows[order][: len(self.waiting) - int(cut.sum())]:
+            self._envelopes.cut_off(int(row))
+
+    def _worth(self, rows: Rows) -> NDArray[np.float64]:
+        """How much rows would be missed."""
         seconds = self._envelopes.age[rows] / self.rate
         level = self._tape.frames.level[rows] * self._weights.now[rows].max(axis=1)
         level *= self._envelopes.levels(rows, 1)[:, 0]
         worth = 1 / np.maximum(seconds, 1e-3) + 0.5 * level / max(level.max(initial=0), 1e-9)
         worth -= 2e3 * (self._envelopes.age[rows] >= self._envelopes.off[rows])
         worth -= 1e3 * np.array([note is not None and note.pedalled for note in self._at(rows)])
-        for row in rows[np.argsort(worth, kind="stable")][: len(self.waiting) - int(cut.sum())]:
-            self._envelopes.cut_off(int(row))
+        return np.asarray(worth)
 
     def _at(self, rows: Rows) -> list[Note | None]:
         return [self.notes[row] for row in rows]
