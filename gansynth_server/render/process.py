@@ -9,6 +9,7 @@ sound goes on.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import threading
@@ -110,6 +111,7 @@ class RenderProcess:
         self._lock = threading.Lock()
         self._stopped = False
         self._worker = _Worker(setting)
+        atexit.register(self.stop)  # it does not listen to SIGTERM
 
     @property
     def pid(self) -> int | None:
@@ -135,7 +137,8 @@ class RenderProcess:
         return answer.value, arrays
 
     def stop(self) -> None:
-        """Ends the process; what it is asked fails from now on."""
+        """Ends the process; what it is asked fails from now on. A second time does nothing."""
+        atexit.unregister(self.stop)
         with self._lock:
             self._stopped = True
             self._worker.kill()
