@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
@@ -91,6 +90,8 @@ class FrameInverse:
         # the squares of four Hann windows a quarter apart add up to 3/2
         self._window = (hann / 1.5 * (self.size / FFT)).astype(np.float32)
         self._cut = min(BINS, self.size // 2)
+        import torch
+
         # PyTorch's FFT takes a third of the time of NumPy's on one thread; several would
         # be kept turning for the next, and the sound would wait for all of them
         self._alone = torch.get_num_threads() == 1
@@ -115,6 +116,8 @@ class FrameInverse:
             bins[:, self._cut] = bins[:, self._cut].real / 2
         frames: Float32
         if self._alone:
+            import torch
+
             frames = torch.fft.irfft(torch.from_numpy(bins), n=self.size).numpy()
         else:
             frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
