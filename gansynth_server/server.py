@@ -3,7 +3,7 @@
 Which thread runs what:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
-    render   runs the network, in batches
+    render   has notes rendered, in batches, by the render process
     timbre   has the frames rendered of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
@@ -19,6 +19,8 @@ Which thread runs what:
 
 Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
 the others but posted commands, so no datagram, render or load holds them up.
+The networks live in a second process (:mod:`gansynth_server.render.process`),
+which renders, loads checkpoints, and works off what takes long.
 """
 
 from __future__ import annotations
