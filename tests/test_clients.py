@@ -4,7 +4,9 @@
 all addresses takes only 127.0.0.1 for it, so they do for foreign machines.
 """
 
+import http.client
 import random
+import re
 import socket
 import sys
 import time
@@ -272,6 +274,7 @@ def test_password():
         player.send("/note", 60, 100)
         assert player.drain(0.5) <= FACTOR * len(encode("/note", 60, 100))
         here = Peer(process.port)
+        here.send("/dump", 2)
         assert here.ask("/status")[1:4] == (0, 0, 1)  # no client was made, no note played
         player.send("/login", "wrong password")
         player.drain(0.1)
@@ -286,7 +289,71 @@ def test_password():
         for one in (player, here, other):
             one.close()
         assert process.stop() == 0
-        assert not any(PASSWORD in line for line in [*process.lines, *process.errors])
+        written = "".join([*process.lines, *process.errors])
+        assert "/checkpoint/info" in written  # the dump was on
+        for part in (PASSWORD, "horse", PASSWORD.encode()[8:13].hex(" "), b"horse".hex()):
+            assert part not in written
+
+
+def get(port, path, source, host="127.0.0.1"):
+    """Status of an HTTP request from one address of this machine; None if it is not answered."""
+    connection = http.client.HTTPConnection(host, port, timeout=5, source_address=(source, 0))
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (http.client.RemoteDisconnected, ConnectionResetError):
+        return None
+    finally:
+        connection.close()
+
+
+@linux
+@pytest.mark.parametrize(
+    ("how", "answered"),
+    [
+        (("--allow", "127.0.0.2"), {"127.0.0.1", "127.0.0.2"}),
+        (("--password", PASSWORD), {"127.0.0.1"}),
+    ],
+)
+def test_metrics_are_for_who_is_allowed_and_with_a_password_for_this_machine(how, answered):
+    pytest.importorskip("prometheus_client")
+    flags = "--output", "none", "--bind", "0.0.0.0", "--metrics", "0", "--oscquery", "0"
+    with ServerProcess(*flags, *how) as process:
+        ports = {
+            name: int(re.search(rf"{name}: http://[^:]+:(\d+)", "\n".join(process.lines))[1])
+            for name in ("metrics", "OSCQuery")
+        }
+        everybody = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+        found = {source: get(ports["metrics"], "/metrics", source) for source in everybody}
+        assert found == {source: 200 if source in answered else None for source in everybody}
+        # the table of messages is no secret: it is in the README
+        assert {get(ports["OSCQuery"], "/", source) for source in everybody} == {200}
+
+
+class Six(Peer):
+    """A peer that speaks IPv6."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.socket.connect(("::1", port))
+
+
+@pytest.mark.parametrize("bind", ["::1", "::"])
+def test_ipv6(bind):
+    guard = () if bind == "::1" else ("--allow", "fd00::/8")
+    with ServerProcess("--output", "none", "--bind", bind, *guard) as process:
+        peer = Six(process.port)
+        assert peer.ask("/version")[0] == "/version.reply"
+        id = peer.ask("/stream/open", 48000, 512, 4)[2]
+        peer.send("/note", 60, 100)
+        loudest = max(
+            np.abs(peer.ask("/stream/pull", k, id)[3:]).max()
+            for k in range(60)
+            if not time.sleep(0.01)
+        )
+        assert loudest > 1e-3
+        peer.close()
+        assert process.stop() == 0
 
 
 def test_starting_without_a_bolt_is_one_line_that_says_how():
