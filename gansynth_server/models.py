@@ -16,12 +16,17 @@ from gansynth_server.model import checkpoint
 from gansynth_server.render.process import Channel, Loaded, Question, Remote, RenderProcess
 
 
-def set_threads(threads: int) -> None:
-    """CPU threads of the network; 0 is all cores but one; UserError for what cannot be."""
-    import torch
-
+def check_threads(threads: int) -> None:
+    """UserError for a number of threads that cannot be."""
     if not 0 <= threads <= 1024:
         raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of PyTorch; 0 is all cores but one; UserError for what cannot be."""
+    check_threads(threads)
+    import torch
+
     # with a core left to it, the sound need not wait for the network
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
 

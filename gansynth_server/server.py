@@ -57,7 +57,7 @@ from gansynth_server.limits import Turns
 from gansynth_server.metrics import Exporter, Metrics, resident_mb
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
-from gansynth_server.models import Models, RemoteModel, set_threads
+from gansynth_server.models import Models, RemoteModel, check_threads, set_threads
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
@@ -445,6 +445,7 @@ class Server:
 
 def _check(options: ServerOptions) -> None:
     """UserError for a number that is out of range."""
+    check_threads(options.threads)
     for flag, value, most in (
         ("--max-voices", options.max_voices, 1024),
         ("--max-clients", options.max_clients, 65536),
