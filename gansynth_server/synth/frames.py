@@ -79,50 +79,51 @@ class Frames:
 
         Args:
             notes: of these rows.
-            steps: where they are in them, [rows, count].
+            steps: where they are in them.
 
         Returns:
-            magnitudes and phases [rows · count, 1024], those of a row one after the other,
-            and how many frames were not there yet.
+            magnitudes and phases [frames, 1024], and how many frames were not there yet.
         """
-        count = steps.place.shape[1]
-        if count > 1:
-            notes = [note for note in notes for _ in range(count)]
-        magnitude, increment, late = gather(notes, steps.place.ravel(), steps.playing.ravel())
-        strayed = steps.strayed.ravel()
-        if strayed.any():
+        magnitude, increment, late = gather([notes[n] for n in steps.row], steps)
+        if steps.strayed.any():
+            strayed = steps.strayed
             increment[strayed] = lock(magnitude[strayed], increment[strayed])
-        if count > 1:
-            turned = increment.reshape(len(rows), count, BINS).cumsum(axis=1, dtype=np.float64)
-            phase = self._phase[rows, None] + turned
-        else:
-            phase = (self._phase[rows] + increment)[:, None]
+        phase = self._phase[rows][steps.row]
+        single = steps.first[steps.counts == 1]
+        phase[single] += increment[single]
+        for n in np.flatnonzero(steps.counts > 1):
+            frames = slice(steps.first[n], steps.first[n] + steps.counts[n])
+            phase[frames] += increment[frames].cumsum(axis=0, dtype=np.float64)
         phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
-        self._phase[rows] = phase[:, -1]
-        self._shape(rows, magnitude.reshape(phase.shape), steps.within)
-        return magnitude, phase.reshape(magnitude.shape), late
+        self._phase[rows] = phase[steps.first + steps.counts - 1]
+        self._shape(rows, magnitude, steps)
+        return magnitude, phase, late
 
-    def _shape(self, rows: Rows, magnitude: Float32, held: NDArray[np.bool_]) -> None:
-        """Level, brightness and band of [rows, count, 1024], in place."""
-        level = np.sqrt(np.einsum("nkb,nkb->nk", magnitude, magnitude, dtype=np.float64))
+    def _shape(self, rows: Rows, magnitude: Float32, steps: Steps) -> None:
+        """Level, brightness and band of [frames, 1024], in place."""
+        level = np.sqrt(np.einsum("nb,nb->n", magnitude, magnitude, dtype=np.float64))
         lift = np.ones_like(level)
-        if held.any() or (self._lift[rows] != 1).any():
-            for k in range(level.shape[1]):
-                lift[:, k] = self._lifted(rows, level[:, k], held[:, k])
+        if steps.within.any() or (self._lift[rows] != 1).any():
+            for hop in range(int(steps.counts.max())):
+                on = steps.counts > hop
+                at = steps.first[on] + hop
+                lift[at] = self._lifted(rows[on], level[at], steps.within[at])
         else:
             self._kept[rows] = np.nan
-        self.level[rows] = level[:, -1] * lift[:, -1]
+        last = steps.first + steps.counts - 1
+        self.level[rows] = level[last] * lift[last]
         lifted = lift != 1
         if lifted.any():
             magnitude[lifted] *= lift[lifted, None].astype(np.float32)
-        tilted = self.tilt[rows] != 0
+        tilted = self.tilt[rows][steps.row] != 0
         if tilted.any():
-            row = rows[tilted]
+            row = rows[steps.row[tilted]]
             octaves = _OCTAVES - self.pivot[row, None]
             gain = np.exp2(self.tilt[row, None] * octaves * np.float32(np.log2(10) / 20))
-            magnitude[tilted] *= np.minimum(gain, TILT)[:, None]
-        for n in np.flatnonzero(self.band[rows] < BINS):
-            magnitude[n, :, self.band[rows[n]] :] = 0
+            magnitude[tilted] *= np.minimum(gain, TILT)
+        band = self.band[rows]
+        for n in np.flatnonzero(band < BINS):
+            magnitude[steps.first[n] : last[n] + 1, band[n] :] = 0
 
     def _lifted(
         self, rows: Rows, level: NDArray[np.float64], held: NDArray[np.bool_]
@@ -137,20 +138,21 @@ class Frames:
         return lift
 
 
-def gather(
-    notes: Sequence[Note | None], places: NDArray[np.float64], playing: NDArray[np.bool_]
-) -> tuple[Float32, Float32, int]:
-    """Magnitudes and phase increments [N, 1024] at places in N notes, zero where none plays.
+def gather(notes: Sequence[Note | None], steps: Steps) -> tuple[Float32, Float32, int]:
+    """Magnitudes and phase increments [frames, 1024] of steps in notes, zero where none plays.
 
     Between two frames magnitudes are mixed and the increments those of the nearer
     one. For a frame that is not there yet the last one is taken; the third
     result counts those.
+
+    Args:
+        notes: of each frame.
     """
     magnitude = np.empty((len(notes), BINS), np.float32)
     increment = np.empty((len(notes), BINS), np.float32)
     late = 0
-    for n, (note, place) in enumerate(zip(notes, places.tolist(), strict=True)):
-        if not playing[n]:
+    for n, (note, place) in enumerate(zip(notes, steps.place.tolist(), strict=True)):
+        if not steps.playing[n]:
             magnitude[n] = increment[n] = 0
             continue
         assert note is not None and note.spectrum is not None

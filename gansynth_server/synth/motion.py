@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,23 +31,39 @@ def seconds(place: float) -> float:
 
 @dataclass(frozen=True)
 class Steps:
-    """The next frames of some voices, [rows, count] each: where in their notes they are,
-    whether their phases are their own, whether they are held there, and whether they are at
-    all. ``ends`` [rows] is the first after which there is no further one, ``count`` for none."""
+    """The next frames of some voices, those of a voice one after the other.
 
+    counts: [rows], frames of each.
+    place: [frames], where in their notes they are.
+    strayed: [frames], whether their phases are their own.
+    within: [frames], whether they are held there.
+    playing: [frames], whether there is such a frame.
+    """
+
+    counts: NDArray[np.int64]
     place: NDArray[np.float64]
     strayed: NDArray[np.bool_]
     within: NDArray[np.bool_]
     playing: NDArray[np.bool_]
-    ends: NDArray[np.int64]
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The first frame of each row."""
+        return np.cumsum(self.counts) - self.counts
+
+    @cached_property
+    def row(self) -> NDArray[np.int64]:
+        """The row of each frame."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def of(self, rows: NDArray[np.bool_]) -> Steps:
         """Those of some of the rows."""
         if rows.all():
             return self
+        ours = rows[self.row]
         return Steps(
-            *(self.place[rows], self.strayed[rows], self.within[rows], self.playing[rows]),
-            ends=self.ends[rows],
+            self.counts[rows],
+            *(self.place[ours], self.strayed[ours], self.within[ours], self.playing[ours]),
         )
 
 
@@ -105,40 +122,40 @@ class Motion:
         at = self.place[rows]
         return self.held[rows] & (at >= low) & (at <= high)
 
-    def walk(self, rows: Rows, count: int) -> Steps:
-        """Moves rows on by so many hops, and tells by which frames."""
-        if not self.held[rows].any():
-            return self._straight(rows, count)
-        shape = len(rows), count
-        place, strayed, within = np.empty(shape), np.empty(shape, bool), np.empty(shape, bool)
-        for hop in range(count):
-            place[:, hop] = self.place[rows]
-            strayed[:, hop] = self.strayed[rows]
-            within[:, hop] = self.within(rows)
-            self._advance(rows)
-        return self._steps(rows, place, strayed, within)
+    def walk(self, rows: Rows, counts: NDArray[np.int64]) -> tuple[Steps, NDArray[np.int64]]:
+        """Moves rows on by so many hops each, and tells by which frames.
 
-    def _straight(self, rows: Rows, count: int) -> Steps:
-        """As :meth:`walk`, for rows that are not held: they go on as they go."""
-        step = self._way[rows] * self._speed[rows] * self._tempo[rows]
-        places = np.empty((len(rows), count + 1))
-        places[:, 0], places[:, 1:] = self.place[rows], step[:, None]
-        places.cumsum(axis=1, out=places)
-        self.place[rows] = places[:, -1]
-        strayed = np.repeat(self.strayed[rows, None], count, axis=1)
-        return self._steps(rows, places[:, :-1], strayed, np.zeros(strayed.shape, bool))
-
-    def _steps(
-        self,
-        rows: Rows,
-        place: NDArray[np.float64],
-        strayed: NDArray[np.bool_],
-        within: NDArray[np.bool_],
-    ) -> Steps:
-        playing = _inside(np.column_stack([place, self.place[rows]]))
-        after = playing[:, 1:]
-        ends = np.where(after.all(axis=1), after.shape[1], after.argmin(axis=1))
-        return Steps(place, strayed, within, playing[:, :-1], ends)
+        Returns:
+            the frames, and which of its own [rows] is the last of each note, ``counts`` for none.
+        """
+        total = int(counts.sum())
+        steps = Steps(
+            counts,
+            *(np.empty(total), np.empty(total, bool), np.zeros(total, bool)),
+            playing=np.empty(total, bool),
+        )
+        steps.strayed[:] = self.strayed[rows][steps.row]
+        ends = counts.copy()
+        if self.held[rows].any():
+            for hop in range(int(counts.max())):
+                on = counts > hop
+                at, moving = steps.first[on] + hop, rows[on]
+                steps.place[at] = self.place[moving]
+                steps.strayed[at] = self.strayed[moving]
+                steps.within[at] = self.within(moving)
+                self._advance(moving)
+        else:
+            way = self._way[rows] * self._speed[rows] * self._tempo[rows]
+            nth = np.arange(total) - steps.first[steps.row]
+            steps.place[:] = self.place[rows][steps.row] + nth * way[steps.row]
+            self.place[rows] += counts * way
+        steps.playing[:] = _inside(steps.place)
+        following = np.append(steps.playing[1:], False)
+        following[steps.first + counts - 1] = _inside(self.place[rows])
+        for frame in np.flatnonzero(~following)[::-1]:
+            row = steps.row[frame]
+            ends[row] = frame - steps.first[row]
+        return steps, ends
 
     def _advance(self, rows: Rows) -> None:
         """One hop on."""

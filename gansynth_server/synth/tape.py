@@ -15,7 +15,7 @@ from gansynth_server.spectral.constants import BINS, FRAMES, HOP, LEAD, SAMPLE_R
 from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.frames import Frames
 from gansynth_server.synth.interpolate import TAPS, Interpolator
-from gansynth_server.synth.motion import FIRST, Motion
+from gansynth_server.synth.motion import FIRST, Motion, Steps
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.slides import Rows
 from gansynth_server.synth.tune import LIMIT, Tune
@@ -61,6 +61,7 @@ class Tape:
         self._ring[row] = 0
         self.frames.begin(row, note, place)
         self.motion.begin(row, note.tempo, place)
+        self.tune.begin(row, note.rendered)
         self._hops[row] = FIRST
         self._position[row] = 0
         self._end[row] = np.inf
@@ -125,9 +126,9 @@ class Tape:
         # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
         ready = (self._hops[rows] - LEAD // HOP) * self.hop
         missing = np.ceil((need - ready) / self.hop).astype(np.int64)
-        for count in sorted(set(missing.tolist())):
-            if count > 0:
-                self._hop_rows(rows[missing == count], count)
+        hungry = missing > 0
+        if hungry.any():
+            self._hop_rows(rows[hungry], missing[hungry])
 
     def _open(self, row: int) -> None:
         """The frames of a note's first hop at once, if it reads them as they are."""
@@ -151,33 +152,46 @@ class Tape:
         self._hops[row] += OPENING
         self.motion.place[row] += OPENING
 
-    def _hop_rows(self, rows: Rows, count: int) -> None:
-        """The next frames of some rows, as many for each, through one inverse FFT."""
-        segments = (self._hops[rows, None] + np.arange(count + 3)) % SEGMENTS
-        path = self.motion.walk(rows, count)
-        live = path.playing[:, 0]
+    def _hop_rows(self, rows: Rows, counts: NDArray[np.int64]) -> None:
+        """The next frames of some rows, so many for each, through one inverse FFT."""
+        first = self._hops[rows]
+        steps, ends = self.motion.walk(rows, counts)
+        live = steps.playing[steps.first]
         if live.any():
-            playing = rows if live.all() else rows[live]
-            notes = [self._notes[row] for row in playing]
-            magnitude, phase, late = self.frames.next(playing, notes, path.of(live))
+            steps = steps.of(live)
+            notes = [self._notes[row] for row in rows[live]]
+            magnitude, phase, late = self.frames.next(rows[live], notes, steps)
             self.late += late
-            sound = self._inverse(magnitude, phase, int(self.frames.band[playing].max()))
-            sound = sound.reshape(len(playing), count, 4, self.hop)
-            self._add(playing, segments[live], sound)
-        self._ring[rows[~live, None], segments[~live, 3:]] = 0
+            band = int(self.frames.band[rows[live]].max())
+            sound = self._inverse(magnitude, phase, band).reshape(-1, 4, self.hop)
+            self._add(rows[live], first[live], steps, sound)
+        for row, hop, count in zip(rows[~live], first[~live], counts[~live], strict=True):
+            self._ring[row, (hop + 3 + np.arange(count)) % SEGMENTS] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
-        last = rows[path.ends < count]
-        after = self._hops[last] + path.ends[path.ends < count] + 1
-        self._end[last] = np.minimum(self._end[last], (after - TAIL) * self.hop)
-        self._hops[rows] += count
+        over = ends < counts
+        last = first[over] + ends[over] + 1
+        self._end[rows[over]] = np.minimum(self._end[rows[over]], (last - TAIL) * self.hop)
+        self._hops[rows] += counts
 
-    def _add(self, rows: Rows, segments: NDArray[np.int64], sound: Float32) -> None:
-        """Adds frames [rows, count, 4, hop] to the ring, each a hop after the one before."""
-        count = sound.shape[1]
-        total = sound[:, 0]
-        if count > 1:
-            total = np.zeros((len(rows), count + 3, self.hop), np.float32)
+    def _add(self, rows: Rows, first: NDArray[np.int64], steps: Steps, sound: Float32) -> None:
+        """Adds frames [frames, 4, hop] to the rings of rows, each a hop after the one before.
+
+        Args:
+            first: the hop of each row at which they begin.
+        """
+        single = steps.counts == 1
+        if single.any():
+            at = rows[single]
+            segments = (first[single, None] + np.arange(4)) % SEGMENTS
+            frames = sound if single.all() else sound[steps.first[single]]
+            for part in range(3):
+                self._ring[at, segments[:, part]] += frames[:, part]
+            self._ring[at, segments[:, 3]] = frames[:, 3]
+        for n in np.flatnonzero(~single):
+            count, begin = int(steps.counts[n]), int(steps.first[n])
+            total = np.zeros((count + 3, self.hop), np.float32)
             for part in range(4):
-                total[:, part : part + count] += sound[:, :, part]
-        self._ring[rows[:, None], segments[:, :3]] += total[:, :3]
-        self._ring[rows[:, None], segments[:, 3:]] = total[:, 3:]
+                total[part : part + count] += sound[begin : begin + count, part]
+            ring, segments = self._ring[rows[n]], (first[n] + np.arange(count + 3)) % SEGMENTS
+            ring[segments[:3]] += total[:3]
+            ring[segments[3:]] = total[3:]
