@@ -25,6 +25,7 @@ from gansynth_server.latent.paths import Glide
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.render.jobs import Job, Rendering
+from gansynth_server.render.requests import Request
 from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
@@ -132,6 +133,7 @@ class Timbre:
         with self._lock:
             for played in [p for p in self._followers if p.note.owner is owner]:
                 del self._followers[played]
+        self._renderer.forget(owner)
 
     def work(self) -> bool:
         """Works off what waits, without waiting itself; whether there was anything."""
@@ -200,7 +202,11 @@ class Timbre:
             self._applied.append(self._clock())
 
         self._renderer.window(
-            played, played.model.backend, z, played.label, window, done, self._failed
+            Request(
+                *(played.note.owner, played, played.model.backend, z, played.label, window),
+                done=done,
+                failed=self._failed,
+            )
         )
 
     def _settle(self, follower: _Follower, z: Latent, when: float) -> None:

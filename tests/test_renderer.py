@@ -17,6 +17,7 @@ from gansynth_server.render.eager import Eager
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.render.requests import Request
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
@@ -234,11 +235,12 @@ def test_a_rest_that_nobody_wants_is_not_rendered(backend, renderer):
 class Asked:
     """A request, and what came of it."""
 
-    def __init__(self, renderer, backend, owner, label, window, seed=0) -> None:
+    def __init__(self, renderer, backend, owner, label, window, seed=0, client="me") -> None:
         self.events: list[object] = []
         self.over = threading.Event()
         self.z = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
-        renderer.window(owner, backend, self.z, label, window, self._done, self._failed)
+        told = self._done, self._failed
+        renderer.window(Request(client, owner, backend, self.z, label, window, *told))
 
     def _done(self, magnitude, increment):
         self.events.append((magnitude, increment))
@@ -257,8 +259,8 @@ def test_the_latest_request_of_an_owner_counts(backend, renderer):
         Asked(renderer, backend, owner, label, (40, 48))
         for owner, label in (("a", 2), ("b", 3), ("a", 4))
     )
-    gone = Asked(renderer, backend, "c", 5, (40, 48))
-    renderer.forget("c")
+    gone = Asked(renderer, backend, "c", 5, (40, 48), client="gone")
+    renderer.forget("gone")
     renderer.forget("nobody")
     backend.gate.release(20)
     assert new.over.wait(20) and other.over.wait(20) and busy.over.wait(20)
@@ -290,6 +292,22 @@ def test_requests_go_together_after_heads_and_in_turns_with_rests(backend, rende
     assert backend.calls[7] == ([9], (10, 18))
 
 
+def test_clients_take_turns_with_their_requests(backend, renderer):
+    busy = Heard(backend, 1)
+    renderer.submit(busy.job)
+    until(lambda: backend.calls)
+    asked = [
+        Asked(renderer, backend, (client, label), label, (40 + label, 48 + label), client=client)
+        for client, labels in (("many", range(2, 8)), ("few", (20, 21)), ("one", (30,)))
+        for label in labels
+    ]
+    backend.gate.release(30)
+    for one in asked:
+        assert one.over.wait(20)
+    order = [labels[0] for labels, window in backend.calls if window[0] >= 40]
+    assert [label for label in order if label != 1] == [2, 20, 30, 3, 21, 4, 5, 6, 7]
+
+
 def test_requests_are_frames_of_the_whole_and_not_kept(real, backend, renderer):
     backend.gate.release(20)
     backend.windows = 2
@@ -311,7 +329,8 @@ def test_a_request_that_fails_is_told_and_the_next_one_works(backend, renderer, 
     nowhere = Asked(renderer, backend.real, "a", 1, (124, 132))
     assert nowhere.over.wait(20) and "no such frames" in str(nowhere.events[0])
     assert "failed" in caplog.text
-    renderer.window("b", backend, nowhere.z, 1, HEAD, lambda *frames: 1 / 0, print)
+    raises = Request("me", "b", backend, nowhere.z, 1, HEAD, lambda *frames: 1 / 0, print)
+    renderer.window(raises)
     good = Asked(renderer, backend, "c", 1, HEAD)
     assert good.over.wait(20) and len(good.events[0]) == 2
     assert "division" in caplog.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from gansynth_server.render.backend import Backend
 from gansynth_server.render.cache import Key, SpectrumCache
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.requests import Request, Requests, answer
-from gansynth_server.render.rows import Span
 
 
 class BatchRenderer:
@@ -42,21 +41,12 @@ class BatchRenderer:
     ) -> None:
         """Nothing: there is time enough."""
 
-    def window(
-        self,
-        owner: Hashable,
-        backend: Backend,
-        z: NDArray[np.float32],
-        label: int,
-        window: Span,
-        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
-        failed: Callable[[str], None],
-    ) -> None:
+    def window(self, request: Request) -> None:
         """See :meth:`Renderer.window`."""
-        self._requests.put(owner, Request(backend, z, label, window, done, failed))
+        self._requests.put(request)
 
-    def forget(self, owner: Hashable) -> None:
-        self._requests.drop(owner)
+    def forget(self, client: Hashable) -> None:
+        self._requests.drop(client)
 
     def stop(self) -> None:
         """Nothing: there is no thread."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.render.backend import Backend, Slice
 from gansynth_server.render.cache import Key
-from gansynth_server.render.rows import Span
+from gansynth_server.render.requests import Request
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -61,16 +61,9 @@ class Rendering(Protocol):
         wishes: Sequence[tuple[NDArray[np.float32], int]],
     ) -> None: ...
 
-    def window(
-        self,
-        owner: Hashable,
-        backend: Backend,
-        z: NDArray[np.float32],
-        label: int,
-        window: Span,
-        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
-        failed: Callable[[str], None],
-    ) -> None: ...
+    def window(self, request: Request) -> None: ...
+
+    def forget(self, client: Hashable) -> None: ...
 
 
 @dataclass(eq=False, slots=True)

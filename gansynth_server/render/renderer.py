@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from gansynth_server.render.cache import Key, SpectrumCache
 from gansynth_server.render.jobs import Job, Ticket, tell_done, tell_failed
 from gansynth_server.render.queue import TicketQueue
 from gansynth_server.render.requests import Request, Requests, answer
-from gansynth_server.render.rows import Span
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 
@@ -104,25 +103,16 @@ class Renderer:
                     tickets.append(ticket)
             self._wake.notify_all()
 
-    def window(
-        self,
-        owner: Hashable,
-        backend: Backend,
-        z: NDArray[np.float32],
-        label: int,
-        window: Span,
-        done: Callable[[NDArray[np.float32], NDArray[np.float32]], None],
-        failed: Callable[[str], None],
-    ) -> None:
-        """Asks for frames (a :class:`Request`) in place of what this owner asked for before."""
+    def window(self, request: Request) -> None:
+        """Asks for frames, in place of what the request's owner asked for before."""
         with self._wake:
-            self._requests.put(owner, Request(backend, z, label, window, done, failed))
+            self._requests.put(request)
             self._wake.notify_all()
 
-    def forget(self, owner: Hashable) -> None:
-        """Drops what an owner asked for with ``window``, if it has not begun."""
+    def forget(self, client: Hashable) -> None:
+        """Drops what a client asked for with ``window``, if it has not begun."""
         with self._wake:
-            self._requests.drop(owner)
+            self._requests.drop(client)
 
     def drop(self, backend: Backend) -> None:
         """Forgets what was kept of a backend that is used no more."""

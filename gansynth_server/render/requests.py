@@ -22,11 +22,14 @@ _log = logging.getLogger(__name__)
 class Request:
     """Some frames of a note, first and one after the last, for a latent [latent_size].
 
-    ``done`` is given magnitudes and phase increments in radians, float32
-    [frames, 1024] each, or ``failed`` is told why not, on the render thread;
+    ``client`` is for whom it is: they come in turns. ``owner`` has one request at a
+    time, the latest. ``done`` is given magnitudes and phase increments in radians,
+    float32 [frames, 1024] each, or ``failed`` is told why not, on the render thread;
     neither if a later request of the same owner came before this one had begun.
     """
 
+    client: Hashable
+    owner: Hashable
     backend: Backend
     z: Float32
     label: int
@@ -36,31 +39,38 @@ class Request:
 
 
 class Requests:
-    """One request per owner, in the order in which the owners came; for one thread at a time."""
+    """The latest request of each owner, those of a client in the order in which the owners
+    came, the clients in turns; for one thread at a time."""
 
     def __init__(self) -> None:
-        self._latest: dict[Hashable, Request] = {}
+        self._latest: dict[Hashable, dict[Hashable, Request]] = {}  # by client and owner
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return sum(map(len, self._latest.values()))
 
-    def put(self, owner: Hashable, request: Request) -> None:
+    def put(self, request: Request) -> None:
         """Takes a request in place of the owner's last one, which keeps its turn."""
-        self._latest[owner] = request
+        self._latest.setdefault(request.client, {})[request.owner] = request
 
-    def drop(self, owner: Hashable) -> None:
-        """Forgets what an owner asked for."""
-        self._latest.pop(owner, None)
+    def drop(self, client: Hashable) -> None:
+        """Forgets what a client asked for."""
+        self._latest.pop(client, None)
 
     def take(self) -> list[Request]:
         """The request whose turn it is, and those that can be rendered together with it."""
-        first = next(iter(self._latest.values()))
+        first = next(iter(next(iter(self._latest.values())).values()))
         alike = [
-            owner
-            for owner, request in self._latest.items()
+            request
+            for waiting in self._latest.values()
+            for request in waiting.values()
             if (request.backend, request.window) == (first.backend, first.window)
-        ]
-        return [self._latest.pop(owner) for owner in alike[: first.backend.windows]]
+        ][: first.backend.windows]
+        for request in alike:
+            waiting = self._latest.pop(request.client)
+            del waiting[request.owner]
+            if waiting:
+                self._latest[request.client] = waiting  # behind the others
+        return alike
 
 
 def answer(requests: list[Request]) -> None:
