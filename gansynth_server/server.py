@@ -69,6 +69,7 @@ from gansynth_server.render.process import RenderProcess, Setting
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
+from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.note import Note
 from gansynth_server.watchdog import Pulse, Watchdog, Watched
 
@@ -135,6 +136,7 @@ class Server:
         if options.realtime:
             self.remarks.append(use_realtime())
         """What there is to say about how the server was set up."""
+        self._desk = Desk()
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
@@ -345,7 +347,7 @@ class Server:
             on_late=lambda note, seconds: self._events.put((seconds, note)),
             link=ClockLink(bank_rate(rate)),
             channels=channels,
-            in_time=True,
+            desk=self._desk,
         )
         self._buses.add(bus)
         return bus

@@ -10,6 +10,7 @@ from gansynth_server.audio.stream import PullStream
 from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.limiter import CEILING
 from gansynth_server.synth.note import Note
 from tests.pulling import BLOCK, Puller, roughness
@@ -65,9 +66,10 @@ def work(seconds):
 
 
 def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(caplog):
-    bus = burdened(Bus(RATE, 32, in_time=True), 0.1, work)
+    bus = burdened(Bus(RATE, 32, desk=Desk()), 0.1, work)
     ended = []
     bus._on_end = lambda n: ended.append(n.id)
+    assert bus._desk is not None
     for n in range(12):
         bus.start(note(spectrum(), n))
     for n in range(2):
@@ -83,9 +85,9 @@ def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(capl
     assert roughness(sound[BLOCK:]) < 2 * roughness(alone[BLOCK:]) + 1e-3  # no click
 
 
-@pytest.mark.parametrize(("in_time", "wait"), [(True, time.sleep), (False, work)])
-def test_who_stands_still_or_has_time_ends_no_voice(in_time, wait):
-    bus = burdened(Bus(RATE, 32, in_time=in_time), 0.1, wait)
+@pytest.mark.parametrize(("desk", "wait"), [(Desk(), time.sleep), (None, work)])
+def test_who_stands_still_or_has_time_ends_no_voice(desk, wait):
+    bus = burdened(Bus(RATE, 32, desk=desk), 0.1, wait)
     for n in range(14):
         bus.start(note(spectrum(), n))
     for _ in range(40):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
+from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import CAUSE, Note
@@ -21,10 +22,8 @@ FADE = 0.010
 """Seconds in which the sound ends when the server does."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
-SPELL = 0.2
-"""Seconds in which more work than there is time for tells."""
-FULL = 0.95
-"""Share of the time that the work may take."""
+PART = 512
+"""Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 
@@ -63,7 +62,8 @@ class Bus:
     seconds) from there.
 
     Args:
-        in_time: voices are ended where it takes longer to render them than they sound.
+        desk: that of all buses that are rendered in time, by one process; where that time
+            does not suffice, voices are ended.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Bus:
         gain: float = GAIN,
         link: Link | None = None,
         channels: int = 1,
-        in_time: bool = False,
+        desk: Desk | None = None,
     ) -> None:
         self.rate = rate
-        self._in_time = in_time
+        self._desk = desk
         self.voices = Voices(bank_rate(rate), voices, channels)
         self.channels = channels
         self.load = Load()
@@ -155,7 +155,24 @@ class Bus:
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        begun, worked = time.perf_counter(), time.thread_time()
+        if self._desk is None:
+            return self._render(frames)
+        parts = []
+        for at in range(0, frames, PART):
+            with self._desk.of(self):
+                parts.append(self._render(min(PART, frames - at)))
+        if self._desk.too_much(self):
+            _log.warning(
+                "%d voices are more than can be rendered in time: %d are ended; "
+                "a lower --max-voices does so before",
+                self.voices.sounding,
+                self.voices.shed(),
+            )
+            self._desk.eased()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _render(self, frames: int) -> NDArray[np.float32]:
+        begun = time.perf_counter()
         tap = self.tap
         if tap is not None:
             tap.begins(self.time)
@@ -173,16 +190,7 @@ class Bus:
             self._on_start(note)
         for note in self.voices.take_ended():
             self._on_end(note)
-        duration = frames / self.rate
-        self.load.add(time.perf_counter() - begun, time.thread_time() - worked, duration)
-        if self._in_time and self.load.too_much:
-            _log.warning(
-                "%d voices are more than can be rendered in time: %d are ended; "
-                "a lower --max-voices does so before",
-                self.voices.sounding,
-                self.voices.shed(),
-            )
-            self.load.eased()
+        self.load.add(time.perf_counter() - begun, frames / self.rate)
         return sound
 
     def _voices(self, frames: int) -> NDArray[np.float32]:
@@ -220,30 +228,9 @@ class Load:
     def __init__(self) -> None:
         self.average = 0.0
         self.peak = 0.0
-        self._spent = self._worked = 0.0  # shares of late
 
-    def add(self, spent: float, worked: float, duration: float) -> None:
-        """Counts a block.
-
-        Args:
-            spent: seconds until it was there.
-            worked: seconds of them in which this thread had a processor.
-            duration: seconds of sound.
-        """
-        share = spent / duration
+    def add(self, spent: float, duration: float) -> None:
+        share = 100 * spent / duration
         weight = min(1.0, duration)  # about a second
-        self.average += weight * (100 * share - self.average)
-        self.peak = max(self.peak * (1 - 0.1 * weight), 100 * share)
-        weight = min(1.0, duration / SPELL)
-        self._spent += weight * (share - self._spent)
-        self._worked += weight * (worked / duration - self._worked)
-
-    @property
-    def too_much(self) -> bool:
-        """Whether there is no time left, and it is the work that takes it: who stood still has
-        not worked."""
-        return self._spent > FULL and self._worked > FULL / 2
-
-    def eased(self) -> None:
-        """Less is to be done from now on; gives that a while to show."""
-        self._spent = self._worked = 0.0
+        self.average += weight * (share - self.average)
+        self.peak = max(self.peak * (1 - 0.1 * weight), share)

@@ -1,0 +1,91 @@
+"""The mixing desk: who renders when several threads have sound to make; is there time for all."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+SPELL = 0.2
+"""Seconds in which more work than there is time for tells."""
+FULL = 0.92
+"""Share of the time that the work may take."""
+
+
+class Desk:
+    """Has threads that make sound do so one after the other, first come, first served.
+
+    At the same time each would take several times as long: at every array
+    Python's lock goes to and fro between them.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        processor: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._clock, self._processor = clock, processor
+        self._lock = threading.Lock()
+        self._busy = False
+        self._queue: deque[threading.Lock] = deque()
+        self._last = clock()
+        self._held = self._worked = 0.0  # shares of the time of late
+        self._by = WeakKeyDictionary[object, float]()  # seconds of late, of each
+
+    @contextmanager
+    def of(self, who: object) -> Iterator[None]:
+        """A turn, once all who came before have had theirs."""
+        self._enter()
+        begun, worked = self._clock(), self._processor()
+        try:
+            yield
+        finally:
+            self._count(who, self._clock() - begun, self._processor() - worked)
+            self._leave()
+
+    def too_much(self, who: object) -> bool:
+        """Whether there is no time left, and it is mostly this one that takes it.
+
+        Who stands still has not worked: time that the processor was not there does not count.
+        """
+        if self._held < FULL or self._worked < FULL / 2:
+            return False
+        return self._by.get(who, 0.0) >= max(self._by.values(), default=0.0)
+
+    def eased(self) -> None:
+        """Less is to be done from now on; gives that a while to show."""
+        self._held = self._worked = 0.0
+
+    def _enter(self) -> None:
+        with self._lock:
+            if not self._busy:
+                self._busy = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._queue.append(mine)
+        mine.acquire()
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._queue:
+                self._queue.popleft().release()
+            else:
+                self._busy = False
+
+    def _count(self, who: object, held: float, worked: float) -> None:
+        """Takes note of a turn, while it lasts."""
+        now = self._clock()
+        passed = max(now - self._last, held, 1e-9)
+        self._last = now
+        weight = min(1.0, passed / SPELL)
+        self._held += weight * (held / passed - self._held)
+        self._worked += weight * (worked / passed - self._worked)
+        kept = math.exp(-passed / SPELL)
+        for other in list(self._by):
+            self._by[other] *= kept
+        self._by[who] = self._by.get(who, 0.0) + held
