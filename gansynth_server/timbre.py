@@ -159,7 +159,7 @@ class Timbre:
         def look(voices: Voices) -> None:
             self._looks.put((follower, when, voices.heading(note)))
 
-        follower.played.bus.post(look, when)
+        follower.played.bus.post(look, when, coarse=True)
 
     def _drop(self, follower: _Follower) -> None:
         with self._lock:
@@ -198,6 +198,7 @@ class Timbre:
                 lambda voices: voices.change(played.note, overlay=overlay),
                 when + DELAY,
                 played.note,
+                coarse=True,
             )
             self._applied.append(self._clock())
 
@@ -222,7 +223,7 @@ class Timbre:
                 if follower.settled:  # it has not moved on meanwhile
                     voices.change(played.note, spectrum=spectrum, overlay=None)
 
-            played.bus.post(settle, when + SETTLE, played.note)
+            played.bus.post(settle, when + SETTLE, played.note, coarse=True)
 
         owner = played.note.owner
         self._renderer.submit(

@@ -112,15 +112,20 @@ class Bus:
         when: float | None = None,
         note: Note | None = None,
         starts: bool = False,
+        coarse: bool = False,
     ) -> None:
         """Has a command run on the voices, about a note or none.
 
         Args:
             when: seconds of the link's clock; None is before the next block.
             starts: whether it is the note's first.
+            coarse: whether it may come a little later, with others of its kind: each sample at
+                which something happens parts a block, and parts cost as much as blocks.
         """
         cause = note.cause if starts and note is not None else CAUSE.get()
         sample = self.link.place(when, cause)
+        if coarse:
+            sample = -(-sample // PART) * PART
         self._timeline.post(command, sample, note, starts, cause)
 
     def start(self, note: Note, when: float | None = None) -> None:
