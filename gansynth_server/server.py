@@ -65,7 +65,7 @@ from gansynth_server.priority import raise_priority, switch_often, use_realtime
 from gansynth_server.receiver import Receiver
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.jobs import Job
-from gansynth_server.render.process import RenderProcess, Setting
+from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.spectral.inverse import Spectrum, check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
@@ -106,12 +106,7 @@ class Server:
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
         _check(options)
-        self.render_process = RenderProcess(
-            Setting(
-                *(options.torch_device, options.threads, options.backend, options.precision),
-                *(options.fallback, options.verbosity, options.log),
-            )
-        )
+        self.render_process = RenderProcess(options)
         set_threads(1)  # of this process, which has the sound to make and no network
         self.root = Root(options.root)
         self._output, remark = open_output(
@@ -224,7 +219,6 @@ class Server:
 
     def stop(self) -> None:
         """Ends all threads and fades the sound out."""
-        self._stopping.set()
         self._watchdog.stop()
         buses = list(self._buses)
         for bus in buses:
@@ -237,6 +231,7 @@ class Server:
             if isinstance(tap, Recorder):
                 tap.stop()
                 tap.join()
+        self._stopping.set()  # not before the fades, which are pulled
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
         self._pulled.put(False)

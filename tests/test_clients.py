@@ -346,11 +346,11 @@ def test_ipv6(bind):
         assert peer.ask("/version")[0] == "/version.reply"
         id = peer.ask("/stream/open", 48000, 512, 4)[2]
         peer.send("/note", 60, 100)
-        loudest = max(
-            np.abs(peer.ask("/stream/pull", k, id)[3:]).max()
-            for k in range(60)
-            if not time.sleep(0.01)
-        )
+        loudest = 0.0
+        for number in range(60):
+            block = peer.ask("/stream/pull", number, id)[3:]
+            loudest = max(loudest, np.abs(block).max())
+            time.sleep(0.01)
         assert loudest > 1e-3
         peer.close()
         assert process.stop() == 0

@@ -331,7 +331,8 @@ def test_whatever_comes_the_next_status_is_answered(server, number):
     other.ask("/status")
     sender.socket.send(NEXT[number])
     begun = time.perf_counter()
-    assert other.ask("/status")[0] == "/status.reply"
+    reply = other.ask("/status")
+    assert reply[0] == "/status.reply", (reply, server.errors[-5:])
     print(f"/status after {NEXT[number][:24]!r}: {1000 * (time.perf_counter() - begun):.1f} ms")
     sender.send("/allsoundoff")
     sender.close()

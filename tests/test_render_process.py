@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 from gansynth_server import api
+from gansynth_server.bench.live import children
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
 from gansynth_server.models import RemoteModel
+from gansynth_server.options import ServerOptions
 from gansynth_server.render import process as processes
-from gansynth_server.render.process import Channel, RenderProcess, Setting
+from gansynth_server.render.process import Channel, RenderProcess
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess
 
-EAGER = Setting(torch_device="cpu", backend="eager", precision="float32", threads=1)
+EAGER = ServerOptions(torch_device="cpu", backend="eager", precision="float32", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,7 @@ def local():
 
 
 def alive(pid):
-    return multiprocessing.active_children() and any(
-        child.pid == pid and child.is_alive() for child in multiprocessing.active_children()
-    )
+    return pid in [child.pid for child in multiprocessing.active_children()]
 
 
 def close(ours, theirs):
@@ -128,9 +128,8 @@ def test_one_that_hangs_is_ended(monkeypatch):
 def child_of(pid):
     """The render process of a server."""
     found = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text().split()
+        child
+        for child in children(pid)
         if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
     assert len(found) == 1

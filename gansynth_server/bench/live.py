@@ -33,6 +33,15 @@ NOTE_SECONDS = 3.5
 _seeds = count(1000)  # every note that is to be new has its own
 
 
+def children(process: int) -> list[int]:
+    """The processes that one has started, where the system tells them in /proc."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{process}/task").glob("*/children")
+        for child in task.read_text().split()
+    ]
+
+
 class Process:
     """A server of its own, on a free port; ``seconds`` is its start until it is ready.
 
@@ -68,12 +77,7 @@ class Process:
 
     def megabytes(self) -> float | None:
         """Resident memory with that of the render process, where the system tells it in /proc."""
-        children = [
-            int(child)
-            for task in Path(f"/proc/{self._process.pid}/task").glob("*/children")
-            for child in task.read_text().split()
-        ]
-        return resident_mb(self._process.pid, *children) or None
+        return resident_mb(self._process.pid, *children(self._process.pid)) or None
 
     @property
     def errors(self) -> list[str]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gansynth_server.errors import RenderError, UserError
-from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.options import ServerOptions
 from gansynth_server.render.backend import Backend, Float32, Labels, Slice
 from gansynth_server.render.rows import Span
 
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the process is started with; see :class:`ServerOptions`."""
-
-    torch_device: str = "auto"
-    threads: int = 0
-    backend: BackendName = "auto"
-    precision: PrecisionName = "auto"
-    fallback: FallbackName = "none"
-    verbosity: int = 0
-    log: tuple[str, ...] = ()
 
 
 class Channel(IntEnum):
@@ -104,13 +91,17 @@ class Answer:
 
 
 class RenderProcess:
-    """The process that renders for this one; its methods are for any thread."""
+    """The process that renders for this one; its methods are for any thread.
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+    Args:
+        options: those of the network and of the log hold for it too.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
         self._lock = threading.Lock()
         self._stopped = False
-        self._worker = _Worker(setting)
+        self._worker = _Worker(options)
         atexit.register(self.stop)  # it does not listen to SIGTERM
 
     @property
@@ -148,23 +139,24 @@ class RenderProcess:
             if self._stopped:
                 return RenderError("the render process has been stopped")
             if worker is self._worker:
+                worker.process.join(timeout=0.2)  # one that has just ended has a status of its own
                 code = worker.kill()
                 _log.warning("the render process ended with %s: it is started again", code)
-                self._worker = _Worker(self._setting)
+                self._worker = _Worker(self._options)
         return RenderError("the render process ended; it is being started again")
 
 
 class _Worker:
     """One life of the process."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         from gansynth_server.render.worker import serve
 
         context = multiprocessing.get_context("spawn")
         pipes = [context.Pipe() for _ in Channel]
         self.process: BaseProcess = context.Process(
             target=serve,
-            args=(setting, [theirs for _, theirs in pipes]),
+            args=(options, [theirs for _, theirs in pipes]),
             name="gansynth-render",
             daemon=True,
         )
@@ -188,7 +180,6 @@ class _Worker:
 
     def kill(self) -> int | None:
         """Ends it at once, if it has not ended yet; its exit status."""
-        self.process.join(timeout=0.2)  # one that has just ended has a status of its own
         self.process.kill()
         self.process.join(timeout=2)
         return self.process.exitcode
@@ -200,8 +191,6 @@ class Remote(Backend):
     Args:
         path: of the checkpoint's weights.
     """
-
-    together = 1
 
     def __init__(self, process: RenderProcess, path: str, facts: Facts) -> None:
         self._process, self._path = process, path
@@ -234,7 +223,7 @@ class Remote(Backend):
         self, channel: Channel, what: str, z: Float32, labels: Labels, window: Span
     ) -> tuple[Float32, Float32]:
         facts, (magnitude, increment) = self._process.ask(
-            channel, Question(what, self._path, (z, labels, window))
+            channel, Question("render", self._path, (what, z, labels, window))
         )
         self._know(facts)
         return magnitude, increment

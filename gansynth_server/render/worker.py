@@ -15,9 +15,10 @@ import numpy as np
 
 from gansynth_server import logs
 from gansynth_server.errors import UserError
+from gansynth_server.options import ServerOptions
 from gansynth_server.priority import switch_often
 from gansynth_server.render.backend import Float32, Labels
-from gansynth_server.render.process import Answer, Facts, Loaded, Question, Setting
+from gansynth_server.render.process import Answer, Facts, Loaded, Question
 from gansynth_server.render.rows import Span
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def serve(setting: Setting, channels: Sequence[Connection]) -> None:
+def serve(options: ServerOptions, channels: Sequence[Connection]) -> None:
     """Answers on each channel until the other end is closed; then the process ends.
 
     It ends with nothing else: who is told to stop is the server, which may need a
@@ -35,8 +36,8 @@ def serve(setting: Setting, channels: Sequence[Connection]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     switch_often()
-    logs.set_up(setting.verbosity, setting.log)
-    networks = Networks(setting)
+    logs.set_up(options.verbosity, options.log)
+    networks = Networks(options)
     for channel in channels[1:]:
         threading.Thread(target=_answer, args=(networks, channel), daemon=True).start()
     _answer(networks, channels[0])
@@ -73,14 +74,11 @@ class Networks:
     Its methods are what can be asked for. Each gives something small first, then arrays.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         from gansynth_server.models import set_threads
 
-        set_threads(setting.threads)
-        self._choice = (
-            *(setting.torch_device, setting.backend, setting.precision),
-            setting.fallback,
-        )
+        set_threads(options.threads)
+        self._options = options
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
@@ -95,19 +93,13 @@ class Networks:
             self._models.pop(path, None)
         return (None,)
 
-    def live(
-        self, path: str, z: Float32, labels: Labels, window: Span
+    def render(
+        self, path: str, what: str, z: Float32, labels: Labels, window: Span
     ) -> tuple[Facts, Float32, Float32]:
+        """What ``frames`` or ``live`` of the backend makes."""
         model = self._model(path)
-        parts = model.backend.live(z, labels, window)
-        return _facts(model), *parts
-
-    def frames(
-        self, path: str, z: Float32, labels: Labels, window: Span
-    ) -> tuple[Facts, Float32, Float32]:
-        model = self._model(path)
-        parts = model.backend.frames(z, labels, window)
-        return _facts(model), *parts
+        magnitude, increment = getattr(model.backend, what)(z, labels, window)
+        return _facts(model), magnitude, increment
 
     def work(self, path: str, what: str, *args: Any) -> tuple[None, Float32]:
         """What a method of the model makes."""
@@ -123,7 +115,11 @@ class Networks:
         with self._lock:
             model = self._models.get(name)  # it came meanwhile
             if model is None:
-                model = api.load(name, *self._choice)
+                options = self._options
+                model = api.load(
+                    *(name, options.torch_device, options.backend),
+                    *(options.precision, options.fallback),
+                )
                 model.warm()
                 self._models[str(model.checkpoint.weights)] = model
             return model

@@ -54,7 +54,8 @@ class Desk:
         """
         if self._held < FULL or self._worked < FULL / 2:
             return False
-        return self._by.get(who, 0.0) >= max(self._by.values(), default=0.0)
+        with self._lock:  # others have their turns meanwhile
+            return self._by.get(who, 0.0) >= max(self._by.values(), default=0.0)
 
     def eased(self) -> None:
         """Less is to be done from now on; gives that a while to show."""
@@ -86,6 +87,7 @@ class Desk:
         self._held += weight * (held / passed - self._held)
         self._worked += weight * (worked / passed - self._worked)
         kept = math.exp(-passed / SPELL)
-        for other in list(self._by):
-            self._by[other] *= kept
-        self._by[who] = self._by.get(who, 0.0) + held
+        with self._lock:
+            for other in list(self._by):
+                self._by[other] *= kept
+            self._by[who] = self._by.get(who, 0.0) + held

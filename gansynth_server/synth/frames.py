@@ -88,12 +88,14 @@ class Frames:
         if steps.strayed.any():
             strayed = steps.strayed
             increment[strayed] = lock(magnitude[strayed], increment[strayed])
-        phase = self._phase[rows][steps.row]
-        single = steps.first[steps.counts == 1]
-        phase[single] += increment[single]
-        for n in np.flatnonzero(steps.counts > 1):
+        turned: NDArray[np.floating] = increment
+        several = np.flatnonzero(steps.counts > 1)
+        if len(several):
+            turned = increment.astype(np.float64)
+        for n in several:
             frames = slice(steps.first[n], steps.first[n] + steps.counts[n])
-            phase[frames] += increment[frames].cumsum(axis=0, dtype=np.float64)
+            turned[frames] = turned[frames].cumsum(axis=0)
+        phase = self._phase[rows[steps.row]] + turned
         phase -= 2 * np.pi * np.rint(phase / (2 * np.pi))
         self._phase[rows] = phase[steps.first + steps.counts - 1]
         self._shape(rows, magnitude, steps)
@@ -115,7 +117,7 @@ class Frames:
         lifted = lift != 1
         if lifted.any():
             magnitude[lifted] *= lift[lifted, None].astype(np.float32)
-        tilted = self.tilt[rows][steps.row] != 0
+        tilted = self.tilt[rows[steps.row]] != 0
         if tilted.any():
             row = rows[steps.row[tilted]]
             octaves = _OCTAVES - self.pivot[row, None]

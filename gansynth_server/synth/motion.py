@@ -135,7 +135,7 @@ class Motion:
             playing=np.empty(total, bool),
         )
         steps.strayed[:] = self.strayed[rows][steps.row]
-        ends = counts.copy()
+        nth = np.arange(total) - steps.first[steps.row]
         if self.held[rows].any():
             for hop in range(int(counts.max())):
                 on = counts > hop
@@ -146,15 +146,13 @@ class Motion:
                 self._advance(moving)
         else:
             way = self._way[rows] * self._speed[rows] * self._tempo[rows]
-            nth = np.arange(total) - steps.first[steps.row]
             steps.place[:] = self.place[rows][steps.row] + nth * way[steps.row]
             self.place[rows] += counts * way
         steps.playing[:] = _inside(steps.place)
         following = np.append(steps.playing[1:], False)
         following[steps.first + counts - 1] = _inside(self.place[rows])
-        for frame in np.flatnonzero(~following)[::-1]:
-            row = steps.row[frame]
-            ends[row] = frame - steps.first[row]
+        ends = counts.copy()
+        np.minimum.at(ends, steps.row[~following], nth[~following])
         return steps, ends
 
     def _advance(self, rows: Rows) -> None:

@@ -158,13 +158,13 @@ class Tape:
         steps, ends = self.motion.walk(rows, counts)
         live = steps.playing[steps.first]
         if live.any():
-            steps = steps.of(live)
-            notes = [self._notes[row] for row in rows[live]]
-            magnitude, phase, late = self.frames.next(rows[live], notes, steps)
+            playing, steps = rows[live], steps.of(live)
+            notes = [self._notes[row] for row in playing]
+            magnitude, phase, late = self.frames.next(playing, notes, steps)
             self.late += late
-            band = int(self.frames.band[rows[live]].max())
+            band = int(self.frames.band[playing].max())
             sound = self._inverse(magnitude, phase, band).reshape(-1, 4, self.hop)
-            self._add(rows[live], first[live], steps, sound)
+            self._add(playing, first[live], steps, sound)
         for row, hop, count in zip(rows[~live], first[~live], counts[~live], strict=True):
             self._ring[row, (hop + 3 + np.arange(count)) % SEGMENTS] = 0
         self._ring[rows, SEGMENTS] = self._ring[rows, 0]
