@@ -1,4 +1,4 @@
-"""Pure Data without a window or a sound card, run by a test that talks to it meanwhile."""
+"""Pure Data without a screen or a sound card, run by a test that talks to it meanwhile."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+
+from tests.pd_window import Window
 
 RATE = 48000
 PATCHES = Path(__file__).parents[1] / "patches"
@@ -40,9 +42,17 @@ class Pd:
     What it printed is in ``lines``.
     """
 
-    def __init__(self, patch: Path, *sends: str, path: Path = PATCHES, also: Path | None = None):
+    def __init__(
+        self,
+        patch: Path,
+        *sends: str,
+        path: Path = PATCHES,
+        also: Path | None = None,
+        window: Window | None = None,
+    ) -> None:
         require_pd()
-        flags = ["-nogui", "-noprefs", "-nosound", "-r", str(RATE), "-sleepgrain", "1"]
+        flags = [*(window.flags if window else ["-nogui"]), "-noprefs", "-nosound"]
+        flags += ["-r", str(RATE), "-sleepgrain", "1"]
         messages = [word for send in sends for word in ("-send", send)]
         opened = ["-open", str(patch), *(("-open", str(also)) if also else ())]
         self.lines: list[str] = []
@@ -129,10 +139,18 @@ class Led(Pd):
         led: the file that this patch is written to, with a free port in it.
     """
 
-    def __init__(self, patch: Path, text: str, led: Path, path: Path = PATCHES) -> None:
+    def __init__(
+        self,
+        patch: Path,
+        text: str,
+        led: Path,
+        path: Path = PATCHES,
+        window: Window | None = None,
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as door:
             led.write_text(text.replace("57181", str(door.getsockname()[1])))
-            super().__init__(patch, path=path, also=None if led == patch else led)
+            also = None if led == patch else led
+            super().__init__(patch, path=path, also=also, window=window)
             door.settimeout(15)
             try:
                 self._control, _ = door.accept()
@@ -209,7 +227,7 @@ class Player(Led):
     341 ms leave the machine time.
     """
 
-    def __init__(self, folder: Path, patch: str, port: int) -> None:
+    def __init__(self, folder: Path, patch: str, port: int, window: Window | None = None) -> None:
         patches = folder / "patches"
         if not patches.exists():
             shutil.copytree(PATCHES, patches)
@@ -218,7 +236,7 @@ class Player(Led):
             text = core.read_text().replace("msg 160 184 57180;", f"msg 160 184 {port};")
             core.write_text(text.replace("msg 346 184 4;", "msg 346 184 32;"))
         self.name = patch
-        super().__init__(patches / patch, REMOTE.read_text(), folder / "remote.pd", patches)
+        super().__init__(patches / patch, REMOTE.read_text(), folder / "remote.pd", patches, window)
 
     def click(self, x: int, y: int) -> None:
         """Clicks with the mouse on the patch."""

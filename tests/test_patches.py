@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.pd_harness import RATE, Player, require_pd
+from tests.pd_window import Window
 from tests.server_fixture import ServerProcess
 from tests.test_pd import FakeServer
 
@@ -62,7 +63,18 @@ CONTROLS: dict[str, list[tuple[str, Messages]]] = {
         ("click 380 385", [("/allsoundoff",)]),
         ("click 530 380", [("/checkpoint/load", "all_instruments")]),
         ("click 550 405", [("/checkpoint/load", "acoustic_only")]),
-        ("click 800 320", [("/z/preset", "z", "violin"), ("/z/get", "z")]),
+        ("#notein 64 90 1", [("/note", 64, 90)]),
+        ("#notein 64 0 1", [("/note", 64, 0)]),
+        *(
+            (f"click {at}", [("/z/preset", "z", name), ("/z/get", "z")])
+            for at, name in (
+                ("786 297", "acoustic_grand_piano"),
+                ("800 320", "violin"),
+                ("802 345", "flute"),
+                ("810 369", "trumpet"),
+                ("818 393", "drawbar_organ"),
+            )
+        ),
         ("click 690 447", [("/z/get", "z")]),
     ],
     "gansynth_multi.pd": [
@@ -133,6 +145,8 @@ CONTROLS: dict[str, list[tuple[str, Messages]]] = {
         ("live-walk 0", [("/z/freeze", "live")]),
         ("live-kit bang", [("/z/random", f"k{n}") for n in range(1, 5)]),
         ("live-named bang", [("/z/preset", f"k{n + 1}", name) for n, name in enumerate(KIT)]),
+        ("#notein 64 90 1", [("/note", 64, 90, 64, "live")]),
+        ("#notein 64 0 1", [("/note", 64, 0, 64, "live")]),
         ("click 30 207", [("/allnotesoff",)]),
     ],
     "gansynth_hallucination.pd": [
@@ -178,13 +192,20 @@ CONTROLS: dict[str, list[tuple[str, Messages]]] = {
         ("directions-z bang", [("/z/random", "with"), *moved(0, slot="without", ms=500)]),
         ("directions-hold 0", [("/note/off", "d")]),
         ("directions-noz 0", [("/note/morph", "all", "with", 200)]),
+        *(
+            (f"directions-{n} {(n + 1) / 4}", moved(*((k + 1) / 4 for k in range(n + 1)), ms=500))
+            for n in range(16)
+        ),
     ],
     "gansynth_spectrum.pd": [
         ("spectrum-show bang", [("/spectrum", 60, "z")]),
         ("spectrum-pitch 62", []),
         ("spectrum-random bang", [("/z/random", "z"), ("/spectrum", 62, "z")]),
         ("spectrum-frame 30", [("/spectrum/frame", 30)]),
-        ("click 30 617", [("/z/preset", "z", "flute"), ("/spectrum", 62, "z")]),
+        *(
+            (f"click {x} 617", [("/z/preset", "z", name), ("/spectrum", 62, "z")])
+            for x, name in ((30, "flute"), (150, "violin"), (274, "marimba"))
+        ),
     ],
 }
 """By patch: what is done with each control, and all that it sends."""
@@ -210,6 +231,50 @@ def test_controls_send_what_they_say(patch: str, tmp_path: Path) -> None:
     assert not pd.complaints, pd.stderr
 
 
+def test_dice_move_every_direction_somewhere_else(tmp_path: Path) -> None:
+    with FakeServer() as server, Player(tmp_path, "gansynth_directions.pd", server.port) as pd:
+        server.until(lambda: bool(server.said("/notify")))
+        time.sleep(0.4)
+        thrown = []
+        for _ in range(2):
+            before = len(server.messages)
+            pd.send("directions-dice bang")
+            server.until(lambda before=before: len(server.messages) >= before + 3)
+            pd.settle()
+            sent = server.messages[before:]
+            assert [message[0] for message in sent] == ["/pca", "/pca/noz", "/note/morph"]
+            assert sent[0][3::2] == sent[1][3::2]
+            thrown.append(np.array(sent[0][3::2]))
+        assert all(len(set(amounts)) > 8 and np.abs(amounts).max() <= 3 for amounts in thrown)
+        assert (thrown[0] != thrown[1]).sum() > 8
+    assert not pd.complaints, pd.stderr
+
+
+def test_steps_are_saved_and_loaded_where_people_say(tmp_path: Path) -> None:
+    window = Window(tmp_path / "steps.txt")
+    with (
+        FakeServer() as server,
+        Player(tmp_path, "gansynth_directions.pd", server.port, window) as pd,
+    ):
+        server.until(lambda: bool(server.said("/notify")))
+        time.sleep(0.4)
+        pd.send("directions-0 1.5", "directions-add bang", "directions-save bang")
+        deadline = time.monotonic() + 10
+        while not (tmp_path / "steps.txt").exists():
+            assert time.monotonic() < deadline, pd.stderr
+            time.sleep(0.05)
+        pd.settle()
+        numbers = (tmp_path / "steps.txt").read_text().replace(";", " ").split()
+        assert [float(number) for number in numbers] == [1.5, *[0] * 15]
+        pd.send("directions-remove bang", "directions-zero bang")
+        pd.settle()
+        before = len(server.messages)
+        pd.send("directions-load bang")
+        server.until(lambda: len(server.messages) >= before + 3)
+        assert same(server.messages[before], moved(1.5)[0])
+    assert not pd.complaints, pd.stderr
+
+
 # what is heard, and what the real server answers
 
 
@@ -229,8 +294,10 @@ def port(root: Path) -> Iterator[int]:
 class Heard(Player):
     """A patch at the real server, with its sound on and a recorder."""
 
-    def __init__(self, folder: Path, patch: str, port: int, prefix: str) -> None:
-        super().__init__(folder, patch, port)
+    def __init__(
+        self, folder: Path, patch: str, port: int, prefix: str, window: Window | None = None
+    ) -> None:
+        super().__init__(folder, patch, port, window)
         self._prefix, self._folder, self._takes = prefix, folder, 0
         self.send(f"{prefix}-dsp 1")
         time.sleep(1.5)
@@ -251,6 +318,56 @@ class Heard(Player):
         return float(np.sqrt(np.mean(sound[len(sound) // 2 :] ** 2)))
 
 
+def meter(pd: Player) -> float:
+    """What gansynth.pd shows next, in dB below full scale."""
+    return float(pd.wait("meter:").split()[-1])
+
+
+def levels(pd: Player, seconds: float) -> list[float]:
+    """All that it shows for a while."""
+    shown, until = [meter(pd)], time.monotonic() + seconds
+    while time.monotonic() < until:
+        shown.append(meter(pd))
+    return shown
+
+
+def test_keyboard_and_whole_note_are_heard(port: int, tmp_path: Path) -> None:
+    with Player(tmp_path, "gansynth.pd", port) as pd:
+        pd.send("dsp-switch 1", "main-length 2000")
+        time.sleep(1.5)
+        assert max(levels(pd, 0.5)) < -80
+        pd.send("main-keys 12")
+        assert max(levels(pd, 1.5)) > -60
+        pd.send("level 0")
+        time.sleep(0.5)
+        assert max(levels(pd, 0.5)) < -80
+        time.sleep(2)
+        pd.send("level 100", "main-random bang", "main-pitch 57", "main-render bang")
+        deadline = time.monotonic() + 20
+        while not pd.array("whole-note", tmp_path / "note.wav").any():
+            assert time.monotonic() < deadline
+        assert max(levels(pd, 0.5)) < -80
+        pd.send("main-play bang")
+        assert max(levels(pd, 1.5)) > -60
+        pd.send("dsp-switch 0")
+    assert not pd.complaints, pd.stderr
+
+
+def test_what_is_heard_is_recorded_where_people_say(port: int, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.wav"
+    with Heard(tmp_path, "gansynth_live.pd", port, "live", Window(kept)) as pd:
+        pd.send("live-drone 1", "live-record 1")
+        time.sleep(1.5)
+        pd.send("live-record 0")
+        sound = pd._written(kept)
+        assert len(sound) > RATE and sound.shape[1] == 2
+        assert np.sqrt(np.mean(sound[RATE:] ** 2)) > 1e-3
+        quiet = pd.loud(1.0, "live-level 0")
+        assert quiet < 1e-4
+        pd.send("live-drone 0")
+    assert not pd.complaints, pd.stderr
+
+
 def test_multi_is_heard(port: int, tmp_path: Path) -> None:
     with Heard(tmp_path, "gansynth_multi.pd", port, "multi") as pd:
         pd.send("multi-random bang", "multi-synthesize bang")
@@ -264,7 +381,9 @@ def test_multi_is_heard(port: int, tmp_path: Path) -> None:
         angle = np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
         between = (np.sin(angle / 2) / np.sin(angle)) * (a + b)
         np.testing.assert_allclose(c, between, atol=1e-4)
-        assert pd.loud(1.0, "multi-play1 bang") > 1e-4
+        for n in range(1, 5):
+            assert pd.loud(0.8, f"multi-play{n} bang") > 1e-4, n
+            time.sleep(3.3)
         assert pd.loud(1.0, "multi-play bang") > 1e-4
         assert pd.loud(2.0, "multi-chord 1", "multi-x 1") > 1e-3
         assert pd.loud(1.5, "multi-chord 0", "multi-level 0") < 1e-4

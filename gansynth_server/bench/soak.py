@@ -1,9 +1,9 @@
 """Hours of everything at once, on a server of its own, and what became of it.
 
 One client holds the polyphony full and listens to a stream, pulled in real time
-as Pure Data does; others send random messages from the whole table. Now and
-then the checkpoint changes, and sometimes to one that is broken. At the end
-the server is told to stop while all of that goes on.
+as Pure Data does; others send random messages from the whole table, and their
+notes sound in that stream too. Now and then the checkpoint changes, and sometimes
+to one that is broken. At the end the server is told to stop while all of that goes on.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Plan:
     block: int = 512
     ahead: int = 4
     seed: int = 1
+    apart: bool = False
+    """Whether half of them are heard on the server's output, which has as many voices again."""
 
 
 class Client:
@@ -214,7 +216,10 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="gansynth-soak-") as folder:
         names = copies(name, Path(folder))
         server = Process(
-            ["--checkpoint", names[0], "--seed", str(plan.seed), *flags],
+            [
+                *("--checkpoint", names[0], "--seed", str(plan.seed)),
+                *("--max-voices", str(plan.voices), *flags),
+            ],
             env={**os.environ, checkpoint.VARIABLE: folder},
             log=Path(folder, "log"),
         )
@@ -317,13 +322,13 @@ def _measure(
 
 
 class _Other:
-    """A client that sends random messages, and hears nothing; some in the listener's stream."""
+    """A client that sends random messages, and hears nothing."""
 
     def __init__(self, port: int, plan: Plan, number: int, stream: float) -> None:
         self.client = Client(port)
         self._traffic = Traffic(plan.seed * 1000 + number)
         self._pause = 1 / plan.messages
-        if number % 2 == 0:
+        if number % 2 == 0 or not plan.apart:
             self.client.ask("/stream/join", stream, answer="/done")
 
     def run(self, over: threading.Event) -> None:

@@ -23,7 +23,7 @@ class SoakCommand:
     minutes: float = 60.0
     """How long."""
     voices: int = 32
-    """Sounding all the time."""
+    """Sounding all the time, as many as there may be."""
     clients: int = 4
     """That send random messages."""
     messages: float = 50.0
@@ -38,6 +38,8 @@ class SoakCommand:
     """A bundled name or a folder."""
     seed: int = 1
     """Of the messages."""
+    apart: bool = False
+    """Half of these clients are heard on the server's output, which has as many voices again."""
     flags: tuple[str, ...] = ()
     """Further flags of the server, such as --flags=--realtime."""
     json: Path | None = None
@@ -67,7 +69,7 @@ class SoakCommand:
 
         plan = soak.Plan(
             *(60 * self.minutes, self.voices, self.clients, self.messages, self.switch),
-            *(self.block, self.ahead, self.seed),
+            *(self.block, self.ahead, self.seed, self.apart),
         )
         figures = soak.measure(self.flags, self.checkpoint, plan, tell)
         summary = [

@@ -32,16 +32,20 @@ class Interpolator:
         self._kernel = kernel(PHASES)
 
     def __call__(
-        self, ring: Float32, rows: NDArray[np.int64], at: NDArray[np.float64], span: int
+        self, windows: Float32, rows: NDArray[np.int64], at: NDArray[np.float64], span: int
     ) -> Float32:
-        """Values of ring[rows[n]] at the places at[n, :], in samples modulo ``span``.
+        """Values of the rings rows[n] at the places at[n, :], in samples, 0 to less than twice
+        ``span``, which is one turn.
 
-        The ring must repeat its first TAPS samples after ``span``.
+        Args:
+            windows: of TAPS samples from each place of each ring, which repeats its first
+                TAPS samples after ``span``.
         """
-        whole = np.floor(at)
+        whole = at.astype(np.int64)
         phase = ((at - whole) * PHASES).astype(np.int64)
-        first = (whole.astype(np.int64) - (TAPS // 2 - 1)) % span
-        windows = np.lib.stride_tricks.sliding_window_view(ring, TAPS, axis=1)
+        first = whole - (TAPS // 2 - 1)
+        first += span * (first < 0)
+        first -= span * (first >= span)
         return np.einsum("nft,nft->nf", windows[rows[:, None], first], self._kernel[phase])
 
 

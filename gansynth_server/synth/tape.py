@@ -104,20 +104,26 @@ class Tape:
         self._fill(rows, after + TAPS)
         # sample 0 of the note lies in the segment of frame LEAD/HOP
         span = SEGMENTS * self.hop
-        shift = LEAD // HOP * self.hop
-        flat = self._ring.reshape(self._count, span + self.hop)
+        place = (start + LEAD // HOP * self.hop) % span
         sound = np.empty((len(rows), size), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
-        sound[plain] = windows[rows[plain], ((start[plain] + shift) % span).astype(np.int64)]
+        if plain.any():
+            sound[plain] = self._windows(size)[rows[plain], place[plain].astype(np.int64)]
         if not plain.all():
-            at = np.arange(size) * ratio[:, None]
+            other = ~plain
+            at = place[other, None] + np.arange(size) * ratio[other, None]
             if moving.any():
-                at[moving] = np.cumsum(paths, axis=1) - paths
-            at = (at[~plain] + (start[~plain, None] + shift)) % span
-            sound[~plain] = self._interpolate(flat, rows[~plain], at, span)
+                at[moving[other]] = place[moving, None] + np.cumsum(paths, axis=1) - paths
+            windows = self._windows(TAPS)
+            sound[other] = self._interpolate(windows, rows[other], at, span)
         self._position[rows] = after
         self.tune.advance(rows, size)
         return sound
+
+    def _windows(self, size: int) -> Float32:
+        """All stretches of so many samples in the rings, [count, places, size], not copied."""
+        ring = self._ring.reshape(self._count, -1)
+        shape = (self._count, ring.shape[1] - size + 1, size)
+        return np.ndarray(shape, np.float32, ring, 0, (*ring.strides, ring.strides[1]))
 
     def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
         """Adds frames until every row holds the sound up to a position."""

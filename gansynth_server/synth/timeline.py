@@ -120,7 +120,10 @@ class Timeline:
 
     def drop(self, of: Callable[[Note], bool]) -> list[Note]:
         """Forgets what is to happen to the notes of one kind; returns those that never began."""
-        dropped = [entry for entry in self._due if entry.note is not None and of(entry.note)]
-        self._due = [entry for entry in self._due if entry not in dropped]
+        kept: list[Entry] = []
+        dropped: list[Entry] = []
+        for entry in self._due:
+            (dropped if entry.note is not None and of(entry.note) else kept).append(entry)
+        self._due = kept
         heapq.heapify(self._due)
         return [entry.note for entry in dropped if entry.starts and entry.note is not None]
