@@ -166,6 +166,22 @@ def test_more_notes_than_voices_all_sound(sounds):
     assert np.isfinite(sound).all()
 
 
+def test_notes_read_many_times_as_fast_count_as_many(sounds):
+    bank = Voices(16000, 8)
+    low = [note(sounds[0], hold=True) for _ in range(3)]
+    high = [note(sounds[1], pitch=69 + 36, hold=True) for _ in range(4)]  # 8 frames a hop
+    for n in (*low, *high[:1]):
+        bank.start(n)
+    bank.render(4096)
+    assert bank.sounding == 4
+    for n in high[1:]:
+        bank.start(n)
+    sound = np.concatenate([bank.render(256)[0] for _ in range(16)])
+    assert set(bank.take_ended()) <= set(high) and bank.sounding == 4
+    assert sum(n in bank.notes for n in high) == 1 and all(n in bank.notes for n in low)
+    assert np.isfinite(sound).all()
+
+
 def test_a_voice_that_is_not_finite_ends_alone(sounds):
     magnitude = sounds[0].magnitude.copy()
     magnitude[20:, 100] = np.nan

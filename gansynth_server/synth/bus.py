@@ -22,7 +22,7 @@ FADE = 0.010
 """Seconds in which the sound ends when the server does."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
-PART = 512
+PART = 1024
 """Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""

@@ -105,16 +105,26 @@ class Envelopes:
 
     def levels(self, rows: Rows, size: int) -> Float32:
         """Levels of the next samples, [rows, size]."""
-        age = self.age[rows][:, None] + np.arange(size)
-        columns = (self._attack, self._decay, self._sustain, self._fade, self._curve)
-        attack, decay, sustain, fade, curve = (column[rows][:, None] for column in columns)
-        # the last sample of a segment reaches its end
-        level = np.minimum(age / np.maximum(attack - 1, 1), 1)
-        if (sustain != 1).any():
-            fallen = np.clip((age - attack) / np.maximum(decay - 1, 1), 0, 1)
-            level = level * (1 - (1 - sustain) * _bent(fallen, curve))
-        released = np.clip((age - self.off[rows][:, None]) / np.maximum(fade - 1, 1), 0, 1)
-        level = level * (1 - _bent(released, curve)) * self._base[rows][:, None]
+        begin, steps = self.age[rows], np.arange(size)
+        columns = (self._attack, self._decay, self._sustain, self._fade, self._curve, self.off)
+        attack, decay, sustain, fade, curve, off = (column[rows] for column in columns)
+
+        def gone(within: NDArray[np.bool_], since: Float64, length: Float64) -> Float64:
+            """How much of a segment is over, of some rows; its last sample reaches its end."""
+            age = (begin[within] - since[within])[:, None] + steps
+            return np.clip(age / np.maximum(length[within, None] - 1, 1), 0, 1)
+
+        level = np.repeat(self._base[rows][:, None], size, axis=1)
+        rising = begin < attack
+        if rising.any():
+            level[rising] *= gone(rising, np.zeros(len(rows)), attack)
+        sinking = (sustain != 1) & (begin + size > attack)
+        if sinking.any():
+            fallen = _bent(gone(sinking, attack, decay), curve[sinking, None])
+            level[sinking] *= 1 - (1 - sustain[sinking, None]) * fallen
+        ending = begin + size > off
+        if ending.any():
+            level[ending] *= 1 - _bent(gone(ending, off, fade), curve[ending, None])
         return level.astype(np.float32)
 
     def advance(self, rows: Rows, size: int) -> None:

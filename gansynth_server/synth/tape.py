@@ -54,6 +54,8 @@ class Tape:
         self._hops = np.zeros(count, np.int64)  # frames added so far, FIRST more
         self._position = np.zeros(count)  # place in the note's sound, samples
         self._end = np.full(count, np.inf)  # position after the last frame's sound
+        self.ratio = np.ones(count)
+        """How many times as fast as it was made each row was read last."""
 
     def begin(self, row: int, note: Note) -> None:
         """A row from the start of a note, or from where the note is to begin."""
@@ -64,6 +66,7 @@ class Tape:
         self.tune.begin(row, note.rendered)
         self._hops[row] = FIRST
         self._position[row] = 0
+        self.ratio[row] = 1
         self._end[row] = np.inf
 
     def seek(self, row: int, place: float) -> None:
@@ -91,7 +94,7 @@ class Tape:
     def _read(self, rows: Rows, size: int) -> Float32:
         """As :meth:`read`, for rows that read no more than ``REACH`` hops."""
         start = self._position[rows]
-        ratio = self.tune.ratios(rows)
+        ratio = self.ratio[rows] = self.tune.ratios(rows)
         after = start + size * ratio
         plain = (ratio == 1) & (start == np.rint(start))
         moving = self.tune.moving(rows)

@@ -26,6 +26,9 @@ Float32 = NDArray[np.float32]
 
 COSTLY = 4
 """Times as fast as it was made is a voice whose frames take most of the work."""
+BUDGET = 2
+"""Frames a hop that there may be for each voice of a bank. One that is read n times as fast as it
+was made takes n."""
 SMOOTH = 0.010
 """Seconds that a change of loudness, pan or pitch takes at least."""
 LOUDEST = 64.0
@@ -122,7 +125,7 @@ class Voices:
             How many.
         """
         rows = np.flatnonzero(self._active & ~self._envelopes.cut)
-        ratio = self._tape.tune.ratios(rows)
+        ratio = self._tape.ratio[rows]
         order = np.lexsort((self._worth(rows), -ratio * (ratio > COSTLY)))
         gone = rows[order][: -(-len(rows) // 8)]
         for row in gone:
@@ -178,6 +181,7 @@ class Voices:
         """
         while self.waiting and not self._active.all():
             self._begin(int(np.argmin(self._active)), self.waiting.popleft())
+        self._save()
         if not self.waiting:
             return
         cut = self._active & self._envelopes.cut
@@ -185,6 +189,21 @@ class Voices:
         order = np.argsort(self._worth(rows), kind="stable")
         for row in rows[order][: len(self.waiting) - int(cut.sum())]:
             self._envelopes.cut_off(int(row))
+
+    def _save(self) -> None:
+        """Fades out what is read so fast that it takes the work of many others."""
+        rows = np.flatnonzero(self._active & ~self._envelopes.cut)
+        ratio = self._tape.ratio[rows]
+        excess = np.maximum(ratio, 1).sum() - BUDGET * self.count
+        if excess <= 0:
+            return
+        fast = np.flatnonzero(ratio > COSTLY)
+        order = fast[np.argsort(self._worth(rows)[fast], kind="stable")]
+        for n in order[:-1]:  # one of them there is always time for
+            self._envelopes.cut_off(int(rows[n]))
+            excess -= ratio[n]
+            if excess <= 0:
+                return
 
     def _worth(self, rows: Rows) -> NDArray[np.float64]:
         """How much rows would be missed."""
