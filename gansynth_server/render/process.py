@@ -2,7 +2,7 @@
 
 Whoever runs Python holds the interpreter lock, and who renders runs much of
 it; a library that breaks takes its process along. So the server's networks
-live in a second process, and are asked over pipes. When that one ends, for
+live in a second process, and are asked over lines. When that one ends, for
 whatever reason, another is started; what it was asked then fails, and the
 sound goes on.
 """
@@ -15,15 +15,13 @@ import multiprocessing
 import threading
 from dataclasses import dataclass
 from enum import IntEnum
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.backend import Backend, Float32, Labels, Slice
+from gansynth_server.render.line import Line
 from gansynth_server.render.rows import Span
 
 if TYPE_CHECKING:
@@ -82,10 +80,9 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes back, before arrays of these shapes; or why nothing does."""
+    """What comes back, beside arrays; or why nothing does."""
 
     value: Any = None
-    shapes: tuple[tuple[int, ...], ...] = ()
     user_error: str | None = None
     error: str | None = None
 
@@ -153,30 +150,25 @@ class _Worker:
         from gansynth_server.render.worker import serve
 
         context = multiprocessing.get_context("spawn")
-        pipes = [context.Pipe() for _ in Channel]
+        lines = [Line.pair(context) for _ in Channel]
         self.process: BaseProcess = context.Process(
             target=serve,
-            args=(options, [theirs for _, theirs in pipes]),
+            args=(options, [theirs for _, theirs in lines]),
             name="gansynth-render",
             daemon=True,
         )
         self.process.start()
-        for _, theirs in pipes:
-            theirs.close()  # or its end would not be noticed
-        self._channels: list[tuple[threading.Lock, Connection]]
-        self._channels = [(threading.Lock(), ours) for ours, _ in pipes]
+        for _, theirs in lines:
+            theirs.pipe.close()  # or its end would not be noticed
+        self._channels = [(threading.Lock(), ours) for ours, _ in lines]
 
     def ask(self, channel: Channel, question: Question) -> tuple[Answer, list[Float32]]:
-        lock, pipe = self._channels[channel]
+        lock, line = self._channels[channel]
         with lock:
-            pipe.send(question)
-            if not pipe.poll(PATIENCE[channel]):
+            line.send(question)
+            if not line.pipe.poll(PATIENCE[channel]):
                 raise TimeoutError(f"no answer within {PATIENCE[channel]:g} s")  # an OSError
-            answer: Answer = pipe.recv()
-            return answer, [
-                np.frombuffer(pipe.recv_bytes(), np.float32).reshape(shape)
-                for shape in answer.shapes
-            ]
+            return line.receive()
 
     def kill(self) -> int | None:
         """Ends it at once, if it has not ended yet; its exit status."""

@@ -8,16 +8,14 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from gansynth_server import logs
 from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
 from gansynth_server.priority import switch_often
 from gansynth_server.render.backend import Float32, Labels
+from gansynth_server.render.line import Line
 from gansynth_server.render.process import Answer, Facts, Loaded, Question
 from gansynth_server.render.rows import Span
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def serve(options: ServerOptions, channels: Sequence[Connection]) -> None:
+def serve(options: ServerOptions, channels: Sequence[Line]) -> None:
     """Answers on each channel until the other end is closed; then the process ends.
 
     It ends with nothing else: who is told to stop is the server, which may need a
@@ -43,14 +41,11 @@ def serve(options: ServerOptions, channels: Sequence[Connection]) -> None:
     _answer(networks, channels[0])
 
 
-def _answer(networks: Networks, channel: Connection) -> None:
+def _answer(networks: Networks, channel: Line) -> None:
     while True:
         try:
-            question = channel.recv()
-            answer, arrays = _answered(networks, question)
-            channel.send(answer)
-            for array in arrays:
-                channel.send_bytes(array.data)
+            question, _ = channel.receive()
+            channel.send(*_answered(networks, question))
         except (EOFError, OSError):
             os._exit(0)  # whatever other threads are in the midst of
 
@@ -64,8 +59,7 @@ def _answered(networks: Networks, question: Question) -> tuple[Answer, Sequence[
         _log.exception("%s failed", question.what)
         reason = str(error).partition("\n")[0] or type(error).__name__
         return Answer(error=reason), []
-    arrays = [np.ascontiguousarray(array, np.float32) for array in arrays]
-    return Answer(value, tuple(array.shape for array in arrays)), arrays
+    return Answer(value), arrays
 
 
 class Networks:

@@ -1,0 +1,64 @@
+"""One end of the line between two processes: small things over a pipe, arrays in shared memory.
+
+Megabytes through a pipe come in many pieces, and for each of them the interpreter lock
+is taken and memory allocated, while the sound waits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+ROOM = 4 << 20
+"""Numbers that the memory of a line holds: sixteen whole notes. More go through the pipe."""
+
+
+class Line:
+    """Sends and receives; used by one thread at a time, and in turns with the other end.
+
+    Args:
+        memory: seen by both ends.
+    """
+
+    def __init__(self, pipe: Connection, memory: Any) -> None:
+        self.pipe, self._memory = pipe, memory
+
+    @classmethod
+    def pair(cls, context: BaseContext) -> tuple[Line, Line]:
+        """Both ends; one of them may be an argument of a process that is started."""
+        ours, theirs = context.Pipe()
+        memory = context.RawArray(ctypes.c_float, ROOM)
+        return cls(ours, memory), cls(theirs, memory)
+
+    def send(self, thing: Any, arrays: Sequence[Float32] = ()) -> None:
+        """Something that can be pickled, and arrays."""
+        shared = sum(array.size for array in arrays) <= ROOM
+        if shared:
+            room, at = np.frombuffer(self._memory, np.float32), 0
+            for array in arrays:
+                room[at : at + array.size] = array.reshape(-1)
+                at += array.size
+        self.pipe.send((thing, shared, [array.shape for array in arrays]))
+        if not shared:
+            for array in arrays:
+                self.pipe.send_bytes(np.ascontiguousarray(array, np.float32).data)
+
+    def receive(self) -> tuple[Any, list[Float32]]:
+        """What was sent."""
+        thing, shared, shapes = self.pipe.recv()
+        if not shared:
+            parts = [np.frombuffer(self.pipe.recv_bytes(), np.float32) for _ in shapes]
+        else:
+            room = np.frombuffer(self._memory, np.float32)
+            ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
+            parts = [room[a:b].copy() for a, b in pairwise(ends)]
+        return thing, [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
