@@ -50,7 +50,7 @@ class Line:
         self.pipe.send((thing, shared, [array.shape for array in arrays]))
         if not shared:
             for array in arrays:
-                self.pipe.send_bytes(np.ascontiguousarray(array, np.float32).data)
+                self.pipe.send_bytes(np.asarray(array, np.float32).tobytes())
 
     def receive(self) -> tuple[Any, list[Float32]]:
         """What was sent."""
