@@ -60,7 +60,7 @@ class ServerOptions:
     backend: BackendName = "auto"
     """What runs it; auto measures what there is and takes the fastest."""
     precision: PrecisionName = "auto"
-    """Of the network; auto is bfloat16 on CUDA and on a CPU that is faster with it, else float32."""
+    """Of the network; auto is bfloat16 on CUDA, and on a CPU if that is faster; else float32."""
     cache_mb: int = 256
     """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
     models_mb: int = 1024
