@@ -92,6 +92,7 @@ class Timbre:
         self._followers: dict[Played, _Follower] = {}
         self._applied: deque[float] = deque(maxlen=4096)
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Begins to work by itself."""
@@ -99,6 +100,8 @@ class Timbre:
         self._thread.start()
 
     def stop(self) -> None:
+        """Ends the thread; looks that wait are dropped."""
+        self._stopping = True
         self._looks.put(None)
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -146,7 +149,7 @@ class Timbre:
         return worked
 
     def _run(self) -> None:
-        while (look := self._looks.get()) is not None:
+        while (look := self._looks.get()) is not None and not self._stopping:
             try:
                 self._tend(*look)
             except Exception:

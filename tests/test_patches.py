@@ -259,19 +259,21 @@ def test_steps_are_saved_and_loaded_where_people_say(tmp_path: Path) -> None:
         server.until(lambda: bool(server.said("/notify")))
         time.sleep(0.4)
         pd.send("directions-0 1.5", "directions-add bang", "directions-save bang")
+        server.until(lambda: len(server.said("/note/morph")) >= 2)
         deadline = time.monotonic() + 10
         while not (tmp_path / "steps.txt").exists():
             assert time.monotonic() < deadline, pd.stderr
             time.sleep(0.05)
         pd.settle()
         numbers = (tmp_path / "steps.txt").read_text().replace(";", " ").split()
-        assert [float(number) for number in numbers] == [1.5, *[0] * 15]
-        pd.send("directions-remove bang", "directions-zero bang")
-        pd.settle()
-        before = len(server.messages)
-        pd.send("directions-load bang")
-        server.until(lambda: len(server.messages) >= before + 3)
-        assert same(server.messages[before], moved(1.5)[0])
+        assert [float(number) for number in numbers] == 2 * [1.5, *[0] * 15]
+        for done, wanted in (("zero", moved(0)), ("load", moved(1.5))):
+            before = len(server.messages)
+            pd.send(f"directions-{done} bang")
+            server.until(lambda end=before + 3: len(server.messages) >= end)
+            pd.settle()
+            sent = server.messages[before:]
+            assert all(same(*both) for both in zip(sent, wanted, strict=True)), (done, sent)
     assert not pd.complaints, pd.stderr
 
 
@@ -325,6 +327,7 @@ def meter(pd: Player) -> float:
 
 def levels(pd: Player, seconds: float) -> list[float]:
     """All that it shows for a while."""
+    pd.settle()  # past what was shown before
     shown, until = [meter(pd)], time.monotonic() + seconds
     while time.monotonic() < until:
         shown.append(meter(pd))

@@ -98,7 +98,7 @@ def test_time_tags_keep_distances_until_the_clock_is_set():
 
 @pytest.fixture(scope="module")
 def server():
-    with ServerProcess("--output", "none") as process:
+    with ServerProcess("--output", "none", "--precision", "float32") as process:
         yield process
         assert process.process.poll() is None, process.errors
 

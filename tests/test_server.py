@@ -23,7 +23,7 @@ from tests.server_fixture import START, Peer, ServerProcess
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     root = str(tmp_path_factory.mktemp("root"))
-    with ServerProcess("--output", "none", "--root", root) as process:
+    with ServerProcess("--output", "none", "--precision", "float32", "--root", root) as process:
         yield process
         assert process.process.poll() is None, process.errors
 

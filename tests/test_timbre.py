@@ -1,5 +1,8 @@
 """Notes whose timbre changes while they sound, through the bundled network."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,10 @@ from gansynth_server import api
 from gansynth_server.instrument import Instrument
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.render.backend import WHOLE
+from gansynth_server.render.batches import BatchRenderer
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.synth.bus import Bus
-from gansynth_server.timbre import DELAY, LENGTH, SETTLE, TICK, _window
+from gansynth_server.timbre import DELAY, LENGTH, SETTLE, TICK, Timbre, _window
 
 RATE = 16000
 
@@ -139,3 +143,22 @@ def test_windows_hold_the_frames_that_come_next(place, step, covers):
     assert end - first == LENGTH and first >= 0 and end <= 128
     assert first <= place < end or place >= end - 1
     assert first <= covers < end
+
+
+def test_the_end_waits_for_no_looks(monkeypatch):
+    timbre = Timbre(BatchRenderer(), time.monotonic)
+    tended, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow(*look):
+        tended.append(look)
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(timbre, "_tend", slow)
+    for n in range(100):
+        timbre._looks.put((n, 0.0, None))
+    timbre.start()
+    assert begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    timbre.stop()
+    assert len(tended) == 1

@@ -20,7 +20,8 @@ NOTES, STEP, HELD = 200, 0.0611, 0.03
 
 def test_two_hundred_notes_land_within_one_sample(tmp_path: Path) -> None:
     require_pd()
-    with ServerProcess("--output", "none") as server, Bench(tmp_path, server.port) as pd:
+    flags = ("--output", "none", "--precision", "float32")
+    with ServerProcess(*flags) as server, Bench(tmp_path, server.port) as pd:
         pd.send("pd dsp 1")
         stream = float(pd.wait("gansynth: done /stream/open").split()[3])
         peer = TimedPeer(server.port)
