@@ -211,21 +211,25 @@ CONTROLS: dict[str, list[tuple[str, Messages]]] = {
 """By patch: what is done with each control, and all that it sends."""
 
 
+def sent_by(server: FakeServer, pd: Player, done: str, least: int) -> Messages:
+    """All that a control sends, once so many messages have come."""
+    before = len(server.messages)
+    if done.startswith("click"):
+        pd.click(*map(int, done.split()[1:]))
+    else:
+        pd.send(done)
+    server.until(lambda: len(server.messages) >= before + least)
+    pd.settle()
+    return server.messages[before:]
+
+
 @pytest.mark.parametrize("patch", CONTROLS)
 def test_controls_send_what_they_say(patch: str, tmp_path: Path) -> None:
     with FakeServer() as server, Player(tmp_path, patch, server.port) as pd:
         server.until(lambda: bool(server.said("/notify")))
         time.sleep(0.4)  # what a new server is told
         for done, wanted in CONTROLS[patch]:
-            before = len(server.messages)
-            if done.startswith("click"):
-                pd.click(*map(int, done.split()[1:]))
-            else:
-                pd.send(done.replace("$FOLDER", str(tmp_path)))
-            end = before + len(wanted)
-            server.until(lambda end=end: len(server.messages) >= end)
-            pd.settle()
-            sent = server.messages[before:]
+            sent = sent_by(server, pd, done.replace("$FOLDER", str(tmp_path)), len(wanted))
             assert len(sent) == len(wanted), (done, sent)
             assert all(same(*both) for both in zip(sent, wanted, strict=True)), (done, sent)
     assert not pd.complaints, pd.stderr
@@ -237,11 +241,7 @@ def test_dice_move_every_direction_somewhere_else(tmp_path: Path) -> None:
         time.sleep(0.4)
         thrown = []
         for _ in range(2):
-            before = len(server.messages)
-            pd.send("directions-dice bang")
-            server.until(lambda before=before: len(server.messages) >= before + 3)
-            pd.settle()
-            sent = server.messages[before:]
+            sent = sent_by(server, pd, "directions-dice bang", 3)
             assert [message[0] for message in sent] == ["/pca", "/pca/noz", "/note/morph"]
             assert sent[0][3::2] == sent[1][3::2]
             thrown.append(np.array(sent[0][3::2]))
@@ -268,11 +268,7 @@ def test_steps_are_saved_and_loaded_where_people_say(tmp_path: Path) -> None:
         numbers = (tmp_path / "steps.txt").read_text().replace(";", " ").split()
         assert [float(number) for number in numbers] == 2 * [1.5, *[0] * 15]
         for done, wanted in (("zero", moved(0)), ("load", moved(1.5))):
-            before = len(server.messages)
-            pd.send(f"directions-{done} bang")
-            server.until(lambda end=before + 3: len(server.messages) >= end)
-            pd.settle()
-            sent = server.messages[before:]
+            sent = sent_by(server, pd, f"directions-{done} bang", len(wanted))
             assert all(same(*both) for both in zip(sent, wanted, strict=True)), (done, sent)
     assert not pd.complaints, pd.stderr
 

@@ -20,6 +20,7 @@ from gansynth_server.render.network import Weights, fold
 
 Fold = Callable[[str], Weights]
 """Weights in a precision by name, folded once each."""
+
 _log = logging.getLogger(__name__)
 
 

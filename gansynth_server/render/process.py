@@ -2,7 +2,7 @@
 
 Whoever runs Python holds the interpreter lock, and who renders runs much of
 it; a library that breaks takes its process along. So the server's networks
-live in a second process, and are asked over lines. When that one ends, for
+live in a second process, and are asked over a line. When that one ends, for
 whatever reason, another is started; what it was asked then fails, and the
 sound goes on.
 """
