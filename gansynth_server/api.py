@@ -14,6 +14,7 @@ from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.priority import behind_others
 from gansynth_server.render.backend import WHOLE, Backend
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
@@ -106,7 +107,9 @@ class Model:
         parts = []
         with torch.inference_mode():
             for latents, labels in self._batches(z, pitches, 1):
-                images = generator(torch.from_numpy(latents).to(dtype), torch.from_numpy(labels))
+                inputs = torch.from_numpy(latents).to(dtype), torch.from_numpy(labels)
+                with behind_others():
+                    images = generator(*inputs)
                 parts.append(images.permute(0, 2, 3, 1).float().numpy())
         return np.concatenate(parts)
 

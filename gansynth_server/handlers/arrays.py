@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 from gansynth_server.latent.sequence import Sequence, check, random_keys
 from gansynth_server.spectral.constants import SAMPLE_RATE
@@ -60,7 +61,7 @@ class ArrayMessages:
         def render() -> None:
             self._keep(call, array, model.hallucination(sequence, SAMPLE_RATE))
 
-        self._background.run(call, "/hallucinate/array", render)
+        self._background.run(call, "/hallucinate/array", render, Task.SOUND)
 
     def _keep(self, call: Call, array: str, wave: NDArray[np.float32]) -> None:
         """Keeps a sound for the client to fetch, and tells it so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
 
@@ -42,4 +43,4 @@ class CheckpointMessages:
         if self._models.loaded(name):
             load()  # at its time, as all that follows it expects
         else:
-            self._background.run(call, "/checkpoint/load", load, load=True)
+            self._background.run(call, "/checkpoint/load", load, Task.LOAD)

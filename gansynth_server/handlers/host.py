@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gansynth_server.files import Root
+from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
@@ -14,12 +15,10 @@ from gansynth_server.models import Models
 class Work(Protocol):
     """Where things are done that take time (see :class:`Background`)."""
 
-    def run(self, call: Call, address: str, work: Callable[[], None], load: bool = False) -> None:
-        """Does some work, now or later; its UserError becomes a ``/fail``.
-
-        Args:
-            load: it loads a checkpoint.
-        """
+    def run(
+        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+    ) -> None:
+        """Does some work, now or later; its UserError becomes a ``/fail``."""
         ...
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gansynth_server.api import nearest_pitch
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class SpectrumMessages:
             levels = image[..., 0].mean(axis=1)
             call.reply("/spectrum.reply", slot, rendered, frames, bins, levels)
 
-        self._background.run(call, "/spectrum", render)
+        self._background.run(call, "/spectrum", render, Task.SOUND)
 
     def spectrum_frame(self, call: Call, frame: int) -> None:
         image = call.peer.spectrum

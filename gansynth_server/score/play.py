@@ -13,6 +13,7 @@ from gansynth_server import handlers
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
 from gansynth_server.files import Root
+from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
 from gansynth_server.models import Models
@@ -77,7 +78,9 @@ class Score:
         self._place = ""
         self._frames = 0
 
-    def run(self, call: Call, address: str, work: Callable[[], None], load: bool = False) -> None:
+    def run(
+        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+    ) -> None:
         """What takes time is done at once."""
         work()
 
