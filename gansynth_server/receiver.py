@@ -36,6 +36,8 @@ BURST = 64
 INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
 """Datagrams that may wait to be looked at, of all and of one client, and bytes of all; further
 ones are lost, as they would be on the wire."""
+MOST_UNPULLED = 20_000
+"""Commands that may wait for a stream which nobody pulls."""
 SWEEP = 1.0
 """Seconds from one look for silent clients to the next."""
 PULL = b"/stream/pull\0"
@@ -222,6 +224,16 @@ class Receiver:
                 shown = "…" if row.address == "/login" else args
                 _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)
             self.counts["handled"] += 1
+            bus = peer.client.bus
+            if (
+                bus.waiting > MOST_UNPULLED
+                and bus.link.still
+                and not row.address.startswith("/stream/")
+            ):
+                raise UserError(
+                    "too much waits for your stream, which nobody pulls: pull it (in Pd: switch "
+                    "DSP on), or leave it with /stream/close"
+                )
             words = self._drawn(row, message.args, args)
             try:
                 with self._clock.held() as now, recorded(peer.client, words, now, when):

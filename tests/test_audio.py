@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from numpy.typing import NDArray
 
 from gansynth_server.audio import Output, clock, devices, list_devices, open_output, soundcard
+from gansynth_server.audio.playback import Playback
 from gansynth_server.audio.ring import Ring
 from gansynth_server.audio.soundcard import SoundCard
 from gansynth_server.errors import UserError
@@ -512,14 +514,38 @@ def test_underruns_are_silence_and_counted(monkeypatch: pytest.MonkeyPatch) -> N
     assert wait_until(lambda: card._playback.ring.fill == 256)
     heard = [fake.streams[0].play()]
     assert wait_until(lambda: card._playback.ring.fill == 256)
-    heard += [fake.streams[0].play() for _ in range(4)]
-    assert [bool(block.any()) for block in heard] == [True, True, True, False, False]
-    assert card.underruns == 2
+    heard += [fake.streams[0].play() for _ in range(6)]
+    assert [bool(block.any()) for block in heard] == [*[True] * 5, *[False] * 2]  # two of them fade
+    assert card.underruns == 4
     released.set()
     assert wait_until(lambda: card._playback.ring.fill == 256)
-    assert fake.streams[0].play(underflow=True).any()
-    assert card.underruns == 3
+    heard.append(fake.streams[0].play(underflow=True))
+    assert heard[-1].any()
+    assert np.abs(np.diff(np.concatenate(heard)[:, 0], prepend=0.0)).max() < 0.01
+    assert card.underruns == 5
     card.stop()
+
+
+@pytest.mark.parametrize("blocksize", [16, 100, 256, 1024])
+def test_no_gap_is_a_step(blocksize: int) -> None:
+    draw = random.Random(blocksize)
+    playback = Playback(48000, blocksize, ahead=4)
+    blocks = []
+    for n in range(2000):
+        there = draw.choice((0, 0, 1, blocksize // 2, *[blocksize] * 40))
+        if n > 1980:
+            playback.fade_out()
+        playback.ring.write(np.full((1, there), 0.5, np.float32))
+        out = np.full((blocksize, 1), np.nan, np.float32)
+        status = SimpleNamespace(output_underflow=False)
+        playback.callback(out, blocksize, None, status)
+        blocks.append(out[:, 0])
+    sound = np.concatenate(blocks)
+    fade = max(1, round(0.005 * 48000 / blocksize)) * blocksize
+    # a rise may meet what is left of a fall
+    assert np.abs(np.diff(sound, prepend=0.0, append=0.0)).max() < 2.1 * 0.5 * np.pi / 2 / fade
+    assert sound.max() >= 0.5
+    assert playback.silent
 
 
 def test_a_lost_device_is_reopened_by_name(

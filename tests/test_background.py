@@ -6,48 +6,46 @@ import threading
 import time
 from functools import partial
 
-import pytest
-
-from gansynth_server.errors import UserError
-from gansynth_server.handlers.background import Task, Turns
+from gansynth_server.handlers.background import Task, WorkThread
 from tests.server_fixture import Peer, ServerProcess
 
 
 def test_owners_come_in_turns_each_in_its_order() -> None:
-    turns, go, done = Turns("turns", 8), threading.Event(), []
-    turns.put("first", go.wait)
+    thread, go, done = WorkThread(Task.FILE), threading.Event(), list[str]()
+    assert thread.put("first", lambda: bool(go.wait()))
     for owner, count in (("a", 3), ("b", 1), ("c", 2)):
         for number in range(count):
-            turns.put(owner, partial(done.append, f"{owner}{number}"))
+            assert thread.put(owner, partial(done.append, f"{owner}{number}"))
     go.set()
-    turns.stop(finish=True)
+    thread.stop(finish=True)
     assert done == ["a0", "b0", "c0", "a1", "c1", "a2"]
 
 
-def test_what_is_not_to_be_finished_is_forgotten() -> None:
-    turns, go, done = Turns("turns", 8), threading.Event(), []
-    turns.put("a", go.wait)
-    turns.put("a", partial(done.append, 1))
-    turns.stop(finish=False)
+def test_what_is_not_to_be_finished_is_left() -> None:
+    thread, go, done = WorkThread(Task.LOAD), threading.Event(), list[int]()
+    thread.put("a", lambda: bool(go.wait()))
+    thread.put("a", partial(done.append, 1))
+    thread.stop(finish=False)
     go.set()
-    turns._thread.join(5)
-    assert not turns._thread.is_alive()
+    thread._thread.join(5)
+    assert not thread._thread.is_alive()
     assert not done
 
 
 def test_so_many_wait_and_no_more() -> None:
-    turns, go = Turns("turns", 2), threading.Event()
-    begun = threading.Event()
-    turns.put("a", lambda: (begun.set(), go.wait()))
+    thread, go, begun = WorkThread(Task.SOUND), threading.Event(), threading.Event()
+
+    def block() -> None:
+        begun.set()
+        go.wait()
+
+    thread.put("a", block)
     assert begun.wait(5)
-    turns.put("a", int)
-    turns.check("a")
-    turns.put("a", int)
-    with pytest.raises(UserError, match="2 of yours wait already"):
-        turns.check("a")
-    turns.check("b")
+    assert all(thread.put("a", int) for _ in range(Task.SOUND.most))
+    assert not thread.put("a", int)
+    assert thread.put("b", int)
     go.set()
-    turns.stop(finish=True)
+    thread.stop(finish=True)
 
 
 def test_a_flood_of_pictures_is_refused_and_holds_nobody_up() -> None:

@@ -3,6 +3,7 @@
 import struct
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.arrays import LONGEST, MOST_ARRAYS, ArrayMessages
+from gansynth_server.instrument import MOST_UNHEARD
 from gansynth_server.latent.slots import MOST_SLOTS, Slots
 from gansynth_server.limits import MOST_SOURCES, Bucket, RateLimit, Turns
 from gansynth_server.osc.codec import MAX_ATOMS, Message, OscError, decode, encode, encode_bundle
@@ -18,6 +21,7 @@ from gansynth_server.osc.dump import MOST, Dump
 from gansynth_server.osc.row import LATENT, NUMBER, parse
 from gansynth_server.osc.scheduler import SHARE_BYTES, Scheduler
 from gansynth_server.osc.spec import ROWS, TABLE
+from gansynth_server.receiver import MOST_UNPULLED
 from tests.server_fixture import Peer, ServerProcess
 
 # rates and queues
@@ -360,3 +364,43 @@ def test_notes_that_nobody_pulls_are_bounded():
         peer.send("/sync", 1)
         assert peer.until("/synced") == ("/synced", 1)
         peer.close()
+
+
+def test_commands_that_nobody_pulls_are_bounded():
+    with ServerProcess("--output", "none", "--rate-limit", "0") as process:
+        peer = Peer(process.port)
+        peer.ask("/stream/open", 48000, 512, 4)
+        for n in range(MOST_UNHEARD):
+            peer.send("/note", 60, 100, n)
+        posted, refused = 0, False
+        while not refused and posted < 2 * MOST_UNPULLED:
+            for n in range(20):
+                peer.send("/note/bend", "all", n % 2)
+            posted += 20 * MOST_UNHEARD
+            peer.send("/sync", posted)
+            while (reply := peer.receive())[0] != "/synced" and not refused:
+                refused = "nobody pulls" in str(reply)
+        assert refused and posted > 0.9 * MOST_UNPULLED
+        peer.send("/stream/close")
+        assert peer.until("/done") == ("/done", "/stream/close")
+        peer.send("/sync", -1)
+        while peer.until("/synced") != ("/synced", -1):
+            pass
+        peer.close()
+
+
+def test_sounds_kept_for_a_client_are_bounded():
+    told = []
+    peer = SimpleNamespace(arrays={})
+    call = SimpleNamespace(peer=peer, reply=lambda *values: told.append(values))
+    arrays = ArrayMessages(SimpleNamespace(instrument=None, background=None))
+    for n in range(MOST_ARRAYS + 4):
+        arrays._keep(call, f"a{n}", np.zeros(64000, np.float32))
+    assert list(peer.arrays) == [f"a{n}" for n in range(4, MOST_ARRAYS + 4)]
+    arrays._keep(call, "a4", np.zeros(64000, np.float32))  # is the newest now
+    for name in ("long", "longer"):
+        arrays._keep(call, name, np.zeros((LONGEST - 32) * 16000, np.float32))
+    assert list(peer.arrays) == ["longer"]
+    arrays._keep(call, "longest", np.zeros((LONGEST + 1) * 16000, np.float32))
+    assert list(peer.arrays) == ["longest"]
+    assert len(told) == MOST_ARRAYS + 8

@@ -1,4 +1,4 @@
-"""What runs on PortAudio's thread: copying from a ring, with a fade at either end."""
+"""What runs on PortAudio's thread: copying from a ring, with fades where sound begins or ends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ FADE_SECONDS = 0.005
 class Playback:
     """Plays a ring in blocks of a fixed size; on the channels beyond the ring's, its first.
 
+    Where the ring runs dry the last sample fades to zero, and what comes after
+    fades in: no gap is a step.
+
     Threads: ``callback`` is PortAudio's and takes no locks, logs nothing and
     makes no arrays but views. ``fade_in`` may only be called while it does not
     run; all else may be used from anywhere.
@@ -28,18 +31,26 @@ class Playback:
         """Calls that came too late or found too little in the ring."""
         rows = max(1, round(FADE_SECONDS * rate / blocksize))
         phase = (np.arange(rows * blocksize) + 0.5) / (rows * blocksize)
-        self._ramp = (np.sin(0.5 * np.pi * phase) ** 2).astype(np.float32).reshape(rows, blocksize)
+        rise = (np.sin(0.5 * np.pi * phase) ** 2).astype(np.float32)
+        self._ramp = rise.reshape(rows, blocksize)
         self._level = 0  # rows of the ramp that have been climbed
+        self._fall = rise[::-1]
+        self._fallen = len(rise)  # samples since the last gap began
+        self._from = np.zeros((channels, 1), np.float32)  # the sample before it
+        self._last = np.zeros((channels, 1), np.float32)
+        self._dry = False
+        self._rest = np.empty((channels, blocksize), np.float32)
         self._closing = False
 
     @property
     def silent(self) -> bool:
         """Whether the sound has not begun or has faded out."""
-        return self._level == 0
+        return self._level == 0 and self._fallen == len(self._fall)
 
     def fade_in(self) -> None:
         """Lets the next call begin from silence."""
         self._level = 0
+        self._fallen = len(self._fall)
         self._closing = False
 
     def fade_out(self) -> None:
@@ -49,16 +60,44 @@ class Playback:
     def callback(self, out: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
         """Puts the next block into ``out`` [blocksize, channels]."""
         self.calls += 1
-        if self._closing and self._level == 0:
-            out.fill(0.0)
-            return
         sound = out.T[: self._channels]
-        if self.ring.read_into(sound) or status.output_underflow:
-            self.underruns += 1
+        missing = self._read(sound, status)
         if self._closing:
-            self._level -= 1
+            self._level = max(0, self._level - 1)
             sound *= self._ramp[self._level, ::-1]
         elif self._level < len(self._ramp):
             sound *= self._ramp[self._level]
             self._level += 1
+        self._add_fall(sound)
+        if missing and (missing < frames or not self._dry):
+            found = frames - missing
+            self._from[:] = sound[:, found - 1 : found] if found else self._last
+            self._fallen = 0
+            sound[:, found:] = 0.0
+            self._add_fall(sound[:, found:])
+        self._dry = missing > 0
+        if self._dry:
+            self._level = 0
+        self._last[:] = sound[:, -1:]
         out[:, self._channels :] = out[:, :1]
+
+    def _read(self, sound: NDArray[np.float32], status: Any) -> int:
+        """The next samples of the ring; how many were missing."""
+        if self._closing and self._level == 0:
+            sound.fill(0.0)
+            return 0
+        missing = self.ring.read_into(sound)
+        if missing or status.output_underflow:
+            self.underruns += 1
+        if status.output_underflow and not self._closing:
+            self._level = 0  # there was a gap before this block
+        return missing
+
+    def _add_fall(self, sound: NDArray[np.float32]) -> None:
+        """Adds what is left of the last sample before a gap."""
+        count = min(sound.shape[1], len(self._fall) - self._fallen)
+        if count:
+            rest = self._rest[:, :count]
+            np.multiply(self._from, self._fall[self._fallen : self._fallen + count], out=rest)
+            sound[:, :count] += rest
+            self._fallen += count

@@ -11,9 +11,9 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.osc.row import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLOT, TEXT, Arg, Row
 from gansynth_server.osc.spec import TABLE
 
-LEFT_OUT = ("/quit", "/stream/", "/checkpoint/load", "/dump")
-"""What ends the server, takes away the sound that is listened to, is sent apart, or
-fills the log."""
+LEFT_OUT = ("/quit", "/stream/", "/midi/join", "/checkpoint/load", "/dump")
+"""What ends the server, takes its client away from the sound that is listened to, is sent
+apart, or fills the log."""
 WORDS = ("z", "a", "b", "all", "violin", "flute", "sine", "gain", "bend", "nonsense", "ü", "*")
 WILD = (float("nan"), float("inf"), -1e30, 1e30, -1, 2**31 - 1, "", "x" * 300, b"\0\1\2", None)
 NUMBERS = 200

@@ -20,7 +20,7 @@ CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""
 MOST_ARRAYS = 16
 LONGEST = 600
-"""Seconds of a hallucination for an array: 38 MB."""
+"""Seconds of a hallucination for an array, and of all that is kept for a client: 38 MB."""
 
 
 class ArrayMessages:
@@ -66,9 +66,13 @@ class ArrayMessages:
     def _keep(self, call: Call, array: str, wave: NDArray[np.float32]) -> None:
         """Keeps a sound for the client to fetch, and tells it so."""
         arrays = call.peer.arrays
-        if array not in arrays and len(arrays) >= MOST_ARRAYS:
-            arrays.pop(next(iter(arrays)))
+        arrays.pop(array, None)
         arrays[array] = wave
+        while (
+            len(arrays) > MOST_ARRAYS
+            or sum(map(len, arrays.values())) > (LONGEST + 1) * SAMPLE_RATE
+        ):
+            arrays.pop(next(iter(arrays)))
         chunks = -(-len(wave) // CHUNK)
         call.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from enum import Enum
 
-from gansynth_server.errors import UserError
+from gansynth_server.errors import RenderError, UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
+from gansynth_server.limits import Turns
 from gansynth_server.priority import normal_priority
+
+MOST = 1024
+"""Things that may wait, of all clients, for each thread."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Background:
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._turns = {task: Turns(task.value, task.most) for task in Task}
+        self._threads = {task: WorkThread(task) for task in Task}
 
     def run(
         self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
@@ -48,14 +51,12 @@ class Background:
         Raises:
             UserError: too much of this client's waits already.
         """
-        turns = self._turns[task]
-        turns.check(call.client)
         finish, fail = self._instrument.job(call.client), call.failing(address)
 
         def run() -> None:
             try:
                 work()
-            except UserError as error:
+            except (UserError, RenderError) as error:
                 fail(str(error))
             except Exception as error:
                 _log.exception("%s failed", address)
@@ -63,64 +64,50 @@ class Background:
             finally:
                 finish()
 
-        turns.put(call.client, run)
+        if not self._threads[task].put(call.client, run):
+            finish()
+            raise UserError(f"{task.most} of yours wait already; send more once they are answered")
 
     def stop(self) -> None:
         """Ends the threads: what is to be written is, what is to be loaded or made is not
         waited for."""
-        for task, turns in self._turns.items():
-            turns.stop(finish=task is Task.FILE)
+        for task, thread in self._threads.items():
+            thread.stop(finish=task is Task.FILE)
 
 
-class Turns:
-    """A thread that works for several owners in turns.
+class WorkThread:
+    """Does work of one kind, whose owners come in turns."""
 
-    Args:
-        name: of the thread.
-        most: how much of an owner's may wait.
-    """
-
-    def __init__(self, name: str, most: int) -> None:
-        self._most = most
-        self._waiting: OrderedDict[Hashable, deque[Callable[[], None]]] = OrderedDict()
+    def __init__(self, task: Task) -> None:
+        self._waiting: Turns[Callable[[], None]] = Turns(MOST, task.most, 0)
         self._changed = threading.Condition()
         self._running = True
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=task.value, daemon=True)
         self._thread.start()
 
-    def check(self, owner: Hashable) -> None:
-        """UserError if no more of an owner's may wait."""
+    def put(self, owner: object, work: Callable[[], None]) -> bool:
+        """Has something done, which must not raise; False where there is no room for it."""
         with self._changed:
-            if len(self._waiting.get(owner, ())) >= self._most:
-                raise UserError(
-                    f"{self._most} of yours wait already; send more once they are answered"
-                )
-
-    def put(self, owner: Hashable, work: Callable[[], None]) -> None:
-        """Has something done, which must not raise."""
-        with self._changed:
-            self._waiting.setdefault(owner, deque()).append(work)
+            taken = self._waiting.put(owner, work)
             self._changed.notify()
+        return taken
 
     def stop(self, finish: bool) -> None:
-        """Takes no more; waits for what waits, or forgets it."""
+        """Takes no more; waits for what waits, or leaves it."""
         with self._changed:
             self._running = False
             if not finish:
-                self._waiting.clear()
+                self._waiting = Turns(0, 0, 0)
             self._changed.notify()
         if finish:
             self._thread.join()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         normal_priority()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or not self._running)
-                if not self._waiting:
+                self._changed.wait_for(lambda: len(self._waiting) or not self._running)
+                if not len(self._waiting):
                     return
-                owner, waiting = self._waiting.popitem(last=False)
-                work = waiting.popleft()
-                if waiting:
-                    self._waiting[owner] = waiting  # behind the others
+                work = self._waiting.take()
             work()

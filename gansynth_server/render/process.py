@@ -10,6 +10,7 @@ sound goes on.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import multiprocessing
 import threading
@@ -209,7 +210,8 @@ class Remote(Backend):
 
     def close(self) -> None:
         """Has the other side forget the network."""
-        self._process.ask(Channel.LOAD, Question("drop", self._path))
+        with contextlib.suppress(RenderError):  # it has, where it has ended
+            self._process.ask(Channel.LOAD, Question("drop", self._path))
 
     def _rendered(
         self, channel: Channel, what: str, z: Float32, labels: Labels, window: Span

@@ -106,6 +106,11 @@ class Bus:
         """Whether anything sounds or is yet to happen; for the thread that renders."""
         return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
+    @property
+    def waiting(self) -> int:
+        """Commands that are yet to be run."""
+        return len(self._timeline)
+
     def post(
         self,
         command: Command,
