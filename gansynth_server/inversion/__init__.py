@@ -1,0 +1,1 @@
+"""A recorded note → the latent whose notes are nearest to it."""

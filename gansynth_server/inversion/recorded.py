@@ -1,0 +1,64 @@
+"""A recorded note: read, cut out, and its pitch heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.training.sources import cut, names
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One note.
+
+    wave: [64000] at 16 kHz, from the note's beginning, its peak 0.5.
+    pitch: MIDI note number.
+    heard: whether the pitch was found in the sound; else it was given, or in the file's name.
+    """
+
+    wave: Float32
+    pitch: int
+    heard: bool
+
+
+def read(path: Path, pitches: tuple[int, ...], pitch: int | None = None) -> Recorded:
+    """The first note of a sound file that has a pitch among ``pitches``.
+
+    Args:
+        pitch: the file's, all of which is one note then; else that of its name (``horn_c4.wav``,
+            ``horn_060.wav``) or of what is heard.
+
+    Raises:
+        UserError: it cannot be read, holds no such note, or librosa is missing for hearing it.
+    """
+    try:
+        sound = cut.load(path)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as sound: {error}") from error
+    takes = cut.takes(sound)
+    if not takes:
+        raise UserError(f"{path} is silent")
+    known = names.parse(path.stem).pitch if pitch is None else pitch
+    if known is not None:
+        if known not in pitches:
+            raise UserError(
+                f"this checkpoint plays the pitches {pitches[0]} to {pitches[-1]}, not {known}"
+            )
+        return Recorded(cut.note(sound, takes[0]), known, False)
+    spans = [span for take in takes for span in cut.melody(sound, take)]
+    for span in spans:
+        if span.pitch is not None and span.pitch in pitches:
+            return Recorded(cut.note(sound, span), span.pitch, True)
+    heard = sorted({span.pitch for span in spans if span.pitch is not None})
+    raise UserError(
+        f"{path} has no note from {pitches[0]} to {pitches[-1]} "
+        f"({'heard: ' + ', '.join(map(str, heard)) if heard else 'no steady pitch is heard'}); "
+        "say which it is with --pitch"
+    )

@@ -1,0 +1,161 @@
+"""The search for a latent: many starts, of which fewer and fewer go on.
+
+Gradients lead through the generator to the latent alone. The starts are the
+presets and random latents that are nearest already; each round the better
+third goes on, so that most of the time is spent on what becomes the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gansynth_server.inversion.distance import Target
+from gansynth_server.latent.vectors import draw
+from gansynth_server.model.generator import Generator
+from gansynth_server.priority import behind_others
+from gansynth_server.spectral import transform
+
+Float32 = NDArray[np.float32]
+
+SECONDS = 45.0
+RANDOM = 256
+"""Random latents among which starts are looked for, beside the presets."""
+ROUNDS = ((12, 0.3), (4, 0.3), (1, 0.4))
+"""Latents that are led on together, and the share of the time for it."""
+CHUNK = 4
+"""Notes whose gradients are computed at once: 70 MB each."""
+RATE = 0.06
+"""Adam's step, which falls to a tenth within each round."""
+PRIOR = 2.0
+"""Decibels that a latent twice as long as the prior's costs."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    z: [latent_size].
+    distance: in dB, see :meth:`Target.distance`.
+    start: what it started from: a preset's name, or ``random``.
+    before: the distance at the start.
+    steps: of gradients, of all latents together.
+    """
+
+    z: Float32
+    distance: float
+    start: str
+    before: float
+    steps: int
+
+
+def invert(
+    generator: Generator,
+    wave: Float32,
+    pitch: int,
+    presets: Mapping[str, Float32],
+    seconds: float = SECONDS,
+    seed: int = 0,
+    tell: Callable[[float, float], None] = lambda share, distance: None,
+) -> Found:
+    """The latent whose note at a pitch is nearest to a wave.
+
+    Args:
+        wave: [64000] at 16 kHz, one note from its beginning.
+        pitch: MIDI note number that the generator was trained on.
+        presets: latents to start from, by name.
+        seconds: for all of it.
+        tell: is told the share of the time that has gone, and the least distance so far.
+    """
+    begun = time.monotonic()
+    config, device = generator.config, next(generator.parameters()).device
+    spectra = transform.physical_spectra(torch.from_numpy(wave)[None], config.representation)
+    image = transform.normalise(spectra, config.normalizer)[0].permute(2, 0, 1).to(device)
+    search = _Search(generator, Target(image, config), config.label(pitch), device)
+    names, latents = _starts(presets, config.latent_size, seed)
+    distances = search.distances(latents)
+    order = torch.argsort(distances)[: ROUNDS[0][0]].tolist()
+    names, before = [names[n] for n in order], distances[order].tolist()
+    z, best = latents[order].clone(), distances[order].clone()
+    done = time.monotonic() - begun
+    left = max(0.0, seconds - done)
+    for count, share in ROUNDS:
+        keep = torch.argsort(best)[:count].tolist()
+        z, best = z[keep], best[keep]
+        names, before = [names[n] for n in keep], [before[n] for n in keep]
+        until = time.monotonic() + share * left
+
+        def progress(least: float) -> None:
+            tell(min(1.0, (time.monotonic() - begun) / seconds), least)
+
+        z, best = search.descend(z, best, until, progress)
+    return Found(
+        *(z[0].cpu().numpy().astype(np.float32), float(best[0]), names[0], float(before[0])),
+        steps=search.steps,
+    )
+
+
+def _starts(presets: Mapping[str, Float32], size: int, seed: int) -> tuple[list[str], Tensor]:
+    drawn = [draw(size, seed + n) for n in range(RANDOM)]
+    names = [*presets, *(["random"] * len(drawn))]
+    return names, torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
+
+
+class _Search:
+    def __init__(
+        self, generator: Generator, target: Target, label: int, device: torch.device
+    ) -> None:
+        self._generator, self._target = generator, target
+        self._label, self._device = label, device
+        self._dtype = next(generator.parameters()).dtype
+        self.steps = 0
+
+    def distances(self, latents: Tensor) -> Tensor:
+        """[N]."""
+        with torch.inference_mode(), behind_others():
+            parts = [self._distance(part.to(self._device)) for part in latents.split(CHUNK)]
+        return torch.cat(parts).cpu()
+
+    def descend(
+        self, z: Tensor, best: Tensor, until: float, tell: Callable[[float], None]
+    ) -> tuple[Tensor, Tensor]:
+        """Leads latents on until a time; the best of each, and their distances."""
+        kept, best = z.clone(), best.clone()
+        moving = z.clone().to(self._device).requires_grad_(True)
+        adam = torch.optim.Adam([moving], lr=RATE, betas=(0.9, 0.99))
+        begun = time.monotonic()
+        while (now := time.monotonic()) < until:
+            for group in adam.param_groups:
+                group["lr"] = RATE * (1 - 0.9 * (now - begun) / (until - begun))
+            distances = self._gradients(moving)
+            better = distances < best
+            kept[better], best[better] = moving.detach().cpu()[better], distances[better]
+            adam.step()
+            self.steps += len(z)
+            tell(float(best.min()))
+        return kept, best
+
+    def _gradients(self, moving: Tensor) -> Tensor:
+        """Distances [N] of latents, whose gradients are left in them."""
+        moving.grad = torch.zeros_like(moving)
+        found = []
+        for at in range(0, len(moving), CHUNK):
+            part = moving.detach()[at : at + CHUNK].requires_grad_(True)
+            with behind_others():
+                distance = self._distance(part)
+                length = part.square().mean(dim=1) - 1
+                (distance + PRIOR * length.clamp(min=0)).sum().backward()
+            assert part.grad is not None
+            moving.grad[at : at + CHUNK] = part.grad
+            found.append(distance.detach().cpu())
+        return torch.cat(found)
+
+    def _distance(self, z: Tensor) -> Tensor:
+        labels = torch.full((len(z),), self._label, device=self._device)
+        return self._target.distance(self._generator(z.to(self._dtype), labels).float())
