@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent.presets import Shelf
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
@@ -77,8 +78,14 @@ class Model:
 
     @property
     def presets(self) -> dict[str, Float32]:
-        """Named latents of this checkpoint."""
-        return self.checkpoint.presets
+        """Named latents of this checkpoint: its own, and the user's."""
+        own = {name: preset.latent for name, preset in self.shelf.presets().items()}
+        return {**own, **self.checkpoint.presets} if own else self.checkpoint.presets
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The user's own presets."""
+        return Shelf(self.checkpoint)
 
     def preset(self, name: str) -> Float32:
         """The latent of a preset; UserError lists the names near to an unknown one."""
@@ -175,6 +182,19 @@ class Model:
 
         blocks = list(render(self, sequence, sample_rate))
         return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])
+
+    def invert(
+        self, wave: Float32, pitch: int, seconds: float, seed: int = 0
+    ) -> Float32:
+        """The latent whose note is nearest to a recorded one (see :mod:`gansynth_server.inversion`).
+
+        Returns:
+            [latent_size + 1]: the latent, and the distance in dB.
+        """
+        from gansynth_server.inversion.search import invert
+
+        found = invert(self.checkpoint.generator, wave, pitch, self.presets, seconds, seed)
+        return np.append(found.z, np.float32(found.distance))
 
     def warm(self) -> None:
         """Prepares live notes, so that the first is as fast as the second."""

@@ -57,6 +57,11 @@ class RemoteModel(api.Model):
     def hallucination(self, sequence: Sequence, sample_rate: int) -> api.Float32:
         return self.backend.work("hallucination", sequence, sample_rate)
 
+    def invert(
+        self, wave: api.Float32, pitch: int, seconds: float, seed: int = 0
+    ) -> api.Float32:
+        return self.backend.work("invert", wave, pitch, seconds, seed)
+
     def close(self) -> None:
         self.backend.close()
 

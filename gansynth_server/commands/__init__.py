@@ -12,9 +12,11 @@ from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
 from gansynth_server.commands.fuzz import FuzzCommand
 from gansynth_server.commands.hallucinate import HallucinateCommand
-from gansynth_server.commands.lists import MessagesCommand, PresetsCommand
+from gansynth_server.commands.invert import InvertCommand
+from gansynth_server.commands.lists import MessagesCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
+from gansynth_server.commands.presets import PresetsCommand
 from gansynth_server.commands.render import RenderCommand
 from gansynth_server.commands.soak import SoakCommand
 from gansynth_server.commands.training import TrainCommand
@@ -25,6 +27,7 @@ Command = (
     | Annotated[BatchCommand, subcommand("batch")]
     | Annotated[HallucinateCommand, subcommand("hallucinate")]
     | Annotated[PlayCommand, subcommand("play")]
+    | Annotated[InvertCommand, subcommand("invert")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
     | Annotated[ConvertCommand, subcommand("convert")]

@@ -1,23 +1,8 @@
-"""``gansynth presets`` and ``gansynth messages``."""
+"""``gansynth messages``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from gansynth_server.options import DEFAULT_CHECKPOINT
-
-
-@dataclass(frozen=True)
-class PresetsCommand:
-    """List the presets of a checkpoint."""
-
-    checkpoint: str = DEFAULT_CHECKPOINT
-    """A bundled name, a folder, or a .safetensors file."""
-
-    def run(self) -> None:
-        from gansynth_server.model import checkpoint
-
-        print("\n".join(checkpoint.load(self.checkpoint).presets))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
 from gansynth_server.latent import store
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
+from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MOST_SLOTS, Still
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.row import MAX_TEXT
@@ -83,6 +84,27 @@ class LatentMessages:
         path = call.client.latents.path(slot, now)
         if not isinstance(path, Still):
             self._instrument.set(call.client, slot, path.at(now), call.when, f"frozen {path}")
+
+    def z_nearest(self, call: Call, slot: str, count: int) -> None:
+        z = self._instrument.latent(call.client, slot, call.when)
+        found = nearest(z, call.client.model.presets, count)
+        call.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
+
+    def z_invert(
+        self, call: Call, slot: str, file: str, pitch: int | None, seconds: float
+    ) -> None:
+        model, seed = call.client.model, self._instrument.seed(None)
+
+        def invert() -> None:
+            from gansynth_server.inversion.recorded import read
+
+            recorded = read(self._root.find(file), model.pitches, pitch)
+            *z, distance = model.invert(recorded.wave, recorded.pitch, seconds, seed)
+            latent = np.array(z, np.float32)
+            self._instrument.set(call.client, slot, latent, None, f"inverted {file}")
+            call.reply("/done", "/z/invert", slot, file, recorded.pitch, float(distance))
+
+        self._background.run(call, "/z/invert", invert)
 
     def z_list(self, call: Call, skip: int) -> None:
         latents, room = call.client.latents, LIST_BYTES

@@ -29,6 +29,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
+from gansynth_server.model.checkpoint import FIRST_BIAS
 from gansynth_server.model.guard import check_npz
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 
 FILE = "pca.npz"
-FIRST_BIAS = "blocks.0.conv0.bias"
-"""The tensor that tells one training's first layer from another's."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.directions import FIRST_BIAS
+from gansynth_server.model.checkpoint import FIRST_BIAS
 from gansynth_server.latent.vectors import draw
 
 if TYPE_CHECKING:

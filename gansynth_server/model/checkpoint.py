@@ -9,6 +9,7 @@ NAME/discriminator.safetensors   for training, float32 (optional)
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ CONFIG = "config.json"
 PRESETS = "presets.json"
 DISCRIMINATOR = "discriminator.safetensors"
 VARIABLE = "GANSYNTH_CHECKPOINTS"
+FIRST_BIAS = "blocks.0.conv0.bias"
+"""The tensor that tells one training's first layer from another's."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Checkpoint:
     def generator(self) -> Generator:
         """The network; UserError says what is wrong with the weights."""
         return _generator(self.weights, self.config)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these weights from those of another training."""
+        return hashlib.sha256(self.tensor(FIRST_BIAS).tobytes()).hexdigest()[:16]
 
     def tensor(self, name: str) -> NDArray[np.float32]:
         """One tensor of the weights, read from the file; UserError if it has none such."""

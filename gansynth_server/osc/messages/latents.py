@@ -89,6 +89,26 @@ ROWS: tuple[Row, ...] = (
         "shape: sine, triangle, square, saw or 0…3",
         ("l", "z", "z", 0.5),
     ),
+    Row(
+        "/z/nearest",
+        (SLOT_ARG, Arg("count", INTEGER, 1, 64, 5)),
+        "`/z/nearest.reply` slot (name degrees)…",
+        "the presets nearest to the latent of a slot, and the angles to them: what it is like",
+        ("z", 3),
+    ),
+    Row(
+        "/z/invert",
+        (
+            SLOT_ARG,
+            FILE_ARG,
+            Arg("pitch", INTEGER, 0, 127, None),
+            Arg("seconds", NUMBER, 1, 600, 45.0),
+        ),
+        "`/done /z/invert` slot file pitch dB",
+        "fills a slot with the timbre nearest to a note recorded in a sound file in `--root`; "
+        "its pitch is heard where it is not given; dB is how far it is off",
+        ("z", "horn.wav", 60),
+    ),
     Row("/z/freeze", (SLOT_ARG,), "", "a slot that moves stays where it is", ("z",)),
     Row(
         "/z/list",

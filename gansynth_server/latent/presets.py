@@ -1,0 +1,202 @@
+"""The user's own presets: named latents of a checkpoint, with where each is from.
+
+``presets/CHECKPOINT.json`` in the user's data folder, and the files that are
+exported, hold::
+
+    {"checkpoint": NAME, "latent_size": N, "weights": FINGERPRINT,
+     "presets": {NAME: {"latent": [N numbers], "from": "what it was made of", "made": "2026-11-21"}}}
+
+A checkpoint that was trained anew makes other sounds of the same latents, so
+presets of other weights are kept but not played.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import Latent
+from gansynth_server.model.guard import read_json
+
+if TYPE_CHECKING:
+    from gansynth_server.model.checkpoint import Checkpoint
+
+MOST = 4096
+"""Presets of a checkpoint."""
+MOST_NAME = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Preset:
+    """A latent [latent_size], what it was made of in words, and the day."""
+
+    latent: Latent
+    origin: str = ""
+    made: str = ""
+
+
+class Shelf:
+    """The user's presets of one checkpoint; each call reads the file anew if it has changed.
+
+    Args:
+        folder: where the files lie; None is the user's data folder.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, folder: Path | None = None) -> None:
+        self._checkpoint = checkpoint
+        name = checkpoint.name.replace("/", "_")
+        self.path = (user_folder() if folder is None else folder) / f"{name}.json"
+
+    def presets(self) -> dict[str, Preset]:
+        """By name.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        try:
+            stamp = self.path.stat().st_mtime_ns
+        except OSError:
+            return {}
+        return dict(_read(self.path, stamp, self._checkpoint.config.latent_size, self.weights))
+
+    @property
+    def latent_size(self) -> int:
+        return self._checkpoint.config.latent_size
+
+    @property
+    def weights(self) -> str:
+        """What tells these weights from others'."""
+        return self._checkpoint.fingerprint
+
+    def add(self, presets: Mapping[str, Preset]) -> None:
+        """Puts presets in, in place of those of the same names.
+
+        Raises:
+            UserError: a name or a latent that cannot be, or too many.
+        """
+        for name, preset in presets.items():
+            self._check(name, preset.latent)
+        self._write({**self.presets(), **presets})
+
+    def remove(self, names: tuple[str, ...]) -> None:
+        """Takes presets out; UserError where there are none such."""
+        left = self.presets()
+        for name in names:
+            if name not in left:
+                known = ", ".join(left) or "none"
+                raise UserError(f"no preset of your own is called {name!r}: there are {known}")
+            del left[name]
+        self._write(left)
+
+    def encode(self, presets: Mapping[str, Preset]) -> bytes:
+        """A file of presets."""
+        content = {
+            "checkpoint": self._checkpoint.name,
+            "latent_size": self._checkpoint.config.latent_size,
+            "weights": self.weights,
+            "presets": {
+                name: {
+                    "latent": [float(str(x)) for x in preset.latent],
+                    "from": preset.origin,
+                    "made": preset.made,
+                }
+                for name, preset in presets.items()
+            },
+        }
+        return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
+
+    def read(self, path: Path) -> dict[str, Preset]:
+        """The presets of another file; UserError where they are no presets of this checkpoint."""
+        return decode(path, _json(path), self._checkpoint.config.latent_size, self.weights)
+
+    def _check(self, name: str, latent: Latent) -> None:
+        if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name.split() != [name]:
+            raise UserError(
+                f"a preset's name has 1 to {MOST_NAME} characters without blanks, not {name!r}"
+            )
+        if name in self._checkpoint.presets:
+            raise UserError(f"{name} is a preset of {self._checkpoint.name}: take another name")
+        size = self._checkpoint.config.latent_size
+        if latent.shape != (size,) or not np.isfinite(latent).all():
+            raise UserError(f"a preset of this checkpoint is {size} finite numbers")
+
+    def _write(self, presets: Mapping[str, Preset]) -> None:
+        from gansynth_server.model.checkpoint import replace
+
+        if len(presets) > MOST:
+            raise UserError(f"{MOST} presets at most; remove some")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        replace(self.path, self.encode(presets))
+
+
+def user_folder() -> Path:
+    """Where the user's presets lie."""
+    from gansynth_server.model.checkpoint import user_folder as checkpoints
+
+    return checkpoints().parent / "presets"
+
+
+def preset(latent: Latent, origin: str) -> Preset:
+    """A preset of today."""
+    return Preset(latent, origin, time.strftime("%Y-%m-%d"))
+
+
+def decode(path: Path, content: Any, size: int, weights: str) -> dict[str, Preset]:
+    """The presets in a file's JSON.
+
+    Raises:
+        UserError: it holds none, or some of another checkpoint.
+    """
+    try:
+        found = {
+            str(name): Preset(
+                np.array(entry["latent"], np.float32),
+                str(entry.get("from", "")),
+                str(entry.get("made", "")),
+            )
+            for name, entry in content["presets"].items()
+        }
+        theirs = content.get("weights", weights)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} holds no presets: {error!r}") from error
+    if not all(p.latent.shape == (size,) and np.isfinite(p.latent).all() for p in found.values()):
+        raise UserError(f"{path}: presets of this checkpoint are {size} finite numbers each")
+    if theirs != weights:
+        raise UserError(
+            f"{path} belongs to other weights of {content.get('checkpoint')}: its latents sound "
+            "otherwise here; move it away, or invert their sounds again"
+        )
+    return found
+
+
+def nearest(z: Latent, presets: Mapping[str, Latent], count: int) -> list[tuple[str, float]]:
+    """Names of the nearest presets, and the angles in degrees to them."""
+    if not presets:
+        return []
+    table = np.stack(list(presets.values())).astype(np.float64)
+    lengths = np.linalg.norm(table, axis=1) * max(float(np.linalg.norm(z)), 1e-9)
+    cosines = table @ z.astype(np.float64) / np.maximum(lengths, 1e-9)
+    angles: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+    names = list(presets)
+    return [(names[n], float(angles[n])) for n in np.argsort(angles, kind="stable")[:count]]
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, stamp: int, size: int, weights: str) -> dict[str, Preset]:
+    return decode(path, _json(path), size, weights)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as presets: {error}") from error
