@@ -1,0 +1,119 @@
+"""Making a map: random latents rendered, described and laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.atlas.atlas import Atlas, regress
+from gansynth_server.atlas.measures import measure
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import draw
+from gansynth_server.training.evaluation.features import features_of, pictures
+from gansynth_server.training.evaluation.sounds import Sounds
+
+if TYPE_CHECKING:
+    from gansynth_server.api import Model
+
+Float32 = NDArray[np.float32]
+CHUNK = 16
+COMPONENTS = 50
+"""Of the pictures of notes, before they are laid out."""
+
+
+def survey(
+    model: Model,
+    count: int,
+    pitches: tuple[int, ...],
+    seed: int,
+    families: Callable[[str], str],
+    track: Callable[[range], Iterable[int]] = lambda steps: steps,
+) -> Atlas:
+    """Looks at random latents.
+
+    Args:
+        families: the family of a preset, by its name.
+        track: shows the progress of a range.
+
+    Raises:
+        UserError: scikit-learn is missing, or a pitch was not trained.
+    """
+    latents = np.stack([draw(model.latent_size, seed + n) for n in range(count)])
+    seen: list[Float32] = []
+    found: list[NDArray[np.float64]] = []
+    for at in track(range(0, count, CHUNK)):
+        z = latents[at : at + CHUNK]
+        pictures_, measures = _look(model, z, pitches)
+        seen.append(pictures_)
+        found.append(measures)
+    looks, measured = np.concatenate(seen), np.concatenate(found)
+    presets = model.checkpoint.presets
+    names, family = _families(model, looks, presets, pitches, families)
+    directions, fit = regress(latents, measured)
+    return Atlas(
+        *(latents, lay_out(looks, seed), measured.astype(np.float32)),
+        *(names, family, directions, fit),
+    )
+
+
+def _look(
+    model: Model, z: Float32, pitches: tuple[int, ...]
+) -> tuple[Float32, NDArray[np.float64]]:
+    """Pictures [N, pitches · size] and mean measures [N, 5] of latents."""
+    looks, measures = [], []
+    for pitch in pitches:
+        waves = model.generate_batch(z, [pitch] * len(z))
+        sounds = Sounds(waves, np.full(len(z), pitch, np.int64))
+        looks.append(pictures(features_of(sounds)))
+        measures.append(measure(sounds))
+    return np.concatenate(looks, axis=1), np.mean(measures, axis=0)
+
+
+def _families(
+    model: Model,
+    looks: Float32,
+    presets: Mapping[str, Float32],
+    pitches: tuple[int, ...],
+    family_of: Callable[[str], str],
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The family of the preset that each latent sounds most like."""
+    if not presets:
+        return ("unknown",), np.zeros(len(looks), np.int64)
+    table = np.stack(list(presets.values()))
+    known = np.concatenate(
+        [_look(model, table[at : at + CHUNK], pitches)[0] for at in range(0, len(table), CHUNK)]
+    )
+    of_preset = [family_of(name) for name in presets]
+    names = tuple(dict.fromkeys(of_preset))
+    squares = (known**2).sum(axis=1) - 2 * looks @ known.T
+    return names, np.array([names.index(of_preset[n]) for n in squares.argmin(axis=1)], np.int64)
+
+
+def lay_out(looks: Float32, seed: int) -> Float32:
+    """Pictures [N, size] → places [N, 2] in 0…1 where neighbours look alike (t-SNE)."""
+    try:
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise UserError("a map needs: pip install 'gansynth-server[eval,plots]'") from error
+    size = min(COMPONENTS, *looks.shape)
+    small = PCA(size, random_state=seed).fit_transform(looks)
+    perplexity = min(30.0, (len(looks) - 1) / 3)
+    flat = TSNE(2, init="pca", perplexity=perplexity, random_state=seed).fit_transform(small)
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    return ((flat - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+
+
+def agreement(atlas: Atlas) -> tuple[float, float]:
+    """Share of latents whose nearest neighbour on the map is of the same family, and by chance."""
+    places = atlas.places.astype(np.float64)
+    same = []
+    for n in range(len(places)):
+        distance = np.square(places - places[n]).sum(axis=1)
+        distance[n] = np.inf
+        same.append(atlas.family[distance.argmin()] == atlas.family[n])
+    share = np.bincount(atlas.family) / len(atlas.family)
+    return float(np.mean(same)), float((share**2).sum())
