@@ -14,7 +14,7 @@ from gansynth_server.latent.presets import Shelf
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
-from gansynth_server.options import BackendName, FallbackName, PrecisionName
+from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
 from gansynth_server.priority import behind_others
 from gansynth_server.render.backend import WHOLE, Backend
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
@@ -79,8 +79,8 @@ class Model:
     @property
     def presets(self) -> dict[str, Float32]:
         """Named latents of this checkpoint: its own, and the user's."""
-        own = {name: preset.latent for name, preset in self.shelf.presets().items()}
-        return {**own, **self.checkpoint.presets} if own else self.checkpoint.presets
+        own = self.shelf.known()
+        return {**self.checkpoint.presets, **own} if own else self.checkpoint.presets
 
     @cached_property
     def shelf(self) -> Shelf:
@@ -184,17 +184,33 @@ class Model:
         return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])
 
     def invert(
-        self, wave: Float32, pitch: int, seconds: float, seed: int = 0
+        self,
+        sound: bytes,
+        name: str,
+        pitch: int | None = None,
+        seconds: float = SEARCH_SECONDS,
+        seed: int = 0,
     ) -> Float32:
-        """The latent whose note is nearest to a recorded one (see :mod:`gansynth_server.inversion`).
+        """The latent whose note is nearest to a recorded one: see ``inversion.search``.
+
+        Args:
+            sound: a sound file, and its name.
+            pitch: of the note; None is that of the name, or what is heard.
+            seconds: for the search.
 
         Returns:
-            [latent_size + 1]: the latent, and the distance in dB.
+            [latent_size + 2]: the latent, the pitch, and the distance in dB.
+
+        Raises:
+            UserError: there is no such note in it.
         """
+        from gansynth_server.inversion.recorded import read
         from gansynth_server.inversion.search import invert
 
-        found = invert(self.checkpoint.generator, wave, pitch, self.presets, seconds, seed)
-        return np.append(found.z, np.float32(found.distance))
+        recorded = read(sound, name, self.pitches, pitch)
+        generator = self.checkpoint.generator
+        found = invert(generator, recorded.wave, recorded.pitch, self.presets, seconds, seed)
+        return np.append(found.z, np.array([recorded.pitch, found.distance], np.float32))
 
     def warm(self) -> None:
         """Prepares live notes, so that the first is as fast as the second."""

@@ -13,6 +13,7 @@ from gansynth_server import api
 from gansynth_server.errors import UserError
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.model import checkpoint
+from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.render.process import Channel, Loaded, Question, Remote, RenderProcess
 
 
@@ -58,9 +59,15 @@ class RemoteModel(api.Model):
         return self.backend.work("hallucination", sequence, sample_rate)
 
     def invert(
-        self, wave: api.Float32, pitch: int, seconds: float, seed: int = 0
+        self,
+        sound: bytes,
+        name: str,
+        pitch: int | None = None,
+        seconds: float = SEARCH_SECONDS,
+        seed: int = 0,
     ) -> api.Float32:
-        return self.backend.work("invert", wave, pitch, seconds, seed)
+        asked = sound, name, pitch, seconds, seed
+        return self.backend.work("invert", *asked, channel=Channel.SEARCH)
 
     def close(self) -> None:
         self.backend.close()

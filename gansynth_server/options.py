@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_CHECKPOINT = "all_instruments"
+SEARCH_SECONDS = 45.0
+"""For the timbre nearest to a recorded note."""
 DEFAULT_PORT = 57180
 
 

@@ -1,23 +1,25 @@
 """A map of a checkpoint's timbres, and directions with names; kept in its folder.
 
-``NAME/map.npz`` holds, in float32, ``latents`` [N, latent_size], ``places``
-[N, 2] in 0…1, ``measures`` [N, 5], ``family`` [N] (numbers in ``families``),
-``directions`` [5, latent_size], ``fit`` [5], and the ``weights``' fingerprint.
+``NAME/map.npz`` holds ``latents`` [N, latent_size], ``places`` [N, 2] in 0…1,
+``measures`` [N, 5], ``presets`` (names) and ``nearest`` [N] (which of them each
+latent sounds most like), ``directions`` [5, latent_size], ``fit`` [5], and the
+``weights``' fingerprint.
 """
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.atlas.measures import NAMES
+from gansynth_server.atlas.names import MEASURES
 from gansynth_server.errors import UserError
+from gansynth_server.latent.directions import Directions
 from gansynth_server.latent.vectors import Latent, mix
 from gansynth_server.model.guard import check_npz
 
@@ -41,8 +43,8 @@ class Atlas:
     latents: Float32
     places: Float32
     measures: Float32
-    families: tuple[str, ...]
-    family: NDArray[np.int64]
+    presets: tuple[str, ...]
+    nearest: NDArray[np.int64]
     directions: Float32
     fit: Float32
 
@@ -55,9 +57,10 @@ class Atlas:
         weights = (1 / distance[near]) ** 2
         return mix([self.latents[n] for n in near], weights.tolist())
 
-    def moved(self, z: Latent, measure: str, amount: float) -> Latent:
-        """A latent with more (or less) of what a measure's name says, in standard deviations."""
-        return (z + np.float32(amount) * self.directions[NAMES.index(measure)]).astype(np.float32)
+    @cached_property
+    def named(self) -> Directions:
+        """The directions of the measures, for :func:`gansynth_server.latent.directions.edit`."""
+        return Directions(self.directions, self.fit, np.ones_like(self.fit), MEASURES)
 
     def encode(self, weights: str) -> bytes:
         """The file."""
@@ -67,8 +70,8 @@ class Atlas:
             latents=self.latents.astype(np.float16),
             places=self.places,
             measures=self.measures,
-            families=np.array(self.families),
-            family=self.family.astype(np.int16),
+            presets=np.array(self.presets),
+            nearest=self.nearest.astype(np.int16),
             directions=self.directions,
             fit=self.fit,
             weights=np.array(weights),
@@ -127,22 +130,21 @@ def _read(path: Path, stamp: int, how: str) -> tuple[Atlas, str]:
             latents, places, measures, directions, fit = (
                 np.asarray(file[name], np.float32) for name in numbers
             )
-            families = tuple(str(name) for name in file["families"])
-            family, weights = file["family"].astype(np.int64), str(file["weights"])
+            presets = tuple(str(name) for name in file["presets"])
+            nearest, weights = file["nearest"].astype(np.int64), str(file["weights"])
     except Exception as error:  # NumPy and zipfile raise whatever comes up in damaged bytes
         raise UserError(f"{path} holds no map ({error}); {how}") from error
     count, size = latents.shape if latents.ndim == 2 else (0, 0)
     whole = (
         count >= NEIGHBOURS
         and places.shape == (count, 2)
-        and measures.shape == (count, len(NAMES))
-        and directions.shape == (len(NAMES), size)
-        and fit.shape == (len(NAMES),)
-        and family.shape == (count,)
+        and measures.shape == (count, len(MEASURES))
+        and directions.shape == (len(MEASURES), size)
+        and fit.shape == (len(MEASURES),)
+        and nearest.shape == (count,)
         and all(np.isfinite(a).all() for a in (latents, places, measures, directions, fit))
-        and bool(families)
-        and 0 <= family.min() <= family.max() < len(families)
+        and 0 <= nearest.min() <= nearest.max() < len(presets)
     )
     if not whole:
         raise UserError(f"{path} is damaged; {how}")
-    return Atlas(latents, places, measures, families, family, directions, fit), weights
+    return Atlas(latents, places, measures, presets, nearest, directions, fit), weights

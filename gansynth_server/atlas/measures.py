@@ -18,9 +18,8 @@ from gansynth_server.training.evaluation.sounds import Sounds
 
 Float64 = NDArray[np.float64]
 
-NAMES = ("brighter", "slower", "longer", "noisier", "purer")
-"""What more of each measure is called: brightness, attack, sustain, noise, harmonicity."""
 UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "share")
+"""Of :data:`gansynth_server.atlas.names.MEASURES`."""
 LATE = slice(40, 60)
 """Blocks of 50 ms, the third second, whose level against the loudest is the sustain."""
 DEEPEST = -60.0
@@ -30,15 +29,13 @@ NEAR = 2 ** (1 / 24) - 1
 
 
 def measure(sounds: Sounds) -> Float64:
-    """[N, 5], in the order of :data:`NAMES`; finite, also for silence."""
+    """[N, 5], in the order of ``names.MEASURES``; finite, also for silence."""
     hertz = np.array([midi_hertz(float(pitch)) for pitch in sounds.pitches])
     brightness = np.log2(np.maximum([centroid(w) for w in sounds.waves], 1.0) / hertz)
     attack = np.log2(np.nan_to_num(levels(sounds).attack, nan=1.0) + 1.0)
     sustain = np.array([_sustain(wave) for wave in sounds.waves])
     noise = 10 * np.log10(np.clip(spectral(sounds).flatness, 1e-6, 1.0))
-    harmonic = np.array(
-        [_harmonic(wave, f) for wave, f in zip(sounds.waves, hertz, strict=True)]
-    )
+    harmonic = np.array([_harmonic(wave, f) for wave, f in zip(sounds.waves, hertz, strict=True)])
     return np.stack([brightness, attack, sustain, noise, harmonic], axis=1)
 
 

@@ -14,6 +14,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
 from gansynth_server.training.evaluation.features import features_of, pictures
 from gansynth_server.training.evaluation.sounds import Sounds
+from gansynth_server.training.general_midi import family_of
 
 if TYPE_CHECKING:
     from gansynth_server.api import Model
@@ -29,33 +30,31 @@ def survey(
     count: int,
     pitches: tuple[int, ...],
     seed: int,
-    families: Callable[[str], str],
     track: Callable[[range], Iterable[int]] = lambda steps: steps,
 ) -> Atlas:
-    """Looks at random latents.
+    """Looks at random latents: those of ``count`` seeds from ``seed`` on.
 
     Args:
-        families: the family of a preset, by its name.
         track: shows the progress of a range.
 
     Raises:
         UserError: scikit-learn is missing, or a pitch was not trained.
     """
+    _need_sklearn()
     latents = np.stack([draw(model.latent_size, seed + n) for n in range(count)])
     seen: list[Float32] = []
     found: list[NDArray[np.float64]] = []
     for at in track(range(0, count, CHUNK)):
-        z = latents[at : at + CHUNK]
-        pictures_, measures = _look(model, z, pitches)
-        seen.append(pictures_)
+        looks, measures = _look(model, latents[at : at + CHUNK], pitches)
+        seen.append(looks)
         found.append(measures)
     looks, measured = np.concatenate(seen), np.concatenate(found)
     presets = model.checkpoint.presets
-    names, family = _families(model, looks, presets, pitches, families)
     directions, fit = regress(latents, measured)
     return Atlas(
         *(latents, lay_out(looks, seed), measured.astype(np.float32)),
-        *(names, family, directions, fit),
+        *(tuple(presets) or ("unknown",), _nearest(model, looks, presets, pitches)),
+        *(directions, fit),
     )
 
 
@@ -72,33 +71,32 @@ def _look(
     return np.concatenate(looks, axis=1), np.mean(measures, axis=0)
 
 
-def _families(
-    model: Model,
-    looks: Float32,
-    presets: Mapping[str, Float32],
-    pitches: tuple[int, ...],
-    family_of: Callable[[str], str],
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The family of the preset that each latent sounds most like."""
+def _nearest(
+    model: Model, looks: Float32, presets: Mapping[str, Float32], pitches: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """The preset that each latent sounds most like."""
     if not presets:
-        return ("unknown",), np.zeros(len(looks), np.int64)
+        return np.zeros(len(looks), np.int64)
     table = np.stack(list(presets.values()))
     known = np.concatenate(
         [_look(model, table[at : at + CHUNK], pitches)[0] for at in range(0, len(table), CHUNK)]
     )
-    of_preset = [family_of(name) for name in presets]
-    names = tuple(dict.fromkeys(of_preset))
     squares = (known**2).sum(axis=1) - 2 * looks @ known.T
-    return names, np.array([names.index(of_preset[n]) for n in squares.argmin(axis=1)], np.int64)
+    return np.asarray(squares.argmin(axis=1), np.int64)
+
+
+def _need_sklearn() -> None:
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise UserError("a map needs: pip install 'gansynth-server[eval,plots]'") from error
 
 
 def lay_out(looks: Float32, seed: int) -> Float32:
     """Pictures [N, size] → places [N, 2] in 0…1 where neighbours look alike (t-SNE)."""
-    try:
-        from sklearn.decomposition import PCA
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise UserError("a map needs: pip install 'gansynth-server[eval,plots]'") from error
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     size = min(COMPONENTS, *looks.shape)
     small = PCA(size, random_state=seed).fit_transform(looks)
     perplexity = min(30.0, (len(looks) - 1) / 3)
@@ -108,12 +106,15 @@ def lay_out(looks: Float32, seed: int) -> Float32:
 
 
 def agreement(atlas: Atlas) -> tuple[float, float]:
-    """Share of latents whose nearest neighbour on the map is of the same family, and by chance."""
+    """Share of latents whose nearest neighbour on the map is like a preset of the same family,
+    and what it would be by chance."""
+    families = [family_of(name) for name in atlas.presets]
+    of = np.unique(families, return_inverse=True)[1][atlas.nearest]
     places = atlas.places.astype(np.float64)
     same = []
     for n in range(len(places)):
         distance = np.square(places - places[n]).sum(axis=1)
         distance[n] = np.inf
-        same.append(atlas.family[distance.argmin()] == atlas.family[n])
-    share = np.bincount(atlas.family) / len(atlas.family)
+        same.append(of[distance.argmin()] == of[n])
+    share = np.bincount(of) / len(of)
     return float(np.mean(same)), float((share**2).sum())

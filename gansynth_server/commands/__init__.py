@@ -14,6 +14,7 @@ from gansynth_server.commands.fuzz import FuzzCommand
 from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.invert import InvertCommand
 from gansynth_server.commands.lists import MessagesCommand
+from gansynth_server.commands.map import MapCommand
 from gansynth_server.commands.note import NoteCommand
 from gansynth_server.commands.play import PlayCommand
 from gansynth_server.commands.presets import PresetsCommand
@@ -32,6 +33,7 @@ Command = (
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]
     | Annotated[ConvertCommand, subcommand("convert")]
     | Annotated[DirectionsCommand, subcommand("directions")]
+    | Annotated[MapCommand, subcommand("map")]
     | Annotated[MessagesCommand, subcommand("messages")]
     | Annotated[DatasetCommand, subcommand("dataset")]
     | Annotated[TrainCommand, subcommand("train")]

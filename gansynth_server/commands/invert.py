@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from gansynth_server.options import DEFAULT_CHECKPOINT
+from gansynth_server.errors import UserError
+from gansynth_server.options import DEFAULT_CHECKPOINT, SEARCH_SECONDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ class InvertCommand:
     """Of the preset; the file's if not given."""
     pitch: int | None = None
     """MIDI note number; that of the file's name, or what is heard, if not given."""
-    seconds: float = 45.0
+    seconds: float = SEARCH_SECONDS
     """For the search."""
     seed: int = 0
     """Of the random latents among which it starts."""
@@ -54,7 +55,11 @@ class InvertCommand:
 
             check_plots()
         model = api.load(self.checkpoint)
-        recorded = read(self.sound, model.pitches, self.pitch)
+        try:
+            sound = self.sound.read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.sound} cannot be read: {error.strerror}") from error
+        recorded = read(sound, self.sound.name, model.pitches, self.pitch)
         generator = model.checkpoint.generator.to(torch_device(self.torch_device))
         with _Bar() as bar:
             found = invert(

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gansynth_server.handlers.arrays import ArrayMessages
+from gansynth_server.handlers.atlas import AtlasMessages
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.checkpoints import CheckpointMessages
 from gansynth_server.handlers.directions import DirectionMessages
 from gansynth_server.handlers.expression import ExpressionMessages
 from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.host import Host
+from gansynth_server.handlers.inversion import InversionMessages
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 PLAYING = (
     LatentMessages,
     DirectionMessages,
+    AtlasMessages,
     NoteMessages,
     ExpressionMessages,
     HallucinationMessages,
@@ -46,6 +49,7 @@ LIVE = (
     ServerMessages,
     MidiMessages,
     ArrayMessages,
+    InversionMessages,
     SpectrumMessages,
     StreamMessages,
     MidiMessages,

@@ -26,13 +26,15 @@ class Task(Enum):
     """Something is read or written."""
     SOUND = "sound"
     """A picture or a sound is made as a whole."""
+    SEARCH = "search"
+    """A timbre is looked for."""
     LOAD = "load"
     """A checkpoint is loaded."""
 
     @property
     def most(self) -> int:
         """How many of a client's may wait."""
-        return 8 if self is Task.SOUND else 32
+        return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
 
 
 class Background:

@@ -90,22 +90,6 @@ class LatentMessages:
         found = nearest(z, call.client.model.presets, count)
         call.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
 
-    def z_invert(
-        self, call: Call, slot: str, file: str, pitch: int | None, seconds: float
-    ) -> None:
-        model, seed = call.client.model, self._instrument.seed(None)
-
-        def invert() -> None:
-            from gansynth_server.inversion.recorded import read
-
-            recorded = read(self._root.find(file), model.pitches, pitch)
-            *z, distance = model.invert(recorded.wave, recorded.pitch, seconds, seed)
-            latent = np.array(z, np.float32)
-            self._instrument.set(call.client, slot, latent, None, f"inverted {file}")
-            call.reply("/done", "/z/invert", slot, file, recorded.pitch, float(distance))
-
-        self._background.run(call, "/z/invert", invert)
-
     def z_list(self, call: Call, skip: int) -> None:
         latents, room = call.client.latents, LIST_BYTES
         now = self._instrument.time(call.when)

@@ -16,6 +16,8 @@ from gansynth_server.model.config import GeneratorConfig
 
 RESOLUTIONS = ((1, 16), (4, 4), (16, 1))
 """Frames and bins over which powers are averaged."""
+MIDDLE = 1
+"""The one at which loudness is measured."""
 FLOOR = 70.0
 """Decibels under the loudest place where all is silence."""
 DECIBELS = 10 / math.log(10)
@@ -42,17 +44,17 @@ class Target:
 
     def __init__(self, image: Tensor, config: GeneratorConfig) -> None:
         self._config = config
-        self._wanted = [pooled - pooled.amax() for pooled in _pyramid(decibels(image[None], config))]
-        self._weights = [
-            FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted
-        ]
+        pyramid = _pyramid(decibels(image[None], config))
+        peak = pyramid[MIDDLE].amax()
+        self._wanted = [pooled - peak for pooled in pyramid]
+        self._weights = [FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted]
 
     def distance(self, images: Tensor) -> Tensor:
         """Normalised images [N, 2, 128, 1024] → dB [N]: the mean difference in level, where
         it is heard most, after the loudness has been matched."""
         total: Tensor | float = 0.0
         pyramid = _pyramid(decibels(images, self._config))
-        gain = self._gain(pyramid[1])
+        gain = self._gain(pyramid[MIDDLE])
         for ours, wanted, weight in zip(pyramid, self._wanted, self._weights, strict=True):
             level = (ours + gain[:, None, None]).clamp(min=-FLOOR)
             error = (level - wanted.clamp(min=-FLOOR)).abs()
@@ -62,7 +64,7 @@ class Target:
 
     def _gain(self, ours: Tensor) -> Tensor:
         """Decibels [N] that make notes as loud as the wanted one."""
-        wanted = self._wanted[1]
+        wanted = self._wanted[MIDDLE]
         power = torch.logsumexp(wanted.flatten(1) / DECIBELS, dim=1)
         return DECIBELS * (power - torch.logsumexp(ours.flatten(1) / DECIBELS, dim=1))
 
@@ -70,10 +72,7 @@ class Target:
 def _pyramid(level: Tensor) -> list[Tensor]:
     """Mean powers of [N, 128, 1024] dB at each resolution, in dB."""
     peak = level.amax(dim=(1, 2), keepdim=True)
-    power = torch.exp((level - peak) / DECIBELS)
-    return [
-        DECIBELS
-        * torch.log(torch.nn.functional.avg_pool2d(power[:, None], size)[:, 0] + 10 ** (-FLOOR / 10))
-        + peak
-        for size in RESOLUTIONS
-    ]
+    power = torch.exp((level - peak) / DECIBELS)[:, None]
+    least = 10 ** (-FLOOR / 10)
+    pooled = [torch.nn.functional.avg_pool2d(power, size)[:, 0] for size in RESOLUTIONS]
+    return [DECIBELS * torch.log(mean + least) + peak for mean in pooled]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from gansynth_server.errors import UserError
 from gansynth_server.training.sources import cut, names
 
 Float32 = NDArray[np.float32]
+
+LONGEST = 30.0
+"""Seconds of a file that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,12 @@ class Recorded:
     heard: bool
 
 
-def read(path: Path, pitches: tuple[int, ...], pitch: int | None = None) -> Recorded:
+def read(sound: bytes, name: str, pitches: tuple[int, ...], pitch: int | None = None) -> Recorded:
     """The first note of a sound file that has a pitch among ``pitches``.
 
     Args:
+        sound: the file.
+        name: of the file.
         pitch: the file's, all of which is one note then; else that of its name (``horn_c4.wav``,
             ``horn_060.wav``) or of what is heard.
 
@@ -39,26 +45,26 @@ def read(path: Path, pitches: tuple[int, ...], pitch: int | None = None) -> Reco
         UserError: it cannot be read, holds no such note, or librosa is missing for hearing it.
     """
     try:
-        sound = cut.load(path)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read as sound: {error}") from error
-    takes = cut.takes(sound)
+        wave = cut.load(io.BytesIO(sound), LONGEST)
+    except ValueError as error:
+        raise UserError(f"{name} cannot be read as sound: {error}") from error
+    takes = cut.takes(wave)
     if not takes:
-        raise UserError(f"{path} is silent")
-    known = names.parse(path.stem).pitch if pitch is None else pitch
+        raise UserError(f"{name} is silent")
+    known = names.parse(Path(name).stem).pitch if pitch is None else pitch
     if known is not None:
         if known not in pitches:
             raise UserError(
                 f"this checkpoint plays the pitches {pitches[0]} to {pitches[-1]}, not {known}"
             )
-        return Recorded(cut.note(sound, takes[0]), known, False)
-    spans = [span for take in takes for span in cut.melody(sound, take)]
+        return Recorded(cut.note(wave, takes[0]), known, False)
+    spans = [span for take in takes for span in cut.melody(wave, take)]
     for span in spans:
         if span.pitch is not None and span.pitch in pitches:
-            return Recorded(cut.note(sound, span), span.pitch, True)
+            return Recorded(cut.note(wave, span), span.pitch, True)
     heard = sorted({span.pitch for span in spans if span.pitch is not None})
     raise UserError(
-        f"{path} has no note from {pitches[0]} to {pitches[-1]} "
+        f"{name} has no note from {pitches[0]} to {pitches[-1]} "
         f"({'heard: ' + ', '.join(map(str, heard)) if heard else 'no steady pitch is heard'}); "
-        "say which it is with --pitch"
+        "say which it is"
     )

@@ -8,7 +8,8 @@ third goes on, so that most of the time is spent on what becomes the answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,10 @@ from gansynth_server.spectral import transform
 
 Float32 = NDArray[np.float32]
 
-SECONDS = 45.0
 RANDOM = 256
-"""Random latents among which starts are looked for, beside the presets."""
+"""Random latents at most among which starts are looked for, beside the presets."""
+LOOKING = 0.25
+"""Share of the time for that."""
 ROUNDS = ((12, 0.3), (4, 0.3), (1, 0.4))
 """Latents that are led on together, and the share of the time for it."""
 CHUNK = 4
@@ -60,7 +62,7 @@ def invert(
     wave: Float32,
     pitch: int,
     presets: Mapping[str, Float32],
-    seconds: float = SECONDS,
+    seconds: float,
     seed: int = 0,
     tell: Callable[[float, float], None] = lambda share, distance: None,
 ) -> Found:
@@ -78,33 +80,36 @@ def invert(
     spectra = transform.physical_spectra(torch.from_numpy(wave)[None], config.representation)
     image = transform.normalise(spectra, config.normalizer)[0].permute(2, 0, 1).to(device)
     search = _Search(generator, Target(image, config), config.label(pitch), device)
-    names, latents = _starts(presets, config.latent_size, seed)
-    distances = search.distances(latents)
-    order = torch.argsort(distances)[: ROUNDS[0][0]].tolist()
-    names, before = [names[n] for n in order], distances[order].tolist()
-    z, best = latents[order].clone(), distances[order].clone()
-    done = time.monotonic() - begun
-    left = max(0.0, seconds - done)
-    for count, share in ROUNDS:
-        keep = torch.argsort(best)[:count].tolist()
-        z, best = z[keep], best[keep]
-        names, before = [names[n] for n in keep], [before[n] for n in keep]
-        until = time.monotonic() + share * left
 
-        def progress(least: float) -> None:
-            tell(min(1.0, (time.monotonic() - begun) / seconds), least)
+    def progress(least: float) -> None:
+        tell(min(1.0, (time.monotonic() - begun) / seconds), least)
 
-        z, best = search.descend(z, best, until, progress)
+    with _frozen(generator):
+        names, z, best = search.starts(presets, config.latent_size, seed, begun + LOOKING * seconds)
+        before, left = best.tolist(), begun + seconds - time.monotonic()
+        for count, share in ROUNDS:
+            keep = torch.argsort(best)[:count].tolist()
+            z, best = z[keep], best[keep]
+            names, before = [names[n] for n in keep], [before[n] for n in keep]
+            z, best = search.descend(z, best, time.monotonic() + share * left, progress)
+    found = int(best.argmin())
     return Found(
-        *(z[0].cpu().numpy().astype(np.float32), float(best[0]), names[0], float(before[0])),
-        steps=search.steps,
+        z[found].numpy().astype(np.float32),
+        *(float(best[found]), names[found], float(before[found]), search.steps),
     )
 
 
-def _starts(presets: Mapping[str, Float32], size: int, seed: int) -> tuple[list[str], Tensor]:
-    drawn = [draw(size, seed + n) for n in range(RANDOM)]
-    names = [*presets, *(["random"] * len(drawn))]
-    return names, torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
+@contextmanager
+def _frozen(generator: Generator) -> Iterator[None]:
+    """Has no gradients computed for the network itself."""
+    moving = [p for p in generator.parameters() if p.requires_grad]
+    for parameter in moving:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
 
 
 class _Search:
@@ -116,11 +121,22 @@ class _Search:
         self._dtype = next(generator.parameters()).dtype
         self.steps = 0
 
-    def distances(self, latents: Tensor) -> Tensor:
-        """[N]."""
-        with torch.inference_mode(), behind_others():
-            parts = [self._distance(part.to(self._device)) for part in latents.split(CHUNK)]
-        return torch.cat(parts).cpu()
+    def starts(
+        self, presets: Mapping[str, Float32], size: int, seed: int, until: float
+    ) -> tuple[list[str], Tensor, Tensor]:
+        """The presets and random latents, as many as there is time for: names, latents [N, size]
+        and distances [N]."""
+        names = [*presets, *(["random"] * RANDOM)]
+        drawn = [draw(size, seed + n) for n in range(RANDOM)]
+        latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
+        found: list[Tensor] = []
+        for part in torch.split(latents, CHUNK):
+            with torch.inference_mode(), behind_others():
+                found.append(self._distance(part.to(self._device)).cpu())
+            if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
+                break
+        distances = torch.cat(found).clone()
+        return names[: len(distances)], latents[: len(distances)].clone(), distances
 
     def descend(
         self, z: Tensor, best: Tensor, until: float, tell: Callable[[float], None]
@@ -150,7 +166,8 @@ class _Search:
             with behind_others():
                 distance = self._distance(part)
                 length = part.square().mean(dim=1) - 1
-                (distance + PRIOR * length.clamp(min=0)).sum().backward()
+                loss = (distance + PRIOR * length.clamp(min=0)).sum()
+                loss.backward()  # type: ignore[no-untyped-call]
             assert part.grad is not None
             moving.grad[at : at + CHUNK] = part.grad
             found.append(distance.detach().cpu())

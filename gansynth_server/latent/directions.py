@@ -49,11 +49,13 @@ class Directions:
     share: [count], of the activations' variance.
     reach: [count], standard deviations by which the activations really move along
         a component where the latent is moved by one; about 0 where no latent leads there.
+    names: of the components, where they have other ones than numbers.
     """
 
     latent: Float32
     share: Float32
     reach: Float32
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.latent)
@@ -87,8 +89,9 @@ class Edited:
         self.parts = 1 + parts(base)
 
     def __str__(self) -> str:
-        amounts = " ".join(f"{c} {amount:g}" for c, amount in self.amounts.items())
-        return f"pca {amounts or 'nothing'} on {self.base}"
+        names = self.directions.names
+        amounts = " ".join(f"{names[c] if names else c} {a:g}" for c, a in self.amounts.items())
+        return f"{'' if names else 'pca '}{amounts or 'nothing'} on {self.base}"
 
     def at(self, seconds: float) -> Latent:
         return self.base.at(seconds) + self._offset

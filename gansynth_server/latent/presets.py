@@ -4,7 +4,7 @@
 exported, hold::
 
     {"checkpoint": NAME, "latent_size": N, "weights": FINGERPRINT,
-     "presets": {NAME: {"latent": [N numbers], "from": "what it was made of", "made": "2026-11-21"}}}
+     "presets": {NAME: {"latent": [N numbers], "from": "what it was made of", "made": DATE}}}
 
 A checkpoint that was trained anew makes other sounds of the same latents, so
 presets of other weights are kept but not played.
@@ -13,6 +13,7 @@ presets of other weights are kept but not played.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from gansynth_server.model.guard import read_json
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
+
+_log = logging.getLogger(__name__)
 
 MOST = 4096
 """Presets of a checkpoint."""
@@ -54,6 +57,7 @@ class Shelf:
     def __init__(self, checkpoint: Checkpoint, folder: Path | None = None) -> None:
         self._checkpoint = checkpoint
         name = checkpoint.name.replace("/", "_")
+        self._complained = ""
         self.path = (user_folder() if folder is None else folder) / f"{name}.json"
 
     def presets(self) -> dict[str, Preset]:
@@ -67,6 +71,18 @@ class Shelf:
         except OSError:
             return {}
         return dict(_read(self.path, stamp, self._checkpoint.config.latent_size, self.weights))
+
+    def known(self) -> dict[str, Latent]:
+        """The latents by name; none where the file is no use, which is logged once."""
+        try:
+            found = {name: preset.latent for name, preset in self.presets().items()}
+            self._complained = ""
+        except UserError as error:
+            found = {}
+            if str(error) != self._complained:
+                self._complained = str(error)
+                _log.warning("your own presets are left out: %s", error)
+        return found
 
     @property
     def latent_size(self) -> int:

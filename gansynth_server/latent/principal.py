@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.checkpoint import FIRST_BIAS
 from gansynth_server.latent.vectors import draw
+from gansynth_server.model.checkpoint import FIRST_BIAS
 
 if TYPE_CHECKING:
     from gansynth_server.model.generator import Generator

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gansynth_server.osc.messages import (
     arrays,
+    atlas,
     checkpoints,
     directions,
     expression,
@@ -27,6 +28,7 @@ TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
     *directions.ROWS,
+    *atlas.ROWS,
     *notes.ROWS,
     *expression.ROWS,
     *hallucination.ROWS,

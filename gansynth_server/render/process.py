@@ -40,9 +40,16 @@ class Channel(IntEnum):
     """Checkpoints."""
     WORK = 2
     """What takes long, and nobody waits for to sound."""
+    SEARCH = 3
+    """What takes a minute or more."""
 
 
-PATIENCE = {Channel.LIVE: 120.0, Channel.LOAD: 600.0, Channel.WORK: 3600.0}
+PATIENCE = {
+    Channel.LIVE: 120.0,
+    Channel.LOAD: 600.0,
+    Channel.WORK: 3600.0,
+    Channel.SEARCH: 3600.0,
+}
 """Seconds for an answer: a compilation takes some, a device that hangs takes for ever."""
 
 
@@ -198,7 +205,7 @@ class Remote(Backend):
     def prepare(self, latent_size: int) -> None:
         """Nothing: it was prepared as it was loaded."""
 
-    def work(self, what: str, *args: Any) -> Float32:
+    def work(self, what: str, *args: Any, channel: Channel = Channel.WORK) -> Float32:
         """What a method of the model on the other side makes: one array.
 
         Raises:
@@ -206,7 +213,7 @@ class Remote(Backend):
             RenderError: it failed otherwise.
         """
         question = Question("work", self._path, (what, *args))
-        return self._process.ask(Channel.WORK, question)[1][0]
+        return self._process.ask(channel, question)[1][0]
 
     def close(self) -> None:
         """Has the other side forget the network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gansynth_server.midi.programs import GENERAL_MIDI
 from gansynth_server.training.dataset import Source
 
 FAMILIES = tuple(
@@ -25,6 +26,11 @@ PITCHED_PROGRAMS = tuple(p for p in (*range(96), *range(104, 112)) if p not in (
 def family(program: int) -> str:
     """One of FAMILIES."""
     return FAMILIES[program // 8]
+
+
+def family_of(name: str) -> str:
+    """The family of an instrument by its name; the name itself where General MIDI has none such."""
+    return family(GENERAL_MIDI.index(name)) if name in GENERAL_MIDI else name
 
 
 def source(program: int) -> Source:

@@ -102,12 +102,12 @@ ROWS: tuple[Row, ...] = (
             SLOT_ARG,
             FILE_ARG,
             Arg("pitch", INTEGER, 0, 127, None),
-            Arg("seconds", NUMBER, 1, 600, 45.0),
+            Arg("seconds", NUMBER, 1, 600, SEARCH_SECONDS),
         ),
         "`/done /z/invert` slot file pitch dB",
         "fills a slot with the timbre nearest to a note recorded in a sound file in `--root`; "
         "its pitch is heard where it is not given; dB is how far it is off",
-        ("z", "horn.wav", 60),
+        ("z", "horn.wav", 60, 1.0),
     ),
     Row("/z/freeze", (SLOT_ARG,), "", "a slot that moves stays where it is", ("z",)),
     Row(

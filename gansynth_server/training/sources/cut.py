@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
-from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -35,6 +35,10 @@ APART = SAMPLE_RATE // 4
 """Least samples between two strikes."""
 LEAD_IN = SAMPLE_RATE // 200
 """Samples kept before a note begins."""
+RATES = (1000, 768_000)
+"""Samples a second of a recording."""
+DENOMINATOR = 4096
+"""Of the ratio of rates: exact for all usual ones, within 0.001 cents for the others."""
 FADE_IN, FADE_OUT = SAMPLE_RATE // 500, SAMPLE_RATE // 50
 
 HOP, WINDOW = 320, 2048
@@ -59,19 +63,29 @@ class Span:
     pitch: int | None = None
 
 
-def load(path: Path) -> Float32:
-    """A sound file as [n] at 16 kHz, its channels mixed; ValueError where it is damaged."""
+def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
+    """A sound file as [n] at 16 kHz, its channels mixed; ValueError where it is damaged.
+
+    Args:
+        seconds: to read at most; None is all of it.
+    """
     from scipy.signal import firwin, resample_poly
 
     try:
-        sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        with soundfile.SoundFile(file) as opened:
+            rate = opened.samplerate
+            frames = -1 if seconds is None else round(seconds * rate)
+            sound = opened.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise ValueError(str(error)) from error
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"{rate} samples a second")
     mono = sound.mean(axis=1)
     if not np.isfinite(mono).all():
         raise ValueError("not finite")
     if rate != SAMPLE_RATE and len(mono):
-        up, down = (r // gcd(rate, SAMPLE_RATE) for r in (SAMPLE_RATE, rate))
+        ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(DENOMINATOR)
+        up, down = ratio.numerator, ratio.denominator
         widest = max(up, down)
         # flat to 0.9 of the lower Nyquist frequency, 90 dB down at it
         taps = firwin(2 * 60 * widest + 1, 0.95 / widest, window=("kaiser", 9.0))

@@ -1,0 +1,11 @@
+"""What the measures of a timbre are called; apart, for the table of messages needs no more."""
+
+MEASURES = ("brighter", "slower", "longer", "noisier", "purer")
+"""What more of each is called: of brightness, attack, sustain, noise, harmonicity."""
+MEANINGS = (
+    "a brighter timbre: a higher centre of its spectrum",
+    "a slower attack",
+    "a longer sound: less decay from its loudest to its third second",
+    "a noisier timbre: a flatter spectrum",
+    "a purer timbre: more of its power at multiples of the note's frequency",
+)

@@ -1,0 +1,216 @@
+"""Recorded notes become timbres: what is heard in them, how far notes are apart, the search."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import gansynth_server as gs
+from gansynth_server import UserError, cli
+from gansynth_server.inversion import search
+from gansynth_server.inversion.distance import Target
+from gansynth_server.inversion.recorded import read
+from gansynth_server.latent.vectors import draw
+from gansynth_server.spectral import transform
+from tests.server_fixture import Peer, ServerProcess
+
+PITCHES = tuple(range(24, 85))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return gs.load("all_instruments")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+
+
+def file_of(wave, rate=16000, format="WAV"):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, rate, format=format, subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def tone(pitch, seconds=2.0, rate=16000, partials=6):
+    at = np.arange(round(seconds * rate)) / rate
+    hertz = 440 * 2 ** ((pitch - 69) / 12)
+    wave = sum(np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, partials + 1))
+    return (0.3 * wave * np.minimum(1, at / 0.01) * np.exp(-at)).astype(np.float32)
+
+
+# what is recorded
+
+
+@pytest.mark.parametrize(("name", "given"), [("horn.wav", 57), ("horn_A3.wav", None)])
+def test_the_pitch_is_the_one_given_or_that_of_the_name(name, given):
+    quiet = np.concatenate([np.zeros(5000, np.float32), 0.1 * tone(57)])
+    recorded = read(file_of(quiet), name, PITCHES, given)
+    assert recorded.pitch == 57 and not recorded.heard
+    assert recorded.wave.shape == (64000,)
+    assert np.abs(recorded.wave).max() == pytest.approx(0.5, abs=0.01)
+    assert np.abs(recorded.wave[:200]).max() > 0.01  # it begins at once
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000, 47999])
+def test_the_pitch_is_heard_at_any_rate(rate):
+    recorded = read(file_of(tone(62, rate=rate), rate), "horn.wav", PITCHES)
+    assert recorded.pitch == 62 and recorded.heard
+
+
+def test_of_several_notes_the_first_that_can_be_played_is_taken():
+    low, rest = tone(20, 1.0), np.zeros(8000, np.float32)
+    sound = np.concatenate([low, rest, tone(66, 1.0), rest, tone(70, 1.0)])
+    assert read(file_of(sound), "melody.wav", PITCHES).pitch == 66
+
+
+def test_a_long_file_is_not_read_to_its_end():
+    sound = np.concatenate([tone(60), np.zeros(100 * 16000, np.float32), tone(62)])
+    assert read(file_of(sound, format="FLAC"), "long.flac", PITCHES).pitch == 60
+
+
+@pytest.mark.parametrize(
+    ("sound", "name", "pitch", "said"),
+    [
+        (b"RIFF nothing", "a.wav", 60, "a.wav cannot be read as sound"),
+        (b"", "a.wav", 60, "cannot be read"),
+        (file_of(np.zeros(8000)), "a.wav", 60, "a.wav is silent"),
+        (file_of(tone(60)), "a.wav", 20, "24 to 84, not 20"),
+        (file_of(tone(18, 1.0)), "a.wav", None, "no note from 24 to 84"),
+        (file_of(tone(60), 500), "a.wav", 60, "500 samples a second"),
+    ],
+)
+def test_what_is_no_note_is_told(sound, name, pitch, said):
+    with pytest.raises(UserError, match=said):
+        read(sound, name, PITCHES, pitch)
+
+
+# the distance
+
+
+def picture(model, wave):
+    config = model.checkpoint.config
+    spectra = transform.physical_spectra(torch.from_numpy(wave)[None], config.representation)
+    return transform.normalise(spectra, config.normalizer).permute(0, 3, 1, 2)
+
+
+def test_a_note_is_no_distance_from_itself_however_loud(model):
+    wave = model.generate_batch(model.preset("violin")[None], [60])[0]
+    target = Target(picture(model, wave)[0], model.checkpoint.config)
+    assert target.distance(picture(model, wave)).item() < 1e-4
+    assert target.distance(picture(model, wave / 4)).item() < 0.3  # the faintest are lost
+    other = model.generate_batch(model.preset("marimba")[None], [60])[0]
+    assert target.distance(picture(model, other)).item() > 3
+    near = wave + 0.003 * np.random.default_rng(0).standard_normal(64000).astype(np.float32)
+    assert target.distance(picture(model, near)).item() < 3
+
+
+def test_gradients_are_those_of_the_distance(model):
+    config = model.checkpoint.config
+    target = Target(picture(model, tone(60, 4.0))[0], config)
+    image = picture(model, model.generate_batch(draw(256, 4)[None], [60])[0]).double()
+    step = torch.from_numpy(np.random.default_rng(1).standard_normal(image.shape)) * 1e-3
+    image.requires_grad_(True)
+    target.distance(image).sum().backward()
+    found = (image.grad * step).sum().item()
+    with torch.no_grad():
+        change = (target.distance(image + step) - target.distance(image - step)).item() / 2
+    assert found == pytest.approx(change, rel=0.1, abs=1e-6)
+
+
+# the search
+
+
+def test_a_note_of_its_own_is_found_again(model):
+    wanted = draw(model.latent_size, 12345)
+    wave = model.generate_batch(wanted[None], [60])[0]
+    told = []
+    generator = model.checkpoint.generator
+    found = search.invert(
+        generator,
+        wave,
+        60,
+        model.presets,
+        25.0,
+        0,
+        lambda share, least: told.append((share, least)),
+    )
+    print(f"{found.before:.2f} dB → {found.distance:.2f} dB in {found.steps} steps")
+    assert found.distance < 0.6 * found.before
+    assert 0.3 < np.sqrt((found.z**2).mean()) < 1.5
+    shares, least = zip(*told, strict=True)
+    assert list(shares) == sorted(shares) and shares[-1] > 0.9
+    assert min(least) == pytest.approx(found.distance, rel=1e-4)
+    assert all(p.grad is None and p.requires_grad for p in generator.parameters())
+    ours = model.generate_batch(found.z[None], [60])[0]
+    target = Target(picture(model, wave)[0], model.checkpoint.config)
+    assert target.distance(picture(model, ours)).item() < found.before
+
+
+def test_the_same_seed_looks_at_the_same_latents(model):
+    wave = read(file_of(tone(60)), "a.wav", PITCHES, 60).wave
+    first, again = (
+        search.invert(model.checkpoint.generator, wave, 60, model.presets, 0.0, 7) for _ in range(2)
+    )
+    assert first.start == again.start and np.array_equal(first.z, again.z)
+    assert first.distance == first.before == again.distance
+
+
+# from outside
+
+
+def test_the_command_keeps_a_preset(tmp_path, capsys):
+    (tmp_path / "my horn.wav").write_bytes(file_of(tone(60)))
+    picture, wave = tmp_path / "a.png", tmp_path / "a.wav"
+    cli.main(
+        [
+            *("invert", str(tmp_path / "my horn.wav"), "--seconds", "4", "--pitch", "60"),
+            *("--picture", str(picture), "--wave", str(wave)),
+        ]
+    )
+    told = capsys.readouterr().out
+    assert told.startswith("my_horn: ") and "pitch 60 (given)" in told
+    assert picture.stat().st_size > 10000 and soundfile.info(wave).frames > 60000
+    cli.main(["presets"])
+    assert capsys.readouterr().out.split()[-1] == "my_horn"
+    with ServerProcess("--output", "none") as server:
+        peer = Peer(server.port)
+        peer.send("/z/preset", "a", "my_horn")
+        assert peer.ask("/z/get", "a")[0] == "/z"
+        name, degrees = peer.ask("/z/nearest", "a", 2)[2:4]
+        assert name == "my_horn" and degrees == pytest.approx(0, abs=0.1)
+        peer.close()
+
+
+@pytest.mark.parametrize("said", ["cannot be read", "24 to 84"])
+def test_the_command_says_what_is_wrong(tmp_path, said, capsys):
+    path = tmp_path / "note.wav"
+    if said != "cannot be read":
+        path.write_bytes(file_of(tone(60)))
+    with pytest.raises(SystemExit):
+        cli.main(["invert", str(path), "--pitch", "99"])
+    assert said in capsys.readouterr().err
+
+
+def test_a_server_inverts_a_file_in_its_root(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "horn.wav").write_bytes(file_of(tone(60)))
+    shutil.copy(root / "horn.wav", tmp_path / "outside.wav")
+    with ServerProcess("--output", "none", "--root", str(root)) as server:
+        peer = Peer(server.port)
+        for file in ("../outside.wav", "missing.wav"):
+            assert peer.ask("/z/invert", "a", file)[:2] == ("/fail", "/z/invert")
+        peer.send("/z/invert", "a", "horn.wav", 60, 5.0)
+        peer.send("/note", 60, 100)  # goes on meanwhile
+        done = peer.until("/done", 60)
+        assert done[1:5] == ("/z/invert", "a", "horn.wav", 60) and 0 < done[5] < 60
+        assert len(peer.ask("/z/get", "a")) == 2 + 256
+        for _ in range(8):
+            peer.send("/z/invert", "b", "horn.wav", 60, 1.0)
+        assert "wait already" in str(peer.until("/fail")[2])
+        peer.close()
