@@ -11,10 +11,9 @@ import torch
 import gansynth_server as gs
 from gansynth_server import UserError, cli
 from gansynth_server.inversion import search
-from gansynth_server.inversion.distance import Target
+from gansynth_server.inversion.distance import Target, sound
 from gansynth_server.inversion.recorded import read
 from gansynth_server.latent.vectors import draw
-from gansynth_server.spectral import transform
 from tests.server_fixture import Peer, ServerProcess
 
 PITCHES = tuple(range(24, 85))
@@ -92,34 +91,41 @@ def test_what_is_no_note_is_told(sound, name, pitch, said):
 # the distance
 
 
-def picture(model, wave):
-    config = model.checkpoint.config
-    spectra = transform.physical_spectra(torch.from_numpy(wave)[None], config.representation)
-    return transform.normalise(spectra, config.normalizer).permute(0, 3, 1, 2)
+def rendered(model, z, pitch=60):
+    return torch.from_numpy(model.generate_batch(z[None], [pitch]))
 
 
 def test_a_note_is_no_distance_from_itself_however_loud(model):
-    wave = model.generate_batch(model.preset("violin")[None], [60])[0]
-    target = Target(picture(model, wave)[0], model.checkpoint.config)
-    assert target.distance(picture(model, wave)).item() < 1e-4
-    assert target.distance(picture(model, wave / 4)).item() < 0.3  # the faintest are lost
-    other = model.generate_batch(model.preset("marimba")[None], [60])[0]
-    assert target.distance(picture(model, other)).item() > 3
-    near = wave + 0.003 * np.random.default_rng(0).standard_normal(64000).astype(np.float32)
-    assert target.distance(picture(model, near)).item() < 3
+    wave = rendered(model, model.preset("violin"))
+    target = Target(wave[0])
+    assert target.distance(wave).item() < 1e-4
+    assert target.distance(wave / 4).item() < 1e-3
+    assert target.distance(rendered(model, model.preset("marimba"))).item() > 3
+    near = wave + 0.003 * torch.from_numpy(np.random.default_rng(0).standard_normal(64000)).float()
+    assert 0.1 < target.distance(near).item() < 3
+    assert torch.isfinite(target.distance(torch.zeros(1, 64000))).all()
 
 
-def test_gradients_are_those_of_the_distance(model):
-    config = model.checkpoint.config
-    target = Target(picture(model, tone(60, 4.0))[0], config)
-    image = picture(model, model.generate_batch(draw(256, 4)[None], [60])[0]).double()
-    step = torch.from_numpy(np.random.default_rng(1).standard_normal(image.shape)) * 1e-3
-    image.requires_grad_(True)
-    target.distance(image).sum().backward()
-    found = (image.grad * step).sum().item()
+def test_the_networks_own_picture_becomes_its_sound(model):
+    z = torch.from_numpy(draw(256, 4))[None]
     with torch.no_grad():
-        change = (target.distance(image + step) - target.distance(image - step)).item() / 2
-    assert found == pytest.approx(change, rel=0.1, abs=1e-6)
+        image = model.checkpoint.generator(z, torch.tensor([60 - 24]))
+    heard = sound(image, model.checkpoint.config)
+    wave = torch.from_numpy(model.generate_batch(z.numpy(), [60]))
+    assert Target(wave[0]).distance(heard).item() < 0.1
+
+
+def test_gradients_lead_nearer(model):
+    target = Target(torch.from_numpy(tone(60, 4.0)))
+    wave = rendered(model, draw(256, 4)).double().requires_grad_(True)
+    distance = target.distance(wave)
+    distance.sum().backward()
+    step = wave.grad / wave.grad.norm() * 1e-3
+    with torch.no_grad():
+        nearer, farther = (target.distance(wave + s * step).item() for s in (-1, 1))
+    assert nearer < distance.item() < farther
+    slope = (farther - nearer) / 2e-3
+    assert slope == pytest.approx(wave.grad.norm().item(), rel=0.1)
 
 
 # the search
@@ -129,26 +135,22 @@ def test_a_note_of_its_own_is_found_again(model):
     wanted = draw(model.latent_size, 12345)
     wave = model.generate_batch(wanted[None], [60])[0]
     told = []
+
+    def tell(share, least):
+        told.append((share, least))
+
     generator = model.checkpoint.generator
-    found = search.invert(
-        generator,
-        wave,
-        60,
-        model.presets,
-        25.0,
-        0,
-        lambda share, least: told.append((share, least)),
-    )
+    found = search.invert(generator, wave, 60, model.presets, 25.0, 0, tell)
     print(f"{found.before:.2f} dB → {found.distance:.2f} dB in {found.steps} steps")
     assert found.distance < 0.6 * found.before
     assert 0.3 < np.sqrt((found.z**2).mean()) < 1.5
     shares, least = zip(*told, strict=True)
     assert list(shares) == sorted(shares) and shares[-1] > 0.9
-    assert min(least) == pytest.approx(found.distance, rel=1e-4)
+    assert min(least) == pytest.approx(found.distance, abs=0.1)  # on the way it is coarser
     assert all(p.grad is None and p.requires_grad for p in generator.parameters())
     ours = model.generate_batch(found.z[None], [60])[0]
-    target = Target(picture(model, wave)[0], model.checkpoint.config)
-    assert target.distance(picture(model, ours)).item() < found.before
+    heard = Target(torch.from_numpy(wave)).distance(torch.from_numpy(ours)[None]).item()
+    assert heard == pytest.approx(found.distance, abs=0.1)
 
 
 def test_the_same_seed_looks_at_the_same_latents(model):
@@ -157,7 +159,7 @@ def test_the_same_seed_looks_at_the_same_latents(model):
         search.invert(model.checkpoint.generator, wave, 60, model.presets, 0.0, 7) for _ in range(2)
     )
     assert first.start == again.start and np.array_equal(first.z, again.z)
-    assert first.distance == first.before == again.distance
+    assert first.distance == again.distance == pytest.approx(first.before, abs=0.1)
 
 
 # from outside
@@ -187,13 +189,12 @@ def test_the_command_keeps_a_preset(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("said", ["cannot be read", "24 to 84"])
-def test_the_command_says_what_is_wrong(tmp_path, said, capsys):
+def test_the_command_says_what_is_wrong(tmp_path, said):
     path = tmp_path / "note.wav"
     if said != "cannot be read":
         path.write_bytes(file_of(tone(60)))
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=said):
         cli.main(["invert", str(path), "--pitch", "99"])
-    assert said in capsys.readouterr().err
 
 
 def test_a_server_inverts_a_file_in_its_root(tmp_path):

@@ -39,7 +39,7 @@ def test_what_is_added_is_there_to_the_bit(model, home):
     assert np.array_equal(model.preset("mine"), LATENTS[0])
     model.shelf.remove(("mine", "größer"))
     assert list(model.shelf.presets()) == ["ours"]
-    with pytest.raises(UserError, match="did you mean|no preset"):
+    with pytest.raises(UserError, match="mine"):
         model.preset("mine")
 
 
@@ -85,7 +85,7 @@ def test_not_too_many(model):
 def test_a_damaged_file_leaves_the_checkpoints_own(model, home, text, caplog):
     home.mkdir(parents=True)
     (home / "all_instruments.json").write_text(text)
-    with pytest.raises(UserError, match="all_instruments.json"):
+    with pytest.raises(UserError, match=r"all_instruments\.json"):
         model.shelf.presets()
     assert model.presets == model.checkpoint.presets
     assert len(model.presets) > 16
@@ -110,7 +110,7 @@ def test_presets_of_another_training_are_told(model):
 def test_the_nearest_come_first():
     table = {"a": LATENTS[0], "b": LATENTS[1], "c": -LATENTS[0], "zero": np.zeros(256, np.float32)}
     found = nearest(2 * LATENTS[0], table, 3)
-    assert [name for name, _ in found][0] == "a" and len(found) == 3
+    assert found[0][0] == "a" and len(found) == 3
     assert found[0][1] == pytest.approx(0, abs=1e-3)
     assert nearest(LATENTS[0], table, 9)[-1] == ("c", pytest.approx(180))
     assert nearest(np.zeros(256, np.float32), table, 1)[0][1] == pytest.approx(90)
@@ -152,7 +152,6 @@ def test_add_export_remove_import(model, tmp_path, capsys):
         ("export nobody", "no preset 'nobody'"),
     ],
 )
-def test_what_is_wrong_is_said(arguments, said, capsys):
-    with pytest.raises(SystemExit):
+def test_what_is_wrong_is_said(arguments, said):
+    with pytest.raises(SystemExit, match=said):
         cli.main(["presets", *arguments.split()])
-    assert said in " ".join(capsys.readouterr().err.split())

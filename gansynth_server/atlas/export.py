@@ -81,6 +81,7 @@ def draw(path: Path, atlas: Atlas, title: str) -> None:
     for axis in figure.axes:
         if axis.get_label() != "<colorbar>":
             axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+            axis.tick_params(labelbottom=axis is not main)
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:

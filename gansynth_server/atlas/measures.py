@@ -18,12 +18,14 @@ from gansynth_server.training.evaluation.sounds import Sounds
 
 Float64 = NDArray[np.float64]
 
-UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "share")
+UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "dB")
 """Of :data:`gansynth_server.atlas.names.MEASURES`."""
 LATE = slice(40, 60)
 """Blocks of 50 ms, the third second, whose level against the loudest is the sustain."""
 DEEPEST = -60.0
 """Decibels: a note that has died away by then is as short as can be."""
+PUREST = (-20.0, 40.0)
+"""Decibels between which purity is told."""
 NEAR = 2 ** (1 / 24) - 1
 """Half a quarter tone: what lies so near to a multiple of the note's frequency is harmonic."""
 
@@ -47,10 +49,11 @@ def _sustain(wave: NDArray[np.float32]) -> float:
 
 
 def _harmonic(wave: NDArray[np.float32], hertz: float) -> float:
-    """Share of the power of the first two seconds at multiples of a frequency."""
+    """Power of the first two seconds at multiples of a frequency over that between them, in dB."""
     part = wave[: 2 * SAMPLE_RATE] * np.hanning(2 * SAMPLE_RATE)
     power = np.abs(np.fft.rfft(part)) ** 2
     ratio = np.fft.rfftfreq(len(part), 1 / SAMPLE_RATE) / hertz
     partial = np.maximum(np.rint(ratio), 1)
     near = np.abs(ratio / partial - 1) < np.maximum(NEAR / partial, 2 / hertz)
-    return float(power[near].sum() / max(power.sum(), QUIET))
+    harmonic, rest = power[near].sum() + QUIET, power[~near].sum() + QUIET
+    return float(np.clip(10 * np.log10(harmonic / rest), *PUREST))

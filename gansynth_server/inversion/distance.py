@@ -1,8 +1,10 @@
 """How far a generated note is from a recorded one, whatever their loudness.
 
-Log powers are compared at three resolutions, fine in time and coarse in
+Mel powers are compared in dB at three resolutions, fine in time and coarse in
 frequency up to the opposite, as a listener does: exact partials where they
-last, and when things happen where they do not.
+last, and when things happen where they do not. What is compared is the sound:
+the spectra that a network makes are of no sound exactly, so they are made one
+and looked at as the recorded one is.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.spectral import transform
 
 RESOLUTIONS = ((1, 16), (4, 4), (16, 1))
-"""Frames and bins over which powers are averaged."""
+"""Frames and bands over which powers are averaged."""
 MIDDLE = 1
 """The one at which loudness is measured."""
 FLOOR = 70.0
@@ -29,38 +33,41 @@ HALF = 40.0
 WIDTH = 5.0
 
 
-def decibels(images: Tensor, config: GeneratorConfig) -> Tensor:
-    """Normalised images [N, 2, 128, 1024] → power [N, 128, 1024] in dB, but for a constant."""
-    nepers = (images[:, 0] - config.normalizer.magnitude_b) / config.normalizer.magnitude_a
-    return nepers * DECIBELS * (1 if config.representation == "mel" else 2)
+def sound(images: Tensor, config: GeneratorConfig) -> Tensor:
+    """Normalised images [N, 2, 128, 1024] → waves [N, 64000].
+
+    Gradients go through the magnitudes alone: those of phases that were added
+    up over a hundred frames would lead nowhere.
+    """
+    spectra = transform.denormalise(images.permute(0, 2, 3, 1), config.normalizer)
+    magnitude, increment = transform.polar(spectra, config.representation)
+    return transform.waves(magnitude, increment.detach())
 
 
 class Target:
     """What notes are compared with.
 
     Args:
-        image: [2, 128, 1024], normalised as the generator's are.
+        wave: [64000] at 16 kHz.
     """
 
-    def __init__(self, image: Tensor, config: GeneratorConfig) -> None:
-        self._config = config
-        pyramid = _pyramid(decibels(image[None], config))
+    def __init__(self, wave: Tensor) -> None:
+        pyramid = _pyramid(wave[None])
         peak = pyramid[MIDDLE].amax()
         self._wanted = [pooled - peak for pooled in pyramid]
         self._weights = [FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted]
 
-    def distance(self, images: Tensor) -> Tensor:
-        """Normalised images [N, 2, 128, 1024] → dB [N]: the mean difference in level, where
-        it is heard most, after the loudness has been matched."""
-        total: Tensor | float = 0.0
-        pyramid = _pyramid(decibels(images, self._config))
+    def distance(self, waves: Tensor) -> Tensor:
+        """Waves [N, 64000] → dB [N]: the mean difference in level, where it is heard most, after
+        the loudness has been matched."""
+        parts = []
+        pyramid = _pyramid(waves)
         gain = self._gain(pyramid[MIDDLE])
         for ours, wanted, weight in zip(pyramid, self._wanted, self._weights, strict=True):
             level = (ours + gain[:, None, None]).clamp(min=-FLOOR)
             error = (level - wanted.clamp(min=-FLOOR)).abs()
-            total = total + (weight * error).mean(dim=(1, 2)) / weight.mean()
-        assert isinstance(total, Tensor)
-        return total / len(RESOLUTIONS)
+            parts.append((weight * error).mean(dim=(1, 2)) / weight.mean())
+        return torch.stack(parts).mean(dim=0)
 
     def _gain(self, ours: Tensor) -> Tensor:
         """Decibels [N] that make notes as loud as the wanted one."""
@@ -69,10 +76,10 @@ class Target:
         return DECIBELS * (power - torch.logsumexp(ours.flatten(1) / DECIBELS, dim=1))
 
 
-def _pyramid(level: Tensor) -> list[Tensor]:
-    """Mean powers of [N, 128, 1024] dB at each resolution, in dB."""
-    peak = level.amax(dim=(1, 2), keepdim=True)
-    power = torch.exp((level - peak) / DECIBELS)[:, None]
+def _pyramid(waves: Tensor) -> list[Tensor]:
+    """Mean mel powers of waves [N, 64000] at each resolution, in dB."""
+    power = transform.mel_power(waves)[:, None]
+    peak = power.detach().amax(dim=(1, 2, 3)).clamp(min=1e-9)[:, None, None]
     least = 10 ** (-FLOOR / 10)
-    pooled = [torch.nn.functional.avg_pool2d(power, size)[:, 0] for size in RESOLUTIONS]
-    return [DECIBELS * torch.log(mean + least) + peak for mean in pooled]
+    pooled = [avg_pool2d(power, size)[:, 0] / peak for size in RESOLUTIONS]
+    return [DECIBELS * torch.log((mean + least) * peak) for mean in pooled]

@@ -83,6 +83,12 @@ def to_mel(linear: Tensor) -> Tensor:
     return torch.stack([torch.log(power + SILENCE), _instantaneous_frequency(phase)], dim=-1)
 
 
+def mel_power(waves: Tensor) -> Tensor:
+    """Waves [N, 64000] → power in mel bands [N, 128, 1024], with gradients."""
+    spectrum = torch.view_as_real(stft(waves))
+    return spectrum.square().sum(dim=-1) @ _matrix("linear_to_mel", waves.device)
+
+
 def normalise(spectra: Tensor, normalizer: Normalizer) -> Tensor:
     """Physical units → [-1, 1], clipped; [..., 2]."""
     n = normalizer

@@ -1,5 +1,6 @@
 """Latents by slot."""
 
+from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.osc.row import (
     INTEGER,
     LATENT,
