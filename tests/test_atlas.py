@@ -16,6 +16,7 @@ from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint
 from gansynth_server.training.evaluation.sounds import Sounds
 from tests.server_fixture import Peer, ServerProcess
+from tests.tiny import any_map
 
 RNG = np.random.default_rng(0)
 
@@ -66,12 +67,7 @@ def test_directions_raise_what_they_are_named_after():
 
 @pytest.fixture(scope="module")
 def small():
-    latents = np.stack([draw(256, n) for n in range(40)])
-    places = RNG.uniform(0, 1, (40, 2)).astype(np.float32)
-    measures = RNG.standard_normal((40, 5)).astype(np.float32)
-    directions, fit = regress(latents, measures.astype(np.float64))
-    nearest = np.arange(40) % 3
-    return Atlas(latents, places, measures, ("violin", "viola", "flute"), nearest, directions, fit)
+    return any_map(40)
 
 
 def test_places_give_latents_and_those_between_are_mixed(small):

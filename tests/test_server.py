@@ -22,8 +22,11 @@ from tests.server_fixture import START, Peer, ServerProcess
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    root = str(tmp_path_factory.mktemp("root"))
-    with ServerProcess("--output", "none", "--precision", "float32", "--root", root) as process:
+    root = tmp_path_factory.mktemp("root")
+    at = np.arange(16000) / 16000
+    soundfile.write(root / "horn.wav", 0.5 * np.sin(2 * np.pi * 261.6 * at), 16000)
+    flags = ("--output", "none", "--precision", "float32", "--root", str(root))
+    with ServerProcess(*flags) as process:
         yield process
         assert process.process.poll() is None, process.errors
 

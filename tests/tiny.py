@@ -3,13 +3,29 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from gansynth_server.atlas import atlas
+from gansynth_server.atlas.atlas import Atlas, regress
+from gansynth_server.atlas.names import MEASURES
 from gansynth_server.latent import directions, principal
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint, ganspace
 from gansynth_server.models import Models
 from tests import golden_rule
+
+
+def any_map(count: int) -> Atlas:
+    """A map of random latents, at random places."""
+    rng = np.random.default_rng(0)
+    latents = np.stack([draw(256, n) for n in range(count)])
+    places = rng.uniform(0, 1, (count, 2)).astype(np.float32)
+    measures = rng.standard_normal((count, len(MEASURES)))
+    named = regress(latents, measures)
+    presets = ("violin", "viola", "flute")
+    nearest = np.arange(count) % len(presets)
+    return Atlas(latents, places, measures.astype(np.float32), presets, nearest, *named)
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +40,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     values = principal.compute(generator, components=8, samples=256)
     found = checkpoint.load(str(folder / "all_instruments"))
     ganspace.write(directions.file_of(found), principal.pack(values))
+    atlas.file_of(found).write_bytes(any_map(20).encode(found.fingerprint))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
         yield Models()
