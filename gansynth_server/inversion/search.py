@@ -77,12 +77,12 @@ def invert(
     begun = time.monotonic()
     config, device = generator.config, next(generator.parameters()).device
     target = Target(torch.from_numpy(wave).to(device))
-    search = _Search(generator, target, config.label(pitch), device)
 
     def progress(least: float) -> None:
         tell(min(1.0, (time.monotonic() - begun) / seconds), least)
 
     with _frozen(generator):
+        search = _Search(generator, target, config.label(pitch), device)
         names, z, best = search.starts(presets, config.latent_size, seed, begun + LOOKING * seconds)
         before, left = best.tolist(), begun + seconds - time.monotonic()
         for count, share in ROUNDS:
@@ -90,8 +90,8 @@ def invert(
             z, best = z[keep], best[keep]
             names, before = [names[n] for n in keep], [before[n] for n in keep]
             z, best = search.descend(z, best, time.monotonic() + share * left, progress)
-    n = int(best.argmin())
-    return Found(z[n].numpy(), search.exact(z[n]), names[n], float(before[n]), search.steps)
+        n = int(best.argmin())
+        return Found(z[n].numpy(), search.exact(z[n]), names[n], float(before[n]), search.steps)
 
 
 @contextmanager
