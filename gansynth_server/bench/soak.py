@@ -36,6 +36,7 @@ WIND_UP = 0.1
 """Share of the time after which memory should be flat."""
 NOTE_SECONDS = 3.0
 TIMBRE_SECONDS = 5.0
+GREET_SECONDS = 20.0
 ROWS = 12
 """Lines of the table."""
 COPIES = 3
@@ -262,7 +263,7 @@ def _measure(
         for run in (listener.run, *(other.run for other in others))
     ]
     begun = time.monotonic()
-    switched, told = begun, begun
+    switched = told = greeted = begun
     rows: list[dict[str, Any]] = []
     loads = 0
     try:
@@ -278,6 +279,11 @@ def _measure(
                 told = now
                 rows.append(_row(now - begun, server, watch, listener, others))
                 tell(rows[-1])
+            if (
+                now - greeted >= GREET_SECONDS
+            ):  # or it would be forgotten, and hear another bus's load
+                greeted = now
+                watch.send("/sync")
             time.sleep(min(0.1, interval / 4))
         rows.append(_row(time.monotonic() - begun, server, watch, listener, others))
         tell(rows[-1])
