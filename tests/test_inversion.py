@@ -2,6 +2,8 @@
 
 import io
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,6 +106,16 @@ def test_a_note_is_no_distance_from_itself_however_loud(model):
     near = wave + 0.003 * torch.from_numpy(np.random.default_rng(0).standard_normal(64000)).float()
     assert 0.1 < target.distance(near).item() < 3
     assert torch.isfinite(target.distance(torch.zeros(1, 64000))).all()
+
+
+def test_gradients_are_there_whoever_was_first():
+    code = (
+        "import torch; from gansynth_server.spectral import transform as t; "
+        "from gansynth_server.inversion.distance import Target; x = torch.rand(1, 64000)\n"
+        "with torch.inference_mode(): t.waves(*t.polar(t.mel_spectra(x)))\n"
+        "Target(x[0]).distance((x / 2 + 0.1).requires_grad_(True)).sum().backward()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_the_networks_own_picture_becomes_its_sound(model):

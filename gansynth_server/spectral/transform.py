@@ -20,16 +20,19 @@ from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SILENCE
 
 
 @cache
+@torch.inference_mode(False)  # kept for gradients too, whoever asks first
 def _window(device: torch.device) -> Tensor:
     return torch.hann_window(FFT, periodic=True, dtype=torch.float64).float().to(device)
 
 
 @cache
+@torch.inference_mode(False)
 def _matrix(name: str, device: torch.device) -> Tensor:
     return torch.from_numpy(getattr(mel, name)()).float().to(device)
 
 
 @cache
+@torch.inference_mode(False)
 def _taps(device: torch.device) -> tuple[Tensor, Tensor]:
     indices, weights = mel.mel_taps()
     return torch.from_numpy(indices).to(device), torch.from_numpy(weights).to(device)
