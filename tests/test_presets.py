@@ -150,6 +150,7 @@ def test_add_export_remove_import(model, tmp_path, capsys):
         ("add --file missing.json", "cannot be read"),
         ("import --file missing.json", "cannot be read"),
         ("export nobody", "no preset 'nobody'"),
+        ("export --file no/where.json", "cannot be written"),
     ],
 )
 def test_what_is_wrong_is_said(arguments, said):

@@ -53,8 +53,11 @@ class PresetsCommand:
         data = shelf.encode(self._chosen(shelf.presets()))
         if self.file is None:
             sys.stdout.write(data.decode())
-        else:
-            self._needed().write_bytes(data)
+            return
+        try:
+            self.file.write_bytes(data)
+        except OSError as error:
+            raise UserError(f"{self.file} cannot be written: {error.strerror}") from error
 
     def _read(self, shelf: Shelf) -> dict[str, Preset]:
         from gansynth_server.latent import store
