@@ -98,8 +98,7 @@ def regress(latents: Float32, measures: NDArray[np.float64]) -> tuple[Float32, F
 
 def file_of(checkpoint: Checkpoint) -> Path:
     """Where a checkpoint's map lies: in its folder."""
-    folder = checkpoint.path
-    return folder / (FILE if checkpoint.name == folder.name else f"{checkpoint.name}.{FILE}")
+    return checkpoint.beside(FILE)
 
 
 def load(checkpoint: Checkpoint) -> Atlas:

@@ -11,7 +11,7 @@ from gansynth_server.atlas.atlas import Atlas
 from gansynth_server.atlas.measures import UNITS
 from gansynth_server.atlas.names import MEASURES
 from gansynth_server.errors import UserError
-from gansynth_server.spectral.plot import load_pyplot
+from gansynth_server.spectral.plot import load_pyplot, save
 from gansynth_server.training.general_midi import family_of
 
 EDGES = (2, 98)
@@ -82,9 +82,4 @@ def draw(path: Path, atlas: Atlas, title: str) -> None:
         if axis.get_label() != "<colorbar>":
             axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
             axis.tick_params(labelbottom=axis is not main)
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        pyplot.close(figure)
+    save(figure, path, dpi=120)

@@ -8,8 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gansynth_server.errors import UserError
-
 Rows = list[dict[str, Any]]
 
 
@@ -40,7 +38,7 @@ def plot(path: Path, figures: dict[str, Any]) -> None:
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    from gansynth_server.spectral.plot import load_pyplot
+    from gansynth_server.spectral.plot import load_pyplot, save
 
     pyplot = load_pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
@@ -60,9 +58,4 @@ def plot(path: Path, figures: dict[str, Any]) -> None:
     rows = figures.get("mixing", [])
     right.plot([r["voices"] for r in rows], [r["share of a core %"] for r in rows], "o-")
     right.set(xlabel="voices sounding", ylabel="% of one core", title="Mixing, 48 kHz")
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        pyplot.close(figure)
+    save(figure, path, dpi=120)

@@ -37,6 +37,7 @@ WIND_UP = 0.1
 NOTE_SECONDS = 3.0
 TIMBRE_SECONDS = 5.0
 GREET_SECONDS = 20.0
+"""Within which the watcher says a word, or it would be forgotten, and hear another bus's load."""
 ROWS = 12
 """Lines of the table."""
 COPIES = 3
@@ -279,9 +280,7 @@ def _measure(
                 told = now
                 rows.append(_row(now - begun, server, watch, listener, others))
                 tell(rows[-1])
-            if (
-                now - greeted >= GREET_SECONDS
-            ):  # or it would be forgotten, and hear another bus's load
+            if now - greeted >= GREET_SECONDS:
                 greeted = now
                 watch.send("/sync")
             time.sleep(min(0.1, interval / 4))
@@ -372,7 +371,7 @@ def plot(path: Path, figures: dict[str, Any]) -> None:
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
     """
-    from gansynth_server.spectral.plot import load_pyplot
+    from gansynth_server.spectral.plot import load_pyplot, save
 
     pyplot = load_pyplot()
     figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(9, 7), layout="constrained")
@@ -386,9 +385,4 @@ def plot(path: Path, figures: dict[str, Any]) -> None:
         axis.set_ylim(bottom=0)
         axis.legend(fontsize=8)
     axes[-1].set(xlabel="minutes")
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        pyplot.close(figure)
+    save(figure, path, dpi=120)

@@ -112,8 +112,7 @@ def edit(
 
 def file_of(checkpoint: Checkpoint) -> FilePath:
     """Where a checkpoint's directions lie: in its folder."""
-    folder = checkpoint.path
-    return folder / (FILE if checkpoint.name == folder.name else f"{checkpoint.name}.{FILE}")
+    return checkpoint.beside(FILE)
 
 
 def load(checkpoint: Checkpoint) -> Directions:

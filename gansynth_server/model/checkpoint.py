@@ -64,6 +64,11 @@ class Checkpoint:
         """What tells these weights from those of another training."""
         return hashlib.sha256(self.tensor(FIRST_BIAS).tobytes()).hexdigest()[:16]
 
+    def beside(self, file: str) -> Path:
+        """Where a file lies that belongs to these weights: in their folder, which may hold
+        those of others."""
+        return self.path / (file if self.name == self.path.name else f"{self.name}.{file}")
+
     def tensor(self, name: str) -> NDArray[np.float32]:
         """One tensor of the weights, read from the file; UserError if it has none such."""
         from safetensors import SafetensorError, safe_open

@@ -76,7 +76,7 @@ def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
         bottom.set_xlabel("time (s)")
     axes[0, 0].set_ylabel("magnitude: frequency (kHz)")
     axes[1, 0].set_ylabel("instantaneous frequency: frequency (kHz)")
-    _save(figure, path)
+    save(figure, path, bbox_inches="tight")
 
 
 def contact_sheet(
@@ -119,7 +119,7 @@ def contact_sheet(
     axes.set_frame_on(False)
     axes.tick_params(length=0, labelsize=8)
     axes.set_xlabel("MIDI pitch")
-    _save(figure, path)
+    save(figure, path, bbox_inches="tight")
 
 
 def _shrink(picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,9 +130,10 @@ def _shrink(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return picture
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path, dpi: int = 100, **settings: Any) -> None:
+    """Writes a figure and closes it; UserError where it cannot be written."""
     try:
-        figure.savefig(path, dpi=100, bbox_inches="tight")
+        figure.savefig(path, dpi=dpi, **settings)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {path}: {error}") from error
     finally:
