@@ -298,14 +298,19 @@ def test_liblo_plays_it(peer, server):
     def send(*args):
         subprocess.run([oscsend, "localhost", str(server.port), *args], check=True, timeout=20)
 
-    before = peer.ask("/status")[1]
+    def sounding(number):
+        """Whether so many voices sound, within ten seconds."""
+        for _ in range(200):
+            if peer.ask("/status")[1] == number:
+                return True
+            time.sleep(0.05)
+        return False
+
+    peer.send("/allsoundoff")  # what earlier tests left
+    assert sounding(0)
     send("/play", "sssfsf", "s", "drawbar_organ", "note", "4", "sustain", "30")
     send("/note", "ff", "55", "100")
-    for _ in range(200):
-        if peer.ask("/status")[1] == before + 2:
-            break
-        time.sleep(0.05)
-    assert peer.ask("/status")[1] == before + 2
+    assert sounding(2)
 
 
 def test_sclang_plays_it(server, tmp_path):
