@@ -19,7 +19,14 @@ from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.spectral import transform
 from gansynth_server.training.dataset import INDEX, Dataset
-from gansynth_server.training.evaluation import EvaluateOptions, card, classifier, evaluate, table
+from gansynth_server.training.evaluation import (
+    EvaluateOptions,
+    card,
+    classifier,
+    evaluate,
+    inverting,
+    table,
+)
 from gansynth_server.training.evaluation.classifier import ClassifierOptions
 from gansynth_server.training.evaluation.distances import (
     Bins,
@@ -98,7 +105,7 @@ def figures(data, known, real):
     whole = Row("real", real, None, None)
     sure = known.sure(data)
     return {
-        name: module.measure(Row(name, sounds, None, None), whole, known, sure)[0]
+        name: module.measure(Row(name, sounds, None, None), whole, known, sure, data.families)[0]
         for name, sounds in kinds.items()
     }
 
@@ -316,7 +323,21 @@ def tiny(tmp_path_factory):
 def found(data, known, tiny):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "reference", lambda *_: known)
-        return evaluate(gs.load(str(tiny)), data, EvaluateOptions(notes=12))
+        patch.setattr(inverting, "RANDOM", 5)
+        options = EvaluateOptions(notes=12, inversions=2, inversion_seconds=1.0)
+        return evaluate(gs.load(str(tiny)), data, options)
+
+
+def test_latents_are_looked_for(found, data):
+    looked = found.figures["inversions"]
+    assert set(looked) == {key for key, *_ in table.INVERSIONS} | {"each"}
+    for note in looked["each"]:
+        assert note["distance"] <= min(note["preset"], note["random"]) + 0.2
+        assert note["family"] == data.families[note["instrument"]]
+        assert {note["told"], note["real"]} <= set(data.families.values())
+    assert looked["nearer_than_random"] in (0, 0.5, 1)
+    nothing = inverting.figures([inverting.Inverted(**looked["each"][0] | {"preset": None})])
+    assert nothing["preset_db"] is None and nothing["same_family"] in (0, 1)
 
 
 def test_a_checkpoint_that_knows_nothing_is_told_from_real_notes(found):
@@ -354,7 +375,7 @@ def test_the_command_writes_figures_pictures_and_card(data, tiny, found, tmp_pat
 
 def check_card(text, figures):
     """Every figure of the table stands in the card as it was measured."""
-    for line in table.lines(figures):
+    for line in (*table.lines(figures), *table.inversion_lines(figures)):
         assert f"| {' | '.join(line)} |" in text
 
 

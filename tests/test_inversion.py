@@ -13,7 +13,8 @@ import torch
 import gansynth_server as gs
 from gansynth_server import UserError, cli
 from gansynth_server.inversion import search
-from gansynth_server.inversion.distance import Target, sound
+from gansynth_server.inversion.distance import Target, outline, sound
+from gansynth_server.inversion.encoder import RIDGES, guesses
 from gansynth_server.inversion.recorded import read
 from gansynth_server.latent.vectors import draw
 from tests.server_fixture import Peer, ServerProcess
@@ -141,6 +142,28 @@ def test_gradients_lead_nearer(model):
 
 
 # the search
+
+
+def test_regression_guesses_the_latent_of_a_linear_generator():
+    chance = torch.Generator().manual_seed(0)
+    z = torch.randn(40, 8, generator=chance)
+    mixing = torch.randn(8, 500, generator=chance)
+    wanted = torch.randn(8, generator=chance)
+    found = guesses(z @ mixing - 30, z, wanted @ mixing - 30)
+    away = (found - wanted).norm(dim=1) / wanted.norm()
+    assert found.shape == (len(RIDGES), 8) and found.dtype == torch.float32
+    assert away[0] < 0.1 and away[0] < away[1] < away[2] < 1
+
+
+def test_regression_starts_nearer_to_a_note_of_its_own(model):
+    latents = np.stack([draw(model.latent_size, n) for n in range(65)])
+    waves = torch.from_numpy(model.generate_batch(latents, [55] * 65))
+    target = Target(waves[64])
+    outlines = torch.cat([outline(part) for part in torch.split(waves[:64], 16)])
+    guessed = guesses(outlines, torch.from_numpy(latents[:64]), target.outline)
+    ours = torch.from_numpy(model.generate_batch(guessed.numpy(), [55] * len(guessed)))
+    looked = target.distance(waves[:64])
+    assert target.distance(ours).min() < looked.quantile(0.1)
 
 
 def test_a_note_of_its_own_is_found_again(model):

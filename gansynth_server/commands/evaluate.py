@@ -26,6 +26,8 @@ class EvaluateCommand:
     """Most notes of each kind; there are no more than held-out ones."""
     seed: int = 0
     """Of latents and of the choice of notes."""
+    inversions: int = 0
+    """Held-out notes whose latents are looked for as gansynth invert does, about a minute each."""
     no_card: FlagCreatePairsOff[bool] = False
     """Leaves README.md and the pictures as they are."""
     torch_device: str = "auto"
@@ -36,17 +38,18 @@ class EvaluateCommand:
         from gansynth_server.training.dataset import Dataset
         from gansynth_server.training.evaluation import EvaluateOptions, card, evaluate, table
 
-        if self.notes < 2 or self.seed < 0:
-            raise UserError("an evaluation takes two --notes or more and a --seed of 0 or more")
+        if self.notes < 2 or self.seed < 0 or self.inversions < 0:
+            raise UserError(
+                "an evaluation takes two --notes or more, and 0 or more for --seed and --inversions"
+            )
         model = api.load(self.checkpoint, self.torch_device)
         folder = self.output or _folder(model.checkpoint.path)
         if not self.no_card:
             from gansynth_server.spectral.plot import check_plots
 
             check_plots()
-        found = evaluate(
-            model, Dataset.open(self.data), EvaluateOptions(notes=self.notes, seed=self.seed)
-        )
+        options = EvaluateOptions(self.notes, self.seed, self.inversions)
+        found = evaluate(model, Dataset.open(self.data), options)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "figures.json").write_text(

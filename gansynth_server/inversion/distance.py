@@ -54,6 +54,8 @@ class Target:
     def __init__(self, wave: Tensor) -> None:
         pyramid = _pyramid(wave[None])
         peak = pyramid[MIDDLE].amax()
+        self.outline = outline(wave[None])[0]
+        """[levels], as :func:`outline` gives it."""
         self._wanted = [pooled - peak for pooled in pyramid]
         self._weights = [FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted]
 
@@ -74,6 +76,12 @@ class Target:
         wanted = self._wanted[MIDDLE]
         power = torch.logsumexp(wanted.flatten(1) / DECIBELS, dim=1)
         return DECIBELS * (power - torch.logsumexp(ours.flatten(1) / DECIBELS, dim=1))
+
+
+def outline(waves: Tensor) -> Tensor:
+    """Waves [N, 64000] → their levels under the loudest place, in dB [N, levels]."""
+    level = _pyramid(waves)[MIDDLE]
+    return (level - level.amax(dim=(1, 2), keepdim=True)).clamp(min=-FLOOR).flatten(1)
 
 
 def _pyramid(waves: Tensor) -> list[Tensor]:

@@ -1,8 +1,9 @@
 """The search for a latent: many starts, of which fewer and fewer go on.
 
 Gradients lead through the generator to the latent alone. The starts are the
-presets and random latents that are nearest already; each round the better
-third goes on, so that most of the time is spent on what becomes the answer.
+presets and random latents that are nearest already, and what a regression on
+their notes makes of the wanted one; each round the better third goes on, so
+that most of the time is spent on what becomes the answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.inversion.distance import Target, sound
+from gansynth_server.inversion.distance import Target, outline, sound
+from gansynth_server.inversion.encoder import guesses
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model.generator import Generator
 from gansynth_server.priority import behind_others
@@ -44,7 +46,7 @@ class Found:
 
     z: [latent_size].
     distance: in dB, see :meth:`Target.distance`.
-    start: what it started from: a preset's name, or ``random``.
+    start: what it started from: a preset's name, ``random`` or ``regression``.
     before: the distance at the start.
     steps: of gradients, of all latents together.
     """
@@ -140,19 +142,23 @@ class _Search:
         drawn = [draw(size, seed + n) for n in range(RANDOM)]
         latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
         found: list[Tensor] = []
+        outlines: list[Tensor] = []
         for part in torch.split(latents, CHUNK):
-            with torch.inference_mode(), behind_others():
-                found.append(self._distance(part.to(self._device)).cpu())
+            waves = self._sounds(part)
+            found.append(self._target.distance(waves).cpu())
+            outlines.append(outline(waves).cpu())
             if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
                 break
-        distances = torch.cat(found).clone()
-        return names[: len(distances)], latents[: len(distances)].clone(), distances
+        looked = latents[: sum(map(len, found))]
+        guessed = guesses(torch.cat(outlines), looked, self._target.outline.cpu())
+        found.append(self._target.distance(self._sounds(guessed)).cpu())
+        names = [*names[: len(looked)], *(["regression"] * len(guessed))]
+        return names, torch.cat([looked, guessed]), torch.cat(found)
 
     def exact(self, z: Tensor) -> float:
         """The distance of one latent [latent_size]."""
         self._coarse = False
-        with torch.inference_mode():
-            return float(self._distance(z[None].to(self._device)))
+        return float(self._target.distance(self._sounds(z[None])))
 
     def descend(
         self, z: Tensor, best: Tensor, until: float, tell: Callable[[float], None]
@@ -190,7 +196,16 @@ class _Search:
         return torch.cat(found)
 
     def _distance(self, z: Tensor) -> Tensor:
+        return self._target.distance(self._waves(z))
+
+    @torch.no_grad()
+    def _sounds(self, z: Tensor) -> Tensor:
+        """Waves [N, 64000] of latents, no gradients."""
+        with behind_others():
+            return self._waves(z.to(self._device))
+
+    def _waves(self, z: Tensor) -> Tensor:
         labels = torch.full((len(z),), self._label, device=self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._coarse):
             images = self._generator(z.to(self._dtype), labels)
-        return self._target.distance(sound(images.float(), self._generator.config))
+        return sound(images.float(), self._generator.config)

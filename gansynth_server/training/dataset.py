@@ -113,6 +113,11 @@ class Dataset:
         """Names of the instruments, in the order of their first notes."""
         return tuple(dict.fromkeys(note.instrument for note in self.notes))
 
+    @property
+    def families(self) -> dict[str, str]:
+        """The family of each instrument; where it is not known, the instrument is its own."""
+        return {note.instrument: note.family or note.instrument for note in self.notes}
+
 
 class Writer:
     """Makes a data folder note by note; what was written stays if it is interrupted.

@@ -65,6 +65,7 @@ def text(checkpoint: Checkpoint, figures: Mapping[str, Any]) -> str:
         "## Figures",
         _figures(figures),
         DEFINITIONS,
+        *_inversions(figures),
         "![real and generated notes](rainbowgrams.png)",
         "![pitch error](pitch_error.png)",
         "![confusion of pitches](confusion.png)",
@@ -149,6 +150,30 @@ def _figures(figures: Mapping[str, Any]) -> str:
         "the mel spectra and back, the best that a generator of such spectra can do."
     )
     return f"{intro}\n\n" + _table(("", *table.NAMES.values()), table.lines(figures))
+
+
+def _inversions(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What ``gansynth invert`` makes of held-out notes."""
+    if found := figures.get("inversions"):
+        seconds = figures["settings"]["inversion_seconds"]
+        yield "## Own sounds"
+        yield (
+            f"`gansynth invert` looked for the latents of {len(found['each'])} held-out notes, "
+            f"{seconds:g} s each:"
+        )
+        yield _table(("", ""), table.inversion_lines(figures))
+        yield _table(
+            ("note", "start", "found, dB", "nearest preset, dB", "nearest random, dB", "told"),
+            (
+                (
+                    f"`{note['instrument']}` {note['pitch']}",
+                    f"`{note['start']}`",
+                    *(table.shown(note[k], ".2f") for k in ("distance", "preset", "random")),
+                    note["told"] + (" ✓" if note["told"] == note["family"] else ""),
+                )
+                for note in found["each"]
+            ),
+        )
 
 
 def _limits(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:

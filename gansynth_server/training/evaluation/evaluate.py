@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.api import Model
+from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.training.dataset import Dataset
-from gansynth_server.training.evaluation import listen, timbre
+from gansynth_server.training.evaluation import inverting, listen, timbre
 from gansynth_server.training.evaluation.classifier import Verdict, classify
 from gansynth_server.training.evaluation.distances import (
     entropy,
@@ -43,6 +44,7 @@ OPTIONAL = (
     "centroid_rank_correlation",
     "attack_rank_correlation",
     "preset_instrument",
+    "preset_family",
 )
 """Figures for which some data sets or checkpoints have no notes."""
 SILENT = 10 ** (-50 / 20)
@@ -56,6 +58,10 @@ class EvaluateOptions:
     """Most notes of each row; there are no more than held-out ones."""
     seed: int = 0
     """Of latents and of the choice of notes."""
+    inversions: int = 0
+    """Held-out notes whose latents are looked for."""
+    inversion_seconds: float = SEARCH_SECONDS
+    """For each of them."""
     reference: ReferenceOptions = field(default_factory=ReferenceOptions)
 
 
@@ -98,10 +104,15 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
     details: dict[str, Any] = {}
     for row in rows:
         with _timed(seconds, row.name):
-            figures, detail = measure(row, rows[1], known, sure)
+            figures, detail = measure(row, rows[1], known, sure, data.families)
         measured[row.name], details[row.name] = figures, detail
     with _timed(seconds, "path"):
         measured["model"] |= _path(model, known, options.seed)
+    inverted = None
+    if options.inversions:
+        with _timed(seconds, "inversions"):
+            searches = options.inversions, options.inversion_seconds, options.seed
+            inverted = inverting.figures(inverting.inversions(model, data, known.net, *searches))
     figures = {name: measured["model"][name] for name in HEADLINES}
     figures |= {
         "notes": len(rows[0].sounds),
@@ -110,6 +121,7 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
             for name, row in measured.items()
         },
         "presets": details["model"].pop("presets", {}),
+        "inversions": inverted,
         "pitch_error": {name: detail["cents"] for name, detail in details.items()},
         "heard_pitches": {name: detail["heard"] for name, detail in details.items()},
         "pitches": rows[0].sounds.pitches.tolist(),
@@ -138,7 +150,7 @@ def describe(data: Dataset) -> dict[str, Any]:
 
 
 def measure(
-    row: Row, real: Row, known: Reference, sure: frozenset[int]
+    row: Row, real: Row, known: Reference, sure: frozenset[int], families: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All figures of one kind of sound.
 
@@ -147,6 +159,7 @@ def measure(
         real: the real ones, for the presets.
         known: the reference of the data.
         sure: pitches at which pyin can be trusted.
+        families: of the instruments.
 
     Returns:
         Figures (numbers; None where there is nothing to measure), and what
@@ -161,6 +174,7 @@ def measure(
         "pitch_accuracy": float(np.mean(heard == sounds.pitches)),
         "pitch_entropy": float(entropy(posterior).mean()),
         "instrument_accuracy": _right(known, verdict, sounds),
+        "family_accuracy": _right(known, verdict, sounds, families),
         "inception_score_pitch": inception_score(posterior),
         "inception_score_instrument": inception_score(verdict.instrument),
         "frechet_distance": frechet_distance(verdict.embedding, known.embedding),
@@ -185,16 +199,25 @@ def measure(
         figures |= compared
         said = classify(known.net, features_of(row.presets))
         figures["preset_instrument"] = _right(known, said, row.presets)
+        figures["preset_family"] = _right(known, said, row.presets, families)
     return figures, detail
 
 
-def _right(known: Reference, verdict: Verdict, sounds: Sounds) -> float | None:
-    """Share of the notes whose instrument is told right, of those that the classifier knows."""
+def _right(
+    known: Reference,
+    verdict: Verdict,
+    sounds: Sounds,
+    families: Mapping[str, str] | None = None,
+) -> float | None:
+    """Share of the notes whose instrument, or its family, is told right, of those that the
+    classifier knows."""
     if sounds.instruments is None:
         return None
     told = [known.net.instruments[index] for index in verdict.instrument.argmax(axis=1)]
     right = [
-        a == b for a, b in zip(told, sounds.instruments, strict=True) if b in known.net.instruments
+        families[a] == families[b] if families else a == b
+        for a, b in zip(told, sounds.instruments, strict=True)
+        if b in known.net.instruments
     ]
     return float(np.mean(right)) if right else None
 

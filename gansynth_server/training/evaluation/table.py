@@ -12,6 +12,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("pitch_accuracy", "pitch accuracy (classifier)", "%"),
     ("pitch_entropy", "pitch entropy, nats", ".2f"),
     ("instrument_accuracy", "instrument accuracy (classifier)", "%"),
+    ("family_accuracy", "instrument's family (classifier)", "%"),
     ("inception_score_pitch", "inception score, pitch", ".1f"),
     ("inception_score_instrument", "inception score, instrument", ".1f"),
     ("frechet_distance", "Fréchet distance", ".1f"),
@@ -39,8 +40,18 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("centroid_rank_correlation", "presets: rank correlation of brightness", ".2f"),
     ("attack_rank_correlation", "presets: rank correlation of attacks", ".2f"),
     ("preset_instrument", "presets told right (classifier)", "%"),
+    ("preset_family", "presets whose family is told right", "%"),
 )
 """Key of a figure, what it is called, and its format."""
+INVERSIONS: tuple[tuple[str, str, str], ...] = (
+    ("nearer_than_random", "nearer than the nearest of 1000 random latents", "%"),
+    ("same_family", "family told right (classifier)", "%"),
+    ("real_family", "family of the real notes told right", "%"),
+    ("distance_db", "distance, dB (median)", ".2f"),
+    ("preset_db", "distance of the nearest preset, dB (median)", ".2f"),
+    ("random_db", "distance of the nearest random latent, dB (median)", ".2f"),
+)
+"""The same of the latents that were looked for."""
 
 
 def shown(value: float | None, form: str) -> str:
@@ -57,6 +68,13 @@ def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         yield title, *(shown(rows[name].get(key), form) for name in NAMES)
 
 
+def inversion_lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The measures of ``figures["inversions"]``, where there are any."""
+    if found := figures.get("inversions"):
+        for key, title, form in INVERSIONS:
+            yield title, shown(found[key], form)
+
+
 def show(figures: Mapping[str, Any]) -> None:
     """Prints the table."""
     from rich.console import Console
@@ -68,3 +86,9 @@ def show(figures: Mapping[str, Any]) -> None:
     for line in lines(figures):
         table.add_row(*line)
     Console().print(table)
+    if found := figures.get("inversions"):
+        title = f"latents looked for: {len(found['each'])} held-out notes"
+        searched = Table("", "", title=title, show_header=False)
+        for line in inversion_lines(figures):
+            searched.add_row(*line)
+        Console().print(searched)
