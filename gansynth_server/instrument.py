@@ -10,18 +10,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gansynth_server.api import Model, find_preset, nearest_pitch
 from gansynth_server.client import Client, Played
 from gansynth_server.errors import UserError
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.render.jobs import Job, Rendering
+from gansynth_server.render.jobs import Rendering
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.spectral.steady import steadiest
@@ -29,11 +27,11 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 from gansynth_server.timbre import SlotPath, Timbre
+from gansynth_server.work import Work
 
 MOST_NOTES = 4096
 MOST_UNHEARD = 16
 """Notes of a client whose stream nobody pulls."""
-REACH = 7  # keys to either side of the last notes that are rendered ahead
 Tell = Callable[..., None]
 
 
@@ -57,11 +55,10 @@ class Instrument:
     ) -> None:
         self._most_notes = most_notes
         self.lock = threading.RLock()
-        self._renderer = renderer
         self._seeds = np.random.default_rng(seed)
         self._tell = tell
-        self._jobs = count()
         self._clock = clock
+        self.work = Work(renderer, self.lock, clock)
         self.timbre = Timbre(renderer, clock)
 
     def time(self, when: float | None) -> float:
@@ -96,7 +93,7 @@ class Instrument:
         with self.lock:
             client.latents.put(slot, path, self.time(when))
             if slot == client.slot and client.recent:
-                self._look_ahead(client)
+                self.work.look_ahead(client)
 
     def seed(self, given: int | None) -> int:
         """A seed for what is drawn: the given one, or the next of the instrument's own."""
@@ -197,7 +194,7 @@ class Instrument:
             client.alive.add(note)
             before = client.notes.get(id)
             try:
-                self._render(client, z, rendered, done, failed, begun, lambda: not note.over)
+                self.work.render(client, z, rendered, done, failed, begun, lambda: not note.over)
             except UserError:
                 client.rendering.discard(note)
                 client.alive.discard(note)
@@ -209,7 +206,7 @@ class Instrument:
                 self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
-            self._look_ahead(client)
+            self.work.look_ahead(client)
         if slot in client.followed:
             self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
 
@@ -366,99 +363,13 @@ class Instrument:
             client.notes.clear()
         self.timbre.forget(client)
 
-    def synthesize(
-        self,
-        client: Client,
-        pitch: float,
-        slot: str,
-        done: Callable[[NDArray[np.float32]], None],
-        failed: Callable[[str], None],
-        when: float | None = None,
-    ) -> None:
-        """Renders a whole note as a wave [64000] at 16 kHz, without envelope."""
-        rendered = nearest_pitch(client.model.pitches, pitch)
-        if pitch != rendered:
-            low, high = client.model.pitches[0], client.model.pitches[-1]
-            raise UserError(f"a note for an array has a whole pitch from {low} to {high}")
-
-        def invert(spectrum: Spectrum) -> None:
-            import torch
-
-            from gansynth_server.spectral import transform
-
-            parts = (torch.from_numpy(p)[None] for p in (spectrum.magnitude, spectrum.increment))
-            done(transform.waves(*parts)[0].numpy())
-
-        with self.lock:
-            self._render(client, self.latent(client, slot, when), rendered, invert, failed)
-
-    # work that takes time
-
     def use(self, client: Client, model: Model) -> None:
         """Changes a client's checkpoint; latents of another size give way to a random one."""
         with self.lock:
             client.model = model
             client.recent.clear()
-            self._renderer.ahead(client, model.backend, [])
+            self.work.look_away(client)
             if client.latents.size != model.latent_size:
                 client.latents = Slots(model.latent_size)
             if "z" not in client.latents:
                 self.random(client, "z")
-
-    def job(self, client: Client) -> Callable[[], None]:
-        """Begins something that ``/sync`` waits for; call the result when it is done."""
-        number = next(self._jobs)
-        with self.lock:
-            client.begin(number)
-
-        def finish() -> None:
-            with self.lock:
-                client.finish(number)
-
-        return finish
-
-    def _render(
-        self,
-        client: Client,
-        z: Latent,
-        pitch: int,
-        done: Callable[[Spectrum], None],
-        failed: Callable[[str], None],
-        begun: Callable[[Spectrum], None] | None = None,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
-        finish = self.job(client)
-
-        def then(call: Callable[[], None]) -> None:
-            try:
-                call()
-            finally:
-                finish()
-
-        label = client.model.checkpoint.config.label(pitch)
-        try:
-            self._renderer.submit(
-                Job(
-                    client.model.backend,
-                    z,
-                    label,
-                    lambda spectrum: then(lambda: done(spectrum)),
-                    lambda why: then(lambda: failed(why)),
-                    begun,
-                    wanted,
-                    client,
-                )
-            )
-        except UserError:
-            finish()
-            raise
-
-    def _look_ahead(self, client: Client) -> None:
-        """Has the keys around a client's last notes rendered while there is time."""
-        if not isinstance(client.latents.path(client.slot, self.time(None)), Still):
-            self._renderer.ahead(client, client.model.backend, [])  # it will have moved on
-            return
-        z, config = self.latent(client, client.slot), client.model.checkpoint.config
-        near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
-        keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]
-        self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])

@@ -8,8 +8,10 @@ Which thread runs what:
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
-    files    reads and writes what clients keep in --root
-    load     loads a checkpoint, one thread each time
+    file     reads and writes what clients keep in --root
+    sound    has pictures and sounds made as a whole
+    search   has timbres looked for
+    load     loads checkpoints
     log      writes the log
     watchdog looks whether the sound is held up, and by what
     midi     plays what a MIDI device sends, if there is to be one
@@ -30,7 +32,6 @@ import gc
 import logging
 import os
 import queue
-import socket
 import threading
 import time
 import weakref
@@ -38,13 +39,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from gansynth_server import handlers
 from gansynth_server.access import Access
 from gansynth_server.api import Model
 from gansynth_server.audio.link import ClockLink
 from gansynth_server.audio.output import open_output
+from gansynth_server.audio.pulls import Pulls
 from gansynth_server.audio.stream import PullStream
 from gansynth_server.client import Client
 from gansynth_server.clock import MessageClock
@@ -53,29 +53,25 @@ from gansynth_server.errors import RenderError, UserError
 from gansynth_server.files import Root
 from gansynth_server.handlers.background import Background
 from gansynth_server.instrument import Instrument
-from gansynth_server.limits import Turns
 from gansynth_server.metrics import Exporter, Metrics, resident_mb
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
-from gansynth_server.models import Models, RemoteModel, check_threads, set_threads
+from gansynth_server.models import Models, RemoteModel, set_threads
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, encode
 from gansynth_server.peers import Peer, Peers, Source
-from gansynth_server.priority import raise_priority, switch_often, use_realtime
+from gansynth_server.priority import switch_often, use_realtime
 from gansynth_server.receiver import Receiver
 from gansynth_server.recording.recorder import Recorder
-from gansynth_server.render.jobs import Job
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.renderer import Renderer
-from gansynth_server.spectral.inverse import Spectrum, check_rate
+from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.start import bind, check, warm_up
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.note import Note
 from gansynth_server.watchdog import Pulse, Watchdog, Watched
 
-BUFFER = 1 << 20  # bytes of the socket's queues, for bursts
-PULLS, PULLS_SHARE = 1024, 64
-"""Blocks that may be asked for and not sent yet, of all streams and of one."""
 PATIENCE = 0.1
 """Seconds in which all that is heard should have faded out at the end."""
 STOP_RENDERING = 0.3
@@ -102,10 +98,10 @@ class Server:
         self.options = options
         self._spared = spared
         switch_often()
-        with _bind(options) as probe:  # a taken port is told before anything is loaded
+        with bind(options) as probe:  # a taken port is told before anything is loaded
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
-        _check(options)
+        check(options)
         self.render_process = RenderProcess(options)
         set_threads(1)  # of this process, which has the sound to make and no network
         self.root = Root(options.root)
@@ -143,15 +139,11 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument)
-        self._late = self._blocks = 0
-        self._pulls: Turns[tuple[Source, PullStream, int, float]]
-        self._pulls = Turns(PULLS, PULLS_SHARE, 1)
-        self._pulled: queue.SimpleQueue[bool] = queue.SimpleQueue()  # wakes the stream thread
-        self._pulls_lock = threading.Lock()
+        self._pulls = Pulls(self.send)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._warm_up()
-        self._socket = _bind(options)
+        warm_up(self.model, self._renderer, self._output.rate)
+        self._socket = bind(options)
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
             *(self._socket, access, self._peers, handlers.live(self)),
@@ -160,12 +152,12 @@ class Server:
             rate=options.rate_limit,
             discard_late=options.discard_late,
         )
-        self._output_pulse, self._stream_pulse = Pulse("the output"), Pulse("a stream")
-        self._watchdog = Watchdog([self._output_pulse, self._stream_pulse])
+        self._pulse = Pulse("the output")
+        self._watchdog = Watchdog([self._pulse, self._pulls.pulse])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
-                ("stream", self._run_stream),
+                ("stream", self._pulls.run),
                 ("notify", self._run_notify),
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
@@ -182,7 +174,7 @@ class Server:
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
-        self._output.start(Watched(self.main_bus, self._output.rate, self._output_pulse))
+        self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
         self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
@@ -234,7 +226,7 @@ class Server:
         self._stopping.set()  # not before the fades, which are pulled
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
-        self._pulled.put(False)
+        self._pulls.stop()
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -270,7 +262,7 @@ class Server:
     @property
     def underruns(self) -> int:
         """Blocks that came too late, of the output and of all streams."""
-        return self._output.underruns + self._late
+        return self._output.underruns + self._pulls.late
 
     def metrics(self) -> Metrics:
         """All that is counted, now."""
@@ -288,7 +280,7 @@ class Server:
             longest_stall_ms=1000 * self._watchdog.longest,
             stalls_total=self._watchdog.stalls,
             underruns_total=self.underruns,
-            blocks_total=self._blocks,
+            blocks_total=self._pulls.blocks,
             spoilt_total=sum(bus.voices.spoilt for bus in buses),
             shed_total=sum(bus.voices.sheds for bus in buses),
             datagrams_total=counts["in"],
@@ -348,10 +340,7 @@ class Server:
         return bus
 
     def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        with self._pulls_lock:
-            asked = self._pulls.put(stream, (source, stream, number, time.monotonic()))
-        if asked:
-            self._pulled.put(True)
+        self._pulls.put(source, stream, number)
 
     # the threads
 
@@ -390,21 +379,6 @@ class Server:
             self.move(peer.stream.bus, self.main_bus)
             peer.stream = None
 
-    def _run_stream(self) -> None:
-        raise_priority()
-        while self._pulled.get():
-            with self._pulls_lock:
-                source, stream, number, asked = self._pulls.take()
-            self._blocks += 1
-            self._stream_pulse.begin(time.monotonic() + stream.block / stream.bus.rate)
-            try:
-                self.send(source, stream.answer(number))
-            except Exception:
-                _log.exception("a block failed")
-            self._stream_pulse.end()
-            if time.monotonic() - asked > stream.block * stream.ahead / stream.bus.rate:
-                self._late += 1
-
     def _run_notify(self) -> None:
         while (event := self._events.get()) is not None:
             what, note = event
@@ -422,59 +396,3 @@ class Server:
         peer = self._peers.of(client)
         if peer is not None:
             self.send(peer.source, encode(address, *args))
-
-    def _warm_up(self) -> None:
-        """Renders and plays a note that nobody hears, so that the first is as fast as the rest."""
-        pitch = self.model.pitches[0]
-        note = Note(None, 0, pitch + 0.1, 100, pitch)
-        done: queue.SimpleQueue[Spectrum | str] = queue.SimpleQueue()
-        z = np.ones(self.model.latent_size, np.float32)
-        for _ in range(2):
-            self._renderer.submit(Job(self.model.backend, z, 0, done.put, done.put))
-            result = done.get()
-            if isinstance(result, str):
-                raise UserError(f"{self.model.checkpoint.name} does not work here: {result}")
-            note.spectrum = result
-        bus = Bus(self._output.rate, 2)
-        bus.start(note)
-        bus.render(self._output.rate // 4)
-
-
-def _check(options: ServerOptions) -> None:
-    """UserError for a number that is out of range."""
-    check_threads(options.threads)
-    for flag, value, most in (
-        ("--max-voices", options.max_voices, 1024),
-        ("--max-clients", options.max_clients, 65536),
-    ):
-        if not 1 <= value <= most:
-            raise UserError(f"{flag} must be 1 to {most}, not {value}")
-    if not 0 <= options.rate_limit <= 10**7:
-        raise UserError(f"--rate-limit must be 0 (none) to {10**7}, not {options.rate_limit}")
-    if not 0.1 <= options.client_timeout <= 10**6:
-        raise UserError(
-            f"--client-timeout must be 0.1 to {10**6} seconds, not {options.client_timeout}"
-        )
-    if not 0 <= options.models_mb <= 1 << 20:
-        raise UserError(f"--models-mb must be 0 to {1 << 20}, not {options.models_mb}")
-    if not 0 <= options.cache_mb <= 1 << 20:
-        raise UserError(f"--cache-mb must be 0 to {1 << 20}, not {options.cache_mb}")
-
-
-def _bind(options: ServerOptions) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
-    ears = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        ears.bind((options.bind, options.port))
-    except OSError as error:
-        ears.close()
-        raise UserError(
-            f"UDP port {options.port} on {options.bind} cannot be opened ({error.strerror}): "
-            "is another gansynth-server running? End it, or choose another --port"
-        ) from error
-    except OverflowError as error:
-        ears.close()
-        raise UserError(f"--port must be 0 to 65535, not {options.port}") from error
-    for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        ears.setsockopt(socket.SOL_SOCKET, queue_, BUFFER)
-    return ears

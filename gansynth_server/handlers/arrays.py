@@ -33,7 +33,8 @@ class ArrayMessages:
             self._keep(call, array, wave)
 
         fail = call.failing("/synthesize")
-        self._instrument.synthesize(call.client, pitch, slot, done, fail, call.when)
+        z = self._instrument.latent(call.client, slot, call.when)
+        self._instrument.work.wave(call.client, z, pitch, done, fail)
 
     def hallucinate_array(
         self,

@@ -53,7 +53,7 @@ class Background:
         Raises:
             UserError: too much of this client's waits already.
         """
-        finish, fail = self._instrument.job(call.client), call.failing(address)
+        finish, fail = self._instrument.work.begin(call.client), call.failing(address)
 
         def run() -> None:
             try:

@@ -39,4 +39,4 @@ class RecordingMessages:
         recorder = call.client.bus.tap
         if not isinstance(recorder, Recorder):
             raise UserError("nothing is recorded; /record file begins that")
-        recorder.stop(self._instrument.job(call.client))
+        recorder.stop(self._instrument.work.begin(call.client))
