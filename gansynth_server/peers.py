@@ -42,7 +42,6 @@ class Peer:
     """Its own one, while it shares another's."""
     notified: bool = False
     stream: PullStream | None = None
-    arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     spectrum: NDArray[np.float32] | None = None
     """The last that was asked for: [frames, bins, 2]."""
     proven: bool = True

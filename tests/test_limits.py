@@ -1,17 +1,17 @@
 """Every bound of the wire: queues and rates by themselves, then the real server under them."""
 
+import gc
 import struct
 import time
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gansynth_server import kept
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.arrays import LONGEST, MOST_ARRAYS, ArrayMessages
 from gansynth_server.instrument import MOST_UNHEARD
 from gansynth_server.latent.slots import MOST_SLOTS, Slots
 from gansynth_server.limits import MOST_SOURCES, Bucket, RateLimit, Turns
@@ -389,18 +389,38 @@ def test_commands_that_nobody_pulls_are_bounded():
         peer.close()
 
 
+class Owner:
+    pass
+
+
+def seconds(count):
+    return np.zeros(count * 16000, np.float32)
+
+
 def test_sounds_kept_for_a_client_are_bounded():
-    told = []
-    peer = SimpleNamespace(arrays={})
-    call = SimpleNamespace(peer=peer, reply=lambda *values: told.append(values))
-    arrays = ArrayMessages(SimpleNamespace(instrument=None, background=None))
-    for n in range(MOST_ARRAYS + 4):
-        arrays._keep(call, f"a{n}", np.zeros(64000, np.float32))
-    assert list(peer.arrays) == [f"a{n}" for n in range(4, MOST_ARRAYS + 4)]
-    arrays._keep(call, "a4", np.zeros(64000, np.float32))  # is the newest now
+    sounds, owner = kept.Kept(), Owner()
+    for n in range(kept.MOST + 4):
+        sounds.put(owner, f"a{n}", seconds(4))
+    assert sounds.names(owner) == [f"a{n}" for n in range(4, kept.MOST + 4)]
+    sounds.put(owner, "a4", seconds(4))
+    assert sounds.names(owner)[-1] == "a4"  # the newest now
     for name in ("long", "longer"):
-        arrays._keep(call, name, np.zeros((LONGEST - 32) * 16000, np.float32))
-    assert list(peer.arrays) == ["longer"]
-    arrays._keep(call, "longest", np.zeros((LONGEST + 1) * 16000, np.float32))
-    assert list(peer.arrays) == ["longest"]
-    assert len(told) == MOST_ARRAYS + 8
+        sounds.put(owner, name, seconds(kept.LONGEST - 32))
+    assert sounds.names(owner) == ["longer"]
+    sounds.put(owner, "longest", seconds(kept.LONGEST + 1))
+    assert sounds.names(owner) == ["longest"]
+
+
+def test_sounds_kept_for_all_clients_are_bounded():
+    sounds, small = kept.Kept(), Owner()
+    sounds.put(small, "mine", seconds(4))
+    large = [Owner() for _ in range(kept.ALTOGETHER // kept.LONGEST)]
+    for owner in large:
+        for name in "ab":
+            sounds.put(owner, name, seconds(kept.LONGEST // 2))
+    assert sounds.names(small) == ["mine"]  # it had least
+    assert sum(len(sounds.names(owner)) for owner in large) == 2 * len(large) - 1
+    large.clear()
+    gc.collect()
+    sounds.put(small, "more", seconds(kept.LONGEST - 4))
+    assert sounds.names(small) == ["mine", "more"]  # what others had went with them

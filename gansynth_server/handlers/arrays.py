@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
+from gansynth_server.kept import LONGEST, Kept
 from gansynth_server.latent.sequence import Sequence, check, random_keys
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
 
 CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""
-MOST_ARRAYS = 16
-LONGEST = 600
-"""Seconds of a hallucination for an array, and of all that is kept for a client: 38 MB."""
 
 
 class ArrayMessages:
     def __init__(self, server: Server) -> None:
         self._instrument = server.instrument
         self._background = server.background
+        self._kept = Kept()
 
     def synthesize(self, call: Call, array: str, pitch: float, slot: str) -> None:
         def done(wave: NDArray[np.float32]) -> None:
@@ -66,19 +65,12 @@ class ArrayMessages:
 
     def _keep(self, call: Call, array: str, wave: NDArray[np.float32]) -> None:
         """Keeps a sound for the client to fetch, and tells it so."""
-        arrays = call.peer.arrays
-        arrays.pop(array, None)
-        arrays[array] = wave
-        while (
-            len(arrays) > MOST_ARRAYS
-            or sum(map(len, arrays.values())) > (LONGEST + 1) * SAMPLE_RATE
-        ):
-            arrays.pop(next(iter(arrays)))
+        self._kept.put(call.peer, array, wave)
         chunks = -(-len(wave) // CHUNK)
         call.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
 
     def synthesize_get(self, call: Call, array: str, chunk: int) -> None:
-        wave = call.peer.arrays.get(array)
+        wave = self._kept.get(call.peer, array)
         if wave is None:
             raise UserError(f"nothing was synthesized for {array!r} yet; send /synthesize first")
         part = wave[chunk * CHUNK : (chunk + 1) * CHUNK]

@@ -12,7 +12,6 @@ presets of other weights are kept but not played.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.guard import read_json
@@ -120,15 +120,11 @@ class Shelf:
             "latent_size": self._checkpoint.config.latent_size,
             "weights": self.weights,
             "presets": {
-                name: {
-                    "latent": [float(str(x)) for x in preset.latent],
-                    "from": preset.origin,
-                    "made": preset.made,
-                }
+                name: {"latent": preset.latent, "from": preset.origin, "made": preset.made}
                 for name, preset in presets.items()
             },
         }
-        return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
+        return patient.dumps(content) + b"\n"
 
     def read(self, path: Path) -> dict[str, Preset]:
         """The presets of another file; UserError where they are no presets of this checkpoint."""

@@ -9,7 +9,6 @@ As JSON, all but ``keys`` may be left out:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
@@ -138,10 +138,9 @@ def encode(sequence: Sequence, checkpoint: str) -> bytes:
         "latent_size": sequence.keys.shape[1],
         **{name: getattr(sequence, name) for name in _NUMBERS},
         "pitches": list(sequence.pitches),
-        # the shortest digits that give the same float32 again
-        "keys": [{"latent": [float(str(x)) for x in z]} for z in sequence.keys],
+        "keys": [{"latent": z} for z in sequence.keys],
     }
-    return (json.dumps(content) + "\n").encode()
+    return patient.dumps(content) + b"\n"
 
 
 _NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity")
@@ -159,7 +158,7 @@ def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -
         UserError: it is damaged, cannot be played, or is of latents of another size.
     """
     try:
-        content = json.loads(data)
+        content = patient.loads(data)
         if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
             raise UserError('it lacks "keys"')
         numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 
@@ -54,11 +54,10 @@ def encode(
         content = {
             "checkpoint": checkpoint,
             "latent_size": table.shape[1],
-            # the shortest digits that give the same float32 again
-            "latents": {slot: [float(str(x)) for x in z] for slot, z in latents.items()},
+            "latents": dict(latents),
             "from": dict(origins),
         }
-        return (json.dumps(content, ensure_ascii=False) + "\n").encode()
+        return patient.dumps(content) + b"\n"
     file = io.BytesIO()
     if suffix == ".npy":
         np.save(file, table)
@@ -80,7 +79,7 @@ def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
     suffix = suffix_of(name)
     try:
         if suffix == ".json":
-            named = _named(json.loads(data))
+            named = _named(patient.loads(data))
         elif suffix == ".npy":
             named = _listed(_array(data))
         else:

@@ -10,18 +10,17 @@ import json
 import math
 import os
 import zipfile
-from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gansynth_server import patient
+
 LARGEST_HEADER = 16 * 2**20
 """Bytes of a safetensors header; one of ours has 10 kB."""
 LARGEST_WEIGHTS = 2 * 2**30
 LARGEST_JSON = 64 * 2**20
-LONG = 2**16
-"""Bytes of JSON that are read at one go."""
 LARGEST_ARRAYS = 256 * 2**20
 """Bytes of the arrays in an npz."""
 WIDTHS = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8}
@@ -34,19 +33,7 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
         if os.fstat(file.fileno()).st_size > most:
             raise ValueError(f"it has more than {most:,} bytes")
         data = file.read(most)
-    try:
-        return json.loads(data, cls=_Patient if len(data) > LONG else None)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-class _Patient(json.JSONDecoder):
-    """Reads in Python, slowly: the C code would hold the interpreter lock, and so the sound, for
-    ten milliseconds over the presets of one checkpoint."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scan_once = py_make_scanner(self)
+    return patient.loads(data)
 
 
 def check_safetensors(path: Path) -> None:
