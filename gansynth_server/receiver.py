@@ -29,8 +29,9 @@ from gansynth_server.recording.messages import flat, recorded
 from gansynth_server.recording.state import Words
 
 DATAGRAM = 65536
-SPELL = 0.002
-"""Seconds of handling messages, after which the socket is looked at again: a pull may be there."""
+SPELL = 0.001
+"""Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
+again: a pull may be there."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""
 INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
@@ -121,8 +122,7 @@ class Receiver:
                     ready = selector.select(0)
                 if stopping.is_set():
                     return
-                if self._inbox:
-                    self._guarded(*self._inbox.take())
+                self._look()
                 self._handle_due()
                 self._sweep()
 
@@ -152,6 +152,11 @@ class Receiver:
             self._guarded(datagram, source)
         elif not self._inbox.put(source, (datagram, source), len(datagram)):
             self.counts["lost"] += 1
+
+    def _look(self) -> None:
+        begun = self._clock()
+        while self._inbox and self._clock() - begun < SPELL:
+            self._guarded(*self._inbox.take())
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:

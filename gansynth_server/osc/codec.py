@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -23,9 +23,9 @@ Arg: TypeAlias = int | float | str | bytes | bool | None
 TimedMessage: TypeAlias = "tuple[float | None, Message]"
 
 MAX_ARGS = 16384  # of a message; a UDP datagram holds fewer floats than that
-MAX_MESSAGES = 1024  # of a packet
+MAX_MESSAGES = 1024  # of a packet, the bundles in it counted too
 MAX_DEPTH = 8  # of bundles in bundles
-MAX_ATOMS = 4096  # arguments of a packet that are read one by one: not floats or ints in a row
+MAX_ATOMS = 4096  # arguments of a packet; floats or ints in a row are read, and count, as one
 
 _BUNDLE = b"#bundle\0"
 UNIX_EPOCH = 2208988800 << 32
@@ -68,6 +68,7 @@ class _Packet:
 
     epoch: int
     messages: list[TimedMessage] = field(default_factory=list)
+    elements: int = 0
     atoms: int = 0
 
 
@@ -76,8 +77,6 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
     if not data or len(data) % 4:
         raise OscError(f"packet of {len(data)} bytes, which is no positive multiple of 4")
     if not data.startswith(_BUNDLE):
-        if len(packet.messages) == MAX_MESSAGES:
-            raise OscError(f"more than {MAX_MESSAGES} messages in one packet")
         packet.messages.append((due, _decode_message(data, packet)))
         return
     if depth == MAX_DEPTH:
@@ -87,6 +86,11 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
     time = _seconds(int.from_bytes(data[8:16], "big"), packet.epoch)
     if due is not None and (time is None or time < due):
         time = due
+    for element in list(_elements(data, packet)):  # all are counted before any is looked at
+        _decode_packet(element, packet, time, depth + 1)
+
+
+def _elements(data: bytes, packet: _Packet) -> Iterator[bytes]:
     position = 16
     while position < len(data):
         start = position + 4
@@ -94,7 +98,10 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
         position = start + size
         if size < 0 or position > len(data):
             raise OscError(f"bundle element of {size} bytes where {len(data) - start} are left")
-        _decode_packet(data[start:position], packet, time, depth + 1)
+        packet.elements += 1
+        if packet.elements > MAX_MESSAGES:
+            raise OscError(f"more than {MAX_MESSAGES} messages in one packet")
+        yield data[start:position]
 
 
 def _decode_message(data: bytes, packet: _Packet) -> Message:
@@ -118,14 +125,15 @@ def _decode_args(data: bytes, position: int, packet: _Packet) -> tuple[Arg, ...]
     if len(tags) > MAX_ARGS + 1:
         raise OscError(f"{len(tags) - 1} arguments, at most {MAX_ARGS} are taken")
     args: list[Arg] = []
-    for run in _TAG_RUNS.findall(tags, 1):
+    runs = _TAG_RUNS.findall(tags, 1)
+    packet.atoms += len(runs)
+    if packet.atoms > MAX_ATOMS:
+        raise OscError(f"more than {MAX_ATOMS} arguments of other kinds than floats in a row")
+    for run in runs:
         if len(run) > 1:  # floats or ints: all at once
             args += struct.unpack_from(f">{len(run)}{run[0]}", data, position)
             position += 4 * len(run)
             continue
-        packet.atoms += 1
-        if packet.atoms > MAX_ATOMS:
-            raise OscError(f"more than {MAX_ATOMS} arguments of other kinds than floats in a row")
         if run in _READERS:
             arg, position = _READERS[run](data, position)
             args.append(arg)

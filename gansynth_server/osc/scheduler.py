@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from gansynth_server.errors import UserError
@@ -24,17 +24,14 @@ SHARE_BYTES = 4 << 20
 """Bytes of them, timed or not."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class Waiting:
-    """A message, who sent it, and for when: seconds, or None for at once."""
+    """A message of so many bytes, who sent it, and for when: seconds, or None for at once."""
 
-    due: float
-    turn: int
-    order: int
-    owner: Hashable = field(compare=False)
-    message: Message = field(compare=False)
-    when: float | None = field(compare=False)
-    size: int = field(compare=False)
+    owner: Hashable
+    message: Message
+    when: float | None
+    size: int
 
 
 class Scheduler:
@@ -47,7 +44,8 @@ class Scheduler:
 
     def __init__(self, most: int = MOST, share: int = SHARE) -> None:
         self._most, self._share = most, share
-        self._queue: list[Waiting] = []
+        self._queue: list[tuple[float, int, int, Waiting]] = []
+        """When each is due, its turn, and the order in which they came."""
         self._order = count()
         self._counts: Counter[tuple[Hashable, bool]] = Counter()
         self._totals: Counter[bool] = Counter()
@@ -93,8 +91,8 @@ class Scheduler:
             turn = self._turns[owner] = max(self._turn, self._turns.get(owner, 0)) + 1
         else:
             due = when - LEAD
-        entry = Waiting(due, turn, next(self._order), owner, message, when, size)
-        heapq.heappush(self._queue, entry)
+        waiting = Waiting(owner, message, when, size)
+        heapq.heappush(self._queue, (due, turn, next(self._order), waiting))
         self._counts[owner, timed] += 1
         self._totals[timed] += 1
         self._bytes[owner] += size
@@ -102,23 +100,26 @@ class Scheduler:
 
     def take(self, now: float) -> Waiting | None:
         """The next message that is due; None if there is none."""
-        if not self._queue or self._queue[0].due > now:
+        if not self._queue or self._queue[0][0] > now:
             return None
-        taken = heapq.heappop(self._queue)
-        self._turn = max(self._turn, taken.turn)
+        _, turn, _, taken = heapq.heappop(self._queue)
+        self._turn = max(self._turn, turn)
         self._forget(taken)
         return taken
 
     def pause(self, now: float) -> float | None:
         """Seconds until the next message is due; None while there is none."""
-        return max(0.0, self._queue[0].due - now) if self._queue else None
+        return max(0.0, self._queue[0][0] - now) if self._queue else None
 
     def clear(self, owner: Hashable) -> None:
         """Forgets what waits for its time, of one owner."""
-        kept = [w for w in self._queue if w.owner != owner or w.when is None]
-        for waiting in self._queue:
+        kept = []
+        for entry in self._queue:
+            waiting = entry[-1]
             if waiting.owner == owner and waiting.when is not None:
                 self._forget(waiting)
+            else:
+                kept.append(entry)
         self._queue = kept
         heapq.heapify(self._queue)
 
