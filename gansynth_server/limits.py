@@ -115,6 +115,11 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def owners(self) -> int:
+        """Who has something waiting."""
+        return len(self._lines)
+
     def put(self, owner: Hashable, item: T, size: int = 0) -> bool:
         """Queues an item; False where there is no room for it."""
         line = self._lines.get(owner)
