@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from gansynth_server.inversion.recorded import read
 from gansynth_server.latent.vectors import draw
 from tests.server_fixture import Peer, ServerProcess
 
+GOLDEN = Path(__file__).parent / "golden"
 PITCHES = tuple(range(24, 85))
 
 
@@ -190,6 +192,18 @@ def test_a_note_of_its_own_is_found_again(model):
     ours = model.generate_batch(found.z[None], [60])[0]
     heard = Target(torch.from_numpy(wave)).distance(torch.from_numpy(ours)[None]).item()
     assert heard == pytest.approx(found.distance, abs=0.1)
+
+
+def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model):
+    """A real note, from NSynth (Engel et al. 2017, CC-BY 4.0)."""
+    recorded = read((GOLDEN / "nsynth_note.flac").read_bytes(), "nsynth_note.flac", PITCHES)
+    assert recorded.pitch == 32 and recorded.heard
+    found = search.invert(model.checkpoint.generator, recorded.wave, 32, model.presets, 12.0)
+    print(f"{found.start}: {found.before:.2f} dB → {found.distance:.2f} dB in {found.steps} steps")
+    target = Target(torch.from_numpy(recorded.wave))
+    assert found.distance < min(
+        target.distance(rendered(model, z, 32)).item() for z in model.presets.values()
+    )
 
 
 def test_the_same_seed_looks_at_the_same_latents(model):
