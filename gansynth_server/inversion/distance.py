@@ -54,16 +54,24 @@ class Target:
     def __init__(self, wave: Tensor) -> None:
         pyramid = _pyramid(wave[None])
         peak = pyramid[MIDDLE].amax()
-        self.outline = outline(wave[None])[0]
-        """[levels], as :func:`outline` gives it."""
+        self.outline = _outline(pyramid)[0]
+        """[levels], as :meth:`look` gives it."""
         self._wanted = [pooled - peak for pooled in pyramid]
         self._weights = [FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted]
 
     def distance(self, waves: Tensor) -> Tensor:
         """Waves [N, 64000] → dB [N]: the mean difference in level, where it is heard most, after
         the loudness has been matched."""
-        parts = []
+        return self._compare(_pyramid(waves))
+
+    def look(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Waves [N, 64000] → their distances [N], and their levels under the loudest place in dB
+        [N, levels]."""
         pyramid = _pyramid(waves)
+        return self._compare(pyramid), _outline(pyramid)
+
+    def _compare(self, pyramid: list[Tensor]) -> Tensor:
+        parts = []
         gain = self._gain(pyramid[MIDDLE])
         for ours, wanted, weight in zip(pyramid, self._wanted, self._weights, strict=True):
             level = (ours + gain[:, None, None]).clamp(min=-FLOOR)
@@ -78,9 +86,8 @@ class Target:
         return DECIBELS * (power - torch.logsumexp(ours.flatten(1) / DECIBELS, dim=1))
 
 
-def outline(waves: Tensor) -> Tensor:
-    """Waves [N, 64000] → their levels under the loudest place, in dB [N, levels]."""
-    level = _pyramid(waves)[MIDDLE]
+def _outline(pyramid: list[Tensor]) -> Tensor:
+    level = pyramid[MIDDLE]
     return (level - level.amax(dim=(1, 2), keepdim=True)).clamp(min=-FLOOR).flatten(1)
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.inversion.distance import Target, outline, sound
+from gansynth_server.inversion.distance import Target, sound
 from gansynth_server.inversion.encoder import guesses
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model.generator import Generator
@@ -144,9 +144,9 @@ class _Search:
         found: list[Tensor] = []
         outlines: list[Tensor] = []
         for part in torch.split(latents, CHUNK):
-            waves = self._sounds(part)
-            found.append(self._target.distance(waves).cpu())
-            outlines.append(outline(waves).cpu())
+            distances, outline = self._target.look(self._sounds(part))
+            found.append(distances.cpu())
+            outlines.append(outline.cpu())
             if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
                 break
         looked = latents[: sum(map(len, found))]

@@ -67,6 +67,10 @@ class Classifier(nn.Module):
         hidden = F.relu(embedding)
         return self.pitch(hidden), self.instrument(hidden), embedding
 
+    def names(self, verdict: Verdict) -> list[str]:
+        """The instruments for which it takes N notes."""
+        return [self.instruments[index] for index in verdict.instrument.argmax(axis=1)]
+
 
 @dataclass(frozen=True)
 class Verdict:

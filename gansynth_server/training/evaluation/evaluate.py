@@ -213,7 +213,7 @@ def _right(
     classifier knows."""
     if sounds.instruments is None:
         return None
-    told = [known.net.instruments[index] for index in verdict.instrument.argmax(axis=1)]
+    told = known.net.names(verdict)
     right = [
         families[a] == families[b] if families else a == b
         for a, b in zip(told, sounds.instruments, strict=True)

@@ -1,4 +1,4 @@
-"""How near the search for a latent comes to real notes that the checkpoint never heard."""
+"""How near the search for a latent comes to held-out notes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gansynth_server.latent.vectors import draw
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation.classifier import Classifier, classify
 from gansynth_server.training.evaluation.features import features
+from gansynth_server.training.evaluation.rows import held_out
 from gansynth_server.training.sources import track
 
 Float32 = NDArray[np.float32]
@@ -60,15 +61,15 @@ def inversions(
         seconds: that each search may take.
         seed: of the choice, and of the random latents.
     """
-    held = [row for row in data.rows("test") if data.notes[row].pitch in model.pitches]
+    held = held_out(data, model.pitches)
     rows = np.random.default_rng(seed).permutation(held)[:count].tolist()
     random = np.stack([draw(model.latent_size, seed + n) for n in range(RANDOM)])
     named = model.checkpoint.presets  # not what the user of this machine has beside them
+    presets = np.stack(list(named.values())) if named else random[:0]
     families = data.families
 
     def family(wave: Float32) -> str:
-        verdict = classify(net, features(torch.from_numpy(wave)[None]))
-        return families[net.instruments[int(verdict.instrument[0].argmax())]]
+        return families[net.names(classify(net, features(torch.from_numpy(wave)[None])))[0]]
 
     found = []
     for row in track(rows, "looking for the latents of real notes"):
@@ -76,11 +77,11 @@ def inversions(
         target = Target(torch.from_numpy(wave))
         result = invert(model.checkpoint.generator, wave, note.pitch, named, seconds, seed)
         ours = model.generate_batch(result.z[None], [note.pitch])[0]
-        presets = [_nearest(model, target, z[None], note.pitch) for z in named.values()]
         found.append(
             Inverted(
                 *(note.instrument, note.pitch, result.start, result.distance),
-                *(min(presets, default=None), _nearest(model, target, random, note.pitch)),
+                _nearest(model, target, presets, note.pitch) if named else None,
+                _nearest(model, target, random, note.pitch),
                 *(families[note.instrument], family(ours), family(wave)),
             )
         )

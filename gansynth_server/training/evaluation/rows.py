@@ -47,8 +47,7 @@ def make_rows(
         UserError: there are no held-out notes at these pitches.
     """
     rng = np.random.default_rng(seed)
-    rows = data.rows("test")
-    held = rows[[data.notes[row].pitch in pitches for row in rows]]
+    held = held_out(data, pitches)
     if len(held) < 2:
         raise UserError(
             f"{data.folder} has no held-out notes at the checkpoint's pitches; "
@@ -66,6 +65,12 @@ def make_rows(
         Sounds.of_data(data, named) if len(named) else None,
     )
     return _mine(model, real, seed), real, _returned(real)
+
+
+def held_out(data: Dataset, pitches: tuple[int, ...]) -> NDArray[np.int64]:
+    """Rows of the held-out notes at these pitches."""
+    rows = data.rows("test")
+    return rows[[data.notes[row].pitch in pitches for row in rows]]
 
 
 def generate(
