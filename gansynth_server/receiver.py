@@ -25,13 +25,16 @@ from gansynth_server.osc.row import Row
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.peers import Peer, Peers, Source
 from gansynth_server.priority import raise_priority
-from gansynth_server.recording.messages import flat, recorded
-from gansynth_server.recording.state import Words
+from gansynth_server.recording.messages import recorded
+from gansynth_server.recording.state import Words, flat
+from gansynth_server.synth.desk import Desk
 
 DATAGRAM = 65536
 SPELL = 0.001
 """Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
 again: a pull may be there."""
+PATIENCE = 0.003
+"""Seconds that a message waits for the block in hand at most; it has as its turn a spell then."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""
 INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
@@ -55,11 +58,13 @@ class Receiver:
     Pulls are handled first, then messages for now, each client's in the order of
     their arrival and the clients in turns, and those with a time a little before
     it. Handling takes turns with receiving, so however much comes, the sound of
-    others is asked for in time.
+    others is asked for in time; and it waits while a block is being rendered,
+    which would take several times as long beside it.
 
     Args:
         ears: a bound UDP socket.
         clock: the instrument's.
+        desk: where the sound is made that goes first.
         seed: draws one for what is random.
         rate: messages a second of one source; 0 is no limit.
         discard_late: messages that come after their time are dropped.
@@ -72,12 +77,14 @@ class Receiver:
         peers: Peers,
         handlers: Handlers,
         clock: MessageClock,
+        desk: Desk,
         seed: Callable[[], int],
         rate: float = 0,
         discard_late: bool = False,
     ) -> None:
         self._ears, self._peers, self._handlers = ears, peers, handlers
         self._clock, self._seed, self._discard_late = clock, seed, discard_late
+        self._desk, self._granted = desk, 0.0
         self._tags = TagTime(clock)
         self._gate = Gate(access, peers, self._send, rate, clock)
         self.scheduler = Scheduler()
@@ -157,9 +164,15 @@ class Receiver:
         """Looks at a datagram of each client, as far as there is time."""
         begun = self._clock()
         for _ in range(self._inbox.owners):
+            self._let_sound_pass()
             self._guarded(*self._inbox.take())
             if self._clock() - begun > SPELL:
                 break
+
+    def _let_sound_pass(self) -> None:
+        """Waits for the end of the block in hand, unless it has done so in vain just now."""
+        if self._clock() >= self._granted and not self._desk.pause(PATIENCE):
+            self._granted = self._clock() + SPELL
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:
@@ -228,6 +241,8 @@ class Receiver:
             return
 
         def handle(row: Row, args: list[Any]) -> None:
+            if row.address != "/stream/pull":
+                self._let_sound_pass()
             if row.address != "/stream/pull" or _in.isEnabledFor(logging.DEBUG - 1):
                 shown = "…" if row.address == "/login" else args
                 _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)

@@ -138,7 +138,7 @@ class Server:
         self.instrument = Instrument(
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
-        self.background = Background(self.instrument)
+        self.background = Background(self.instrument, self._desk.pause)
         self._pulls = Pulls(self.send)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -148,6 +148,7 @@ class Server:
         self._receiver = Receiver(
             *(self._socket, access, self._peers, handlers.live(self)),
             clock=self._clock,
+            desk=self._desk,
             seed=lambda: self.instrument.seed(None),
             rate=options.rate_limit,
             discard_late=options.discard_late,
@@ -174,10 +175,10 @@ class Server:
 
     def start(self) -> None:
         """Starts the clocks and opens the ears."""
-        self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
-        self.instrument.timbre.start()
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
+        self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
+        self.instrument.timbre.start()
         for thread in self._threads:
             thread.start()
         self._watchdog.start()

@@ -85,6 +85,30 @@ def test_a_turn_that_fails_is_over():
             pass
 
 
+def test_a_pause_comes_once_all_have_had_their_turns():
+    desk, asked = Desk(), threading.Semaphore(0)
+    turns, over = [], threading.Event()
+
+    def take():
+        asked.release()
+        with desk.of(desk):
+            turns.append(desk.pause(0))
+
+    assert desk.pause(0)
+    with desk.of(desk):
+        assert not desk.pause(0.001)
+        thread = threading.Thread(target=take)
+        thread.start()
+        asked.acquire()
+        time.sleep(0.01)  # until it waits
+        waiting = threading.Thread(target=lambda: desk.pause(10) and over.set())
+        waiting.start()
+        assert not over.wait(0.01)
+    assert over.wait(10) and turns == [False]
+    thread.join()
+    waiting.join()
+
+
 def test_too_much_is_said_of_who_takes_the_most():
     clock, desk = clocked()
     loud, soft = Bus(), Bus()

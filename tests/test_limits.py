@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gansynth_server import kept
 from gansynth_server.errors import UserError
 from gansynth_server.instrument import MOST_UNHEARD
-from gansynth_server.latent.slots import MOST_SLOTS, Slots
+from gansynth_server.latent.slots import MOST_KEPT, MOST_SLOTS, Slots, Still
 from gansynth_server.limits import MOST_SOURCES, Bucket, RateLimit, Turns
 from gansynth_server.osc.codec import MAX_ATOMS, Message, OscError, decode, encode, encode_bundle
 from gansynth_server.osc.dispatch import dispatch
@@ -213,6 +213,15 @@ def test_a_client_holds_so_many_slots_only():
         slots.put(f"s{n}", still, 0.0)
     with pytest.raises(UserError):
         slots.put("one more", still, 0.0)
+
+
+def test_a_slot_remembers_so_much_of_what_it_held():
+    slots, paths = Slots(1), [Still(np.zeros(1, np.float32), str(n)) for n in range(1000)]
+    for n, path in enumerate(paths):
+        slots.put("a", path, n / 1000)
+    for n in range(1000 - MOST_KEPT, 1000):
+        assert slots.path("a", n / 1000) is paths[n]
+    assert slots.path("a", 0) is paths[1000 - MOST_KEPT]
 
 
 def test_dump_is_as_scsynth_shows_it_and_bounded(caplog):

@@ -44,3 +44,20 @@ def test_what_is_no_json_is_a_value_error(text):
     for data in (text, LONG + text):
         with pytest.raises(ValueError, match=r"\S"):
             patient.loads(data.encode())
+
+
+def test_there_is_a_wait_before_each_step():
+    waits = []
+    token = patient.wait.set(waits.append)
+    try:
+        assert list(patient.steps("abc")) == ["a", "b", "c"]
+        assert waits == 3 * [patient.PATIENCE]
+        waits.clear()
+        rows = [list(range(5000)) for _ in range(50)]
+        data = patient.dumps([np.arange(9.0) for _ in range(50)])
+        assert len(waits) == 50
+        waits.clear()
+        assert patient.loads(json.dumps(rows).encode()) == rows and len(data)
+        assert len(waits) > 50
+    finally:
+        patient.wait.reset(token)

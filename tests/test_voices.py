@@ -7,7 +7,8 @@ import torch
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLES
 from gansynth_server.spectral.inverse import Spectrum
-from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.bus import EXACT, GRAIN, PART, Bus
+from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
@@ -93,6 +94,20 @@ def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
     expected[20800:] = 0
     assert np.abs(sound - expected).max() < 1e-5
     assert [n] == bank.take_started() == bank.take_ended()
+
+
+def test_commands_to_the_sample_and_a_crowd_of_them_nearly(monkeypatch):
+    bus, heard, sizes = Bus(48000, 4, desk=Desk()), [], []
+    render = bus.voices.render
+    monkeypatch.setattr(bus.voices, "render", lambda n: [sizes.append(n), render(n)][1])
+    for n in range(PART):  # each at a sample of its own
+        bus.post(lambda voices, n=n: heard.append((n, bus.time)), when=n / 48000)
+    bus.render(PART)
+    bus.render(PART)
+    assert [n for n, _ in heard] == list(range(PART))
+    assert all(at == n for n, at in heard[:EXACT])
+    assert all(0 <= at - n <= GRAIN for n, at in heard)
+    assert sum(sizes) == 2 * PART and len(sizes) <= EXACT + PART // GRAIN + 2
 
 
 def test_note_released_before_it_was_rendered_keeps_its_length(sounds):

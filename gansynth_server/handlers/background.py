@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 
+from gansynth_server import patient
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument import Instrument
@@ -39,11 +40,15 @@ class Task(Enum):
 
 class Background:
     """A thread for each kind of work; the clients come in turns, each with its own in the order
-    in which it asked."""
+    in which it asked.
 
-    def __init__(self, instrument: Instrument) -> None:
+    Args:
+        wait: see :data:`gansynth_server.patient.wait`.
+    """
+
+    def __init__(self, instrument: Instrument, wait: Callable[[float], object]) -> None:
         self._instrument = instrument
-        self._threads = {task: WorkThread(task) for task in Task}
+        self._threads = {task: WorkThread(task, wait) for task in Task}
 
     def run(
         self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
@@ -80,7 +85,8 @@ class Background:
 class WorkThread:
     """Does work of one kind, whose owners come in turns."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, wait: Callable[[float], object] = lambda seconds: None) -> None:
+        self._wait = wait
         self._waiting: Turns[Callable[[], None]] = Turns(MOST, task.most, 0)
         self._changed = threading.Condition()
         self._running = True
@@ -106,6 +112,7 @@ class WorkThread:
 
     def _run(self) -> None:
         normal_priority()
+        patient.wait.set(self._wait)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._waiting) or not self._running)

@@ -14,6 +14,7 @@ from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MOST_SLOTS, Still
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.row import MAX_TEXT
+from gansynth_server.patient import steps
 
 LIST_BYTES = 7000
 
@@ -126,7 +127,7 @@ class LatentMessages:
             found = store.decode(file, data, call.client.latents.size)
             if len(set(found).union(call.client.latents)) > MOST_SLOTS:
                 raise UserError(f"{file} has {len(found)} latents: more than there are free slots")
-            for slot, z in found.items():
+            for slot, z in steps(found.items()):
                 self._instrument.set(call.client, slot, z, call.when, f"file {file}")
             call.reply("/done", "/z/load", file, len(found))
 

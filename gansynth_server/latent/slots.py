@@ -12,6 +12,8 @@ from gansynth_server.latent.vectors import Latent
 MOST_SLOTS = 1024
 KEPT = 2.0
 """Seconds for which it is remembered what a slot held before."""
+MOST_KEPT = 64
+"""What is remembered of a slot at most; a time before all of it has the first."""
 
 
 class Path(Protocol):
@@ -74,7 +76,8 @@ class Slots:
         if slot not in self._paths and len(self._paths) >= MOST_SLOTS:
             raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
         before = [entry for entry in self._paths.get(slot, ()) if entry[0] < seconds]
-        recent = max(0, bisect_right(before, seconds - KEPT, key=_time) - 1)
+        kept = bisect_right(before, seconds - KEPT, key=_time) - 1
+        recent = max(0, kept, len(before) + 1 - MOST_KEPT)
         self._paths[slot] = [*before[recent:], (seconds, path)]
 
     def still(self, z: Latent, origin: str = "still") -> Still:

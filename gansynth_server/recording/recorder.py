@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server import patient
 from gansynth_server.client import Client
 from gansynth_server.errors import UserError
 from gansynth_server.recording.files import Files
-from gansynth_server.recording.state import Words, state
+from gansynth_server.recording.state import Words, flat, state
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.timeline import Entry
@@ -26,8 +27,8 @@ PERIOD = 0.1
 """Seconds from one look for something to write to the next."""
 LONGEST = 3600.0
 """Seconds."""
-MOST = 100_000
-"""Messages."""
+MOST = 2_000_000
+"""Addresses and arguments of all messages."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Recorder:
         self._blocks: deque[NDArray[np.float32]] = deque()
         self._causes: list[Cause] = []
         self._clients: set[int] = set()
+        self._words = 0
         self._frames = self._written = self._lost = 0
         self._start = 0
         self._origin: float | None = None
@@ -106,8 +108,9 @@ class Recorder:
 
     def asked(self, client: Client, words: Words, now: float, when: float | None) -> Cause | None:
         """Takes note of a message that is about to be dealt with; None if there are too many."""
-        if len(self._causes) >= MOST:
+        if self._words >= MOST:
             return None
+        self._words += len(words)
         if client.number not in self._clients:
             self._introduce(client, now)
         cause = Cause(client.number, words, now, when, unfinished=True)
@@ -116,7 +119,11 @@ class Recorder:
 
     def failed(self, cause: Cause) -> None:
         """Forgets a message that could not be dealt with."""
-        self._causes.remove(cause)
+        self._words -= len(cause.words)
+        if self._causes[-1] is cause:  # as a rule
+            self._causes.pop()
+        else:
+            self._causes.remove(cause)
 
     def _introduce(self, client: Client, now: float) -> None:
         """What a client is set to, before its first message."""
@@ -152,6 +159,7 @@ class Recorder:
     # its own thread
 
     def _run(self) -> None:
+        patient.wait.set(self.bus.pause)
         why, ended = "", False
         try:
             while not ended:
@@ -160,7 +168,7 @@ class Recorder:
                     block = self._blocks.popleft()
                     self._files.write(block)
                     self._written += block.shape[1]
-            self._files.close(self._lines())
+            self._files.close(patient.steps(self._lines()))
         except (OSError, RuntimeError, UserError) as error:
             self.stop()
             why = str(error)
@@ -179,7 +187,7 @@ class Recorder:
         def line(cause: Cause, sample: int, words: Words) -> dict[str, Any]:
             made = {
                 "time": max(0, sample - self._start) / rate,
-                "message": words,
+                "message": list(flat(words)),
                 "client": cause.client,
                 "asked": cause.asked - origin,
             }

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from typing import Any
+
+import numpy as np
 
 from gansynth_server.client import Client
 from gansynth_server.synth.motion import seconds
 from gansynth_server.tuning import Mapping, Scale, Tuning
 
 Words = tuple[Any, ...]
-"""A message: its address and arguments."""
+"""A message: its address and arguments, of which some may be arrays of numbers."""
+
+
+def flat(args: Iterable[Any]) -> Iterator[Any]:
+    """Checked arguments as numbers and words; what was left out ends them."""
+    for arg in args:
+        if isinstance(arg, np.ndarray):
+            yield from arg.tolist()
+        elif isinstance(arg, dict):
+            for pair in arg.items():
+                yield from pair
+        elif arg is None:
+            return
+        else:
+            yield arg
 
 
 def state(client: Client, now: float) -> Iterator[Words]:
     """The messages; latents that move are taken as they are at this time."""
     yield "/checkpoint/load", client.model.checkpoint.name
     for slot in client.latents:
-        yield "/z/set", slot, *client.latents.at(slot, now).tolist()
+        yield "/z/set", slot, client.latents.at(slot, now)
     for slot in sorted(client.followed):
         yield "/z/follow", slot, 1
     manner = client.manner

@@ -22,10 +22,13 @@ FADE = 0.010
 """Seconds in which the sound ends when the server does."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
-PART = 1024
+PART = 512
 """Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
+EXACT, GRAIN = 16, 64
+"""In how many parts a turn may be rendered to the sample, and the samples of further ones: a
+thousand commands, each for a sample of its own, would take a thousand turns' time."""
 
 
 def bank_rate(rate: int) -> int:
@@ -155,6 +158,11 @@ class Bus:
         steps = round(FADE * self.rate)
         self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
 
+    def pause(self, seconds: float) -> None:
+        """Waits until nothing is rendered on its desk, see :meth:`Desk.pause`; any thread."""
+        if self._desk is not None:
+            self._desk.pause(seconds)
+
     @property
     def over(self) -> bool:
         """Whether it was ended and has faded out."""
@@ -208,11 +216,13 @@ class Bus:
         end = self.time + frames
         self.link.rendered(end)
         self._timeline.receive()
-        parts = []
+        parts: list[NDArray[np.float32]] = []
         while True:
             for entry in self._timeline.run(self.voices, self.time):
                 self._ran(entry)
             size = self._timeline.until(self.time, end - self.time)
+            if self._desk is not None and len(parts) >= EXACT:
+                size = min(max(size, GRAIN), end - self.time)
             try:
                 parts.append(self.voices.render(size))
             except Exception:

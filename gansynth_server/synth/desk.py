@@ -20,7 +20,8 @@ class Desk:
     """Has threads that make sound do so one after the other, first come, first served.
 
     At the same time each would take several times as long: at every array
-    Python's lock goes to and fro between them.
+    Python's lock goes to and fro between them. So it does with threads that
+    have other Python to run, which had better wait for a pause (see :meth:`pause`).
     """
 
     def __init__(
@@ -30,7 +31,8 @@ class Desk:
     ) -> None:
         self._clock, self._processor = clock, processor
         self._lock = threading.Lock()
-        self._busy = False
+        self._idle = threading.Event()
+        self._idle.set()
         self._queue: deque[threading.Lock] = deque()
         self._last = clock()
         self._held = self._worked = 0.0  # shares of the time of late
@@ -46,6 +48,10 @@ class Desk:
         finally:
             self._count(who, self._clock() - begun, self._processor() - worked)
             self._leave()
+
+    def pause(self, seconds: float) -> bool:
+        """Waits until nobody has a turn, so many seconds at most; whether that came. Any thread."""
+        return self._idle.wait(seconds)
 
     def too_much(self, who: object) -> bool:
         """Whether there is no time left, and it is mostly this one that takes it.
@@ -63,8 +69,8 @@ class Desk:
 
     def _enter(self) -> None:
         with self._lock:
-            if not self._busy:
-                self._busy = True
+            if self._idle.is_set():
+                self._idle.clear()
                 return
             mine = threading.Lock()
             mine.acquire()
@@ -76,7 +82,7 @@ class Desk:
             if self._queue:
                 self._queue.popleft().release()
             else:
-                self._busy = False
+                self._idle.set()
 
     def _count(self, who: object, held: float, worked: float) -> None:
         """Takes note of a turn, while it lasts."""

@@ -6,7 +6,7 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
@@ -65,16 +65,15 @@ class SteadyLink:
         return 0 if when is None else self.sample(when)
 
 
-@dataclass(order=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Entry:
     """A command that is due at a sample, and the note that it is about."""
 
     sample: int
-    order: int
-    command: Command = field(compare=False)
-    note: Note | None = field(compare=False, default=None)
-    starts: bool = field(compare=False, default=False)
-    cause: object = field(compare=False, default=None)
+    command: Command
+    note: Note | None = None
+    starts: bool = False
+    cause: object = None
 
 
 class Timeline:
@@ -82,7 +81,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._inbox: deque[Entry] = deque()
-        self._due: list[Entry] = []
+        self._due: list[tuple[int, int, Entry]] = []  # a heap: by sample, then as posted
         self._order = count()
 
     def __len__(self) -> int:
@@ -97,17 +96,18 @@ class Timeline:
         cause: object = None,
     ) -> None:
         """Has a command run before a sample is rendered; before the next one where it is past."""
-        self._inbox.append(Entry(sample, next(self._order), command, note, starts, cause))
+        self._inbox.append(Entry(sample, command, note, starts, cause))
 
     def receive(self) -> None:
         """Takes in what was posted, but for what an unfinished message has brought about."""
         while self._inbox and not getattr(self._inbox[0].cause, "unfinished", False):
-            heapq.heappush(self._due, self._inbox.popleft())
+            entry = self._inbox.popleft()
+            heapq.heappush(self._due, (entry.sample, next(self._order), entry))
 
     def run(self, voices: Voices, sample: int) -> Iterator[Entry]:
         """Runs what is due at a sample, and gives each entry after it was run."""
-        while self._due and self._due[0].sample <= sample:
-            entry = heapq.heappop(self._due)
+        while self._due and self._due[0][0] <= sample:
+            entry = heapq.heappop(self._due)[2]
             try:
                 entry.command(voices)
             except Exception:  # the others are done nevertheless
@@ -116,14 +116,18 @@ class Timeline:
 
     def until(self, sample: int, frames: int) -> int:
         """Frames from a sample to the next command, at most ``frames``."""
-        return min(frames, self._due[0].sample - sample) if self._due else frames
+        return min(frames, self._due[0][0] - sample) if self._due else frames
 
     def drop(self, of: Callable[[Note], bool]) -> list[Note]:
         """Forgets what is to happen to the notes of one kind; returns those that never began."""
-        kept: list[Entry] = []
-        dropped: list[Entry] = []
-        for entry in self._due:
-            (dropped if entry.note is not None and of(entry.note) else kept).append(entry)
+        kept: list[tuple[int, int, Entry]] = []
+        never: list[Note] = []
+        for due in self._due:
+            entry = due[2]
+            if entry.note is None or not of(entry.note):
+                kept.append(due)
+            elif entry.starts:
+                never.append(entry.note)
         self._due = kept
         heapq.heapify(self._due)
-        return [entry.note for entry in dropped if entry.starts and entry.note is not None]
+        return never
