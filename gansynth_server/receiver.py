@@ -33,7 +33,7 @@ DATAGRAM = 65536
 SPELL = 0.001
 """Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
 again: a pull may be there."""
-PATIENCE = 0.003
+PATIENCE = 0.008
 """Seconds that a message waits for the block in hand at most; it has as its turn a spell then."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""

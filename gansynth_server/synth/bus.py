@@ -26,7 +26,7 @@ PART = 512
 """Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
-EXACT, GRAIN = 16, 64
+EXACT, GRAIN = 6, 128
 """In how many parts a turn may be rendered to the sample, and the samples of further ones: a
 thousand commands, each for a sample of its own, would take a thousand turns' time."""
 
