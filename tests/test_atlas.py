@@ -12,7 +12,7 @@ from gansynth_server.atlas.atlas import Atlas, regress
 from gansynth_server.atlas.measures import measure
 from gansynth_server.atlas.names import MEASURES
 from gansynth_server.atlas.survey import agreement, lay_out
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
 from gansynth_server.training.evaluation.sounds import Sounds
 from tests.server_fixture import Peer, ServerProcess
@@ -55,7 +55,7 @@ def test_measures_are_finite_even_of_silence():
 
 
 def test_directions_raise_what_they_are_named_after():
-    latents = np.stack([draw(16, n) for n in range(2000)])
+    latents = draws(16, range(2000))
     slopes = RNG.standard_normal((16, 5))
     values = latents @ slopes + 0.3 * RNG.standard_normal((2000, 5)) + 7
     directions, fit = regress(latents, values)
@@ -199,7 +199,7 @@ def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says():
     assert len(found.latents) >= 1000 and set(found.presets) == set(model.checkpoint.presets)
     same, chance = agreement(found)
     assert same > 2 * chance
-    latents = np.stack([draw(256, 10_000 + n) for n in range(4)])
+    latents = draws(256, range(10_000, 10_004))
     amounts = (-2, 0, 2)
     brightness = []
     for amount in amounts:

@@ -17,7 +17,7 @@ from gansynth_server.inversion import search
 from gansynth_server.inversion.distance import Target, sound
 from gansynth_server.inversion.encoder import RIDGES, guesses
 from gansynth_server.inversion.recorded import read
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draw, draws
 from tests.server_fixture import Peer, ServerProcess
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -158,7 +158,7 @@ def test_regression_guesses_the_latent_of_a_linear_generator():
 
 
 def test_regression_starts_nearer_to_a_note_of_its_own(model):
-    latents = np.stack([draw(model.latent_size, n) for n in range(65)])
+    latents = draws(model.latent_size, range(65))
     waves = torch.from_numpy(model.generate_batch(latents, [55] * 65))
     target = Target(waves[64])
     outlines = torch.cat([target.look(part)[1] for part in torch.split(waves[:64], 16)])

@@ -10,7 +10,7 @@ from gansynth_server.atlas import atlas
 from gansynth_server.atlas.atlas import Atlas, regress
 from gansynth_server.atlas.names import MEASURES
 from gansynth_server.latent import directions, principal
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint, ganspace
 from gansynth_server.models import Models
 from tests import golden_rule
@@ -19,7 +19,7 @@ from tests import golden_rule
 def any_map(count: int) -> Atlas:
     """A map of random latents, at random places."""
     rng = np.random.default_rng(0)
-    latents = np.stack([draw(256, n) for n in range(count)])
+    latents = draws(256, range(count))
     places = rng.uniform(0, 1, (count, 2)).astype(np.float32)
     measures = rng.standard_normal((count, len(MEASURES)))
     named = regress(latents, measures)

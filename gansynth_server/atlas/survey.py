@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gansynth_server.atlas.atlas import Atlas, regress
 from gansynth_server.atlas.measures import measure
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draws
 from gansynth_server.training.evaluation.features import features_of, pictures
 from gansynth_server.training.evaluation.sounds import Sounds
 from gansynth_server.training.general_midi import family_of
@@ -41,7 +41,7 @@ def survey(
         UserError: scikit-learn is missing, or a pitch was not trained.
     """
     _need_sklearn()
-    latents = np.stack([draw(model.latent_size, seed + n) for n in range(count)])
+    latents = draws(model.latent_size, range(seed, seed + count))
     seen: list[Float32] = []
     found: list[NDArray[np.float64]] = []
     for at in track(range(0, count, CHUNK)):

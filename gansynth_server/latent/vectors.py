@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ def draw(size: int, seed: int, spread: float = 1.0) -> Latent:
     """A latent from N(0, 1)·spread; the same seed always gives the same one."""
     normal = np.random.default_rng(seed).standard_normal(size)
     return (normal * spread).astype(np.float32)
+
+
+def draws(size: int, seeds: Iterable[int]) -> NDArray[np.float32]:
+    """The latents of many seeds, [seeds, size]."""
+    return np.stack([draw(size, seed) for seed in seeds])
 
 
 def slerp(a: Latent, b: Latent, amount: float) -> Latent:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gansynth_server.api import Model
 from gansynth_server.inversion.distance import Target
 from gansynth_server.inversion.search import invert
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draws
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation.classifier import Classifier, classify
 from gansynth_server.training.evaluation.features import features
@@ -63,7 +63,7 @@ def inversions(
     """
     held = held_out(data, model.pitches)
     rows = np.random.default_rng(seed).permutation(held)[:count].tolist()
-    random = np.stack([draw(model.latent_size, seed + n) for n in range(RANDOM)])
+    random = draws(model.latent_size, range(seed, seed + RANDOM))
     named = model.checkpoint.presets  # not what the user of this machine has beside them
     presets = np.stack(list(named.values())) if named else random[:0]
     families = data.families

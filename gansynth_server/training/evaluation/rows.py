@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.api import Model
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draws
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation import timbre
 from gansynth_server.training.evaluation.sounds import Sounds, round_trip
@@ -88,7 +88,7 @@ def generate(
 
 def _mine(model: Model, real: Row, seed: int) -> Row:
     def latents(like: Sounds) -> NDArray[np.float32]:
-        return np.stack([draw(model.latent_size, seed + n) for n in range(len(like))])
+        return draws(model.latent_size, range(seed, seed + len(like)))
 
     neighbours, presets = None, None
     if real.neighbours:
