@@ -34,7 +34,7 @@ SPELL = 0.001
 """Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
 again: a pull may be there."""
 PATIENCE = 0.008
-"""Seconds that a message waits for the block in hand at most; it has as its turn a spell then."""
+"""Seconds that a message waits for the block in hand at most; then it has a spell as its turn."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""
 INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
