@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
 SPELL = 0.2
@@ -31,9 +31,9 @@ class Desk:
     ) -> None:
         self._clock, self._processor = clock, processor
         self._lock = threading.Lock()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._busy = False
         self._queue: deque[threading.Lock] = deque()
+        self._pausing: deque[threading.Lock] = deque()
         self._last = clock()
         self._held = self._worked = 0.0  # shares of the time of late
         self._by = WeakKeyDictionary[object, float]()  # seconds of late, of each
@@ -50,8 +50,20 @@ class Desk:
             self._leave()
 
     def pause(self, seconds: float) -> bool:
-        """Waits until nobody has a turn, so many seconds at most; whether that came. Any thread."""
-        return self._idle.wait(seconds)
+        """Waits until nobody has a turn, so many seconds at most; whether that came. Any thread.
+
+        Holds nothing meanwhile that a turn might wait for: who pauses may be set aside for long.
+        """
+        if not self._busy:
+            return True
+        mine = threading.Lock()
+        mine.acquire()
+        self._pausing.append(mine)
+        if not self._busy or mine.acquire(timeout=seconds):
+            return True
+        with suppress(ValueError):  # it came just now
+            self._pausing.remove(mine)
+        return False
 
     def too_much(self, who: object) -> bool:
         """Whether there is no time left, and it is mostly this one that takes it.
@@ -69,8 +81,8 @@ class Desk:
 
     def _enter(self) -> None:
         with self._lock:
-            if self._idle.is_set():
-                self._idle.clear()
+            if not self._busy:
+                self._busy = True
                 return
             mine = threading.Lock()
             mine.acquire()
@@ -81,8 +93,11 @@ class Desk:
         with self._lock:
             if self._queue:
                 self._queue.popleft().release()
-            else:
-                self._idle.set()
+                return
+            self._busy = False
+        with suppress(IndexError):
+            while True:
+                self._pausing.popleft().release()
 
     def _count(self, who: object, held: float, worked: float) -> None:
         """Takes note of a turn, while it lasts."""
