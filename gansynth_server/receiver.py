@@ -241,9 +241,10 @@ class Receiver:
             return
 
         def handle(row: Row, args: list[Any]) -> None:
-            if row.address != "/stream/pull":
+            pull = row.address == "/stream/pull"
+            if not pull:
                 self._let_sound_pass()
-            if row.address != "/stream/pull" or _in.isEnabledFor(logging.DEBUG - 1):
+            if not pull or _in.isEnabledFor(logging.DEBUG - 1):
                 shown = "…" if row.address == "/login" else args
                 _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)
             self.counts["handled"] += 1

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.patient import steps
 
 SUFFIXES = (".json", ".npz", ".npy")
 MOST_BYTES = 32 << 20
@@ -85,11 +84,13 @@ def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
             named = _listed(_array(data))
         else:
             named = _arrays(data)
-        table = {str(slot): np.array(values, np.float32) for slot, values in steps(named.items())}
+        table = {
+            str(slot): np.array(values, np.float32) for slot, values in patient.steps(named.items())
+        }
     except _BROKEN as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{name} holds no latents: {why}") from error
-    for slot, z in steps(table.items()):
+    for slot, z in patient.steps(table.items()):
         if not 0 < len(slot) <= MOST_NAME:
             raise UserError(f"{name}: a latent's name has 1 to {MOST_NAME} characters")
         if z.shape != (size,) or not np.isfinite(z).all():
