@@ -19,6 +19,22 @@ CONFIGS = {
     "unfinished": {"latent_size": 12, "filters": SMALL, "pitch_bias": True, "progress": 4.3},
     "early": {"latent_size": 12, "filters": SMALL, "progress": 2.0},
     "enlarged": {"latent_size": 12, "filters": SMALL[:5], "upscale": 4, "pitch_bias": True},
+    "templates": {
+        "latent_size": 12,
+        "filters": SMALL,
+        "pitches": (60, 61),
+        "pitch_bias": True,
+        "templates": 3,
+        "phase_templates": 2,
+        "timbres": 5,
+    },
+    "templates, unfinished": {
+        "latent_size": 12,
+        "filters": SMALL,
+        "templates": 3,
+        "phase_templates": 2,
+        "progress": 4.3,
+    },
     "linear": {"latent_size": 12, "filters": SMALL, "representation": "linear"},
     "enlarged, unfinished": {
         "latent_size": 12,
@@ -35,6 +51,8 @@ def generator(config: GeneratorConfig) -> Generator:
     for parameter in net.parameters():
         if parameter.dim() < 4:  # biases start at zero
             torch.nn.init.normal_(parameter, std=0.3)
+    if net.timbres is not None:
+        torch.nn.init.normal_(net.timbres)
     return net.eval().requires_grad_(False)
 
 

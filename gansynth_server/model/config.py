@@ -47,6 +47,12 @@ class GeneratorConfig:
     sample_rate: int = 16000
     pitch_bias: bool = False
     """Adds a learnt [pitch, 2, 1024] bias before the last tanh (not Magenta's)."""
+    templates: int = 0
+    """Learnt log magnitude spectra per pitch, whose levels over time a perceptron sets, and …"""
+    phase_templates: int = 0
+    """… such of instantaneous frequency, whose levels stay; added like the bias (not Magenta's)."""
+    timbres: int = 0
+    """Learnt timbres of which a latent is read as shares, by a softmax; 0: as it is (Magenta's)."""
     normalizer: Normalizer = field(default_factory=Normalizer)
     upscale: int = 1
     """Nearest-neighbour enlargement of a network whose training ended before full size."""
@@ -57,7 +63,7 @@ class GeneratorConfig:
 
     @property
     def input_size(self) -> int:
-        return self.latent_size + len(self.pitches)
+        return (self.timbres or self.latent_size) + len(self.pitches)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,8 +95,12 @@ class GeneratorConfig:
             *(config.latent_size, *config.filters, *config.start),
             *(config.upscale, len(config.pitches)),
         )
-        if not all(1 <= size <= 4096 for size in sizes) or len(config.filters) > 12:
-            raise UserError(f"the checkpoint's config has impossible sizes: {sizes}")
+        extras = config.templates, config.phase_templates, config.timbres
+        possible = all(1 <= size <= 4096 for size in sizes) and all(0 <= n <= 4096 for n in extras)
+        if not possible or len(config.filters) > 12:
+            raise UserError(f"the checkpoint's config has impossible sizes: {sizes + extras}")
+        if bool(config.templates) != bool(config.phase_templates):
+            raise UserError("the checkpoint's config has templates of one kind alone")
         numbers = (*asdict(config.normalizer).values(), config.progress or 0)
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
             raise UserError("the checkpoint's config holds numbers that are not finite")

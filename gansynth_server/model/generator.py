@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.layers import ScaledConv, activate, pixel_norm
+from gansynth_server.model.templates import Templates, pooled
 
 
 def stage_weights(progress: float, blocks: int) -> list[float]:
@@ -52,6 +53,10 @@ class Generator(nn.Module):
         if config.pitch_bias:
             shape = (len(config.pitches), 2, config.shape[1])
             self.pitch_bias = nn.Parameter(torch.zeros(shape))
+        self.templates = Templates(config) if config.templates + config.phase_templates else None
+        self.timbres: Tensor | None
+        timbres = torch.zeros(config.timbres, config.latent_size) if config.timbres else None
+        self.register_buffer("timbres", timbres)
 
     def forward(self, z: Tensor, labels: Tensor, progress: float | None = None) -> Tensor:
         """Renders notes.
@@ -67,6 +72,7 @@ class Generator(nn.Module):
             [N, 2, frames, bins] normalised spectra.
         """
         x = self.condition(z, labels)
+        outline = self.outline(x, labels)
         last = len(self.blocks) - 1
         grown = self.config.progress if progress is None else progress
         weights = stage_weights(last if grown is None else grown, last + 1)
@@ -74,7 +80,7 @@ class Generator(nn.Module):
         for b, block in enumerate(self.blocks):
             x = block(x)  # [N, filters[b], 2·2^b, 16·2^b]
             if weights[b] > 0:
-                image = self.image(b, x, labels)
+                image = self.image(b, x, outline)
                 scale = 2 ** (last - b) * self.config.upscale
                 if scale > 1:
                     image = F.interpolate(image, scale_factor=float(scale))
@@ -83,16 +89,32 @@ class Generator(nn.Module):
         return out
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents and labels → the first block's input [N, latent_size + pitches]."""
+        """Latents and labels → the first block's input [N, input_size].
+
+        Where there are timbres, a latent stands for shares of them that add up to 1.
+        """
+        if self.timbres is not None:
+            z = (z @ self.timbres.T).softmax(dim=1)
         onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
         return pixel_norm(torch.cat([z, onehot], dim=1))
 
-    def image(self, b: int, x: Tensor, labels: Tensor) -> Tensor:
+    def outline(self, x: Tensor, labels: Tensor) -> Tensor | None:
+        """What is added before the last tanh: [N, 2, 1 or frames, bins], None if nothing is.
+
+        Args:
+            x: [N, input_size] as :meth:`condition` gives it.
+        """
+        bias = None if self.pitch_bias is None else self.pitch_bias[labels][:, :, None]
+        if self.templates is None:
+            return bias
+        drawn = self.templates(x, labels)
+        return drawn if bias is None else drawn + bias
+
+    def image(self, b: int, x: Tensor, outline: Tensor | None) -> Tensor:
         """to_rgb of block b at its own resolution: [N, filters[b], H, W] → [N, 2, H, W]."""
         block = self.blocks[b]
         assert isinstance(block, Block)
         image = block.to_rgb(x)
-        if self.pitch_bias is not None:
-            bias = self.pitch_bias[labels]  # [N, 2, bins]
-            image = image + F.avg_pool1d(bias, bias.shape[2] // x.shape[3])[:, :, None, :]
+        if outline is not None:
+            image = image + pooled(outline, outline.shape[3] // x.shape[3])
         return torch.tanh(image)

@@ -11,6 +11,7 @@ import torch
 from openvino import opset13 as op
 
 from gansynth_server.model.layers import LEAKY_SLOPE
+from gansynth_server.model.templates import CURVES, Templates
 from gansynth_server.render.network import EPSILON, Weights
 from gansynth_server.render.rows import BlockRows, Span, plan
 from gansynth_server.spectral.constants import SILENCE
@@ -26,7 +27,8 @@ def build(weights: Weights, window: Span) -> ov.Model:
     rows = plan(weights.config, weights.shares, window)
     z = op.parameter([1, weights.config.latent_size], np.float32, name="z")
     label = op.parameter([1], np.int64, name="label")
-    x = _first(weights, z, label, rows[0].middle)
+    condition = _condition(weights, z, label)
+    x = _first(weights, condition, rows[0].middle)
     total: Node = None
     for b, part in enumerate(rows):
         if b:
@@ -44,7 +46,7 @@ def build(weights: Weights, window: Span) -> ov.Model:
         x = op.convolution(x, kernel, [1, 1], [top, 1], [bottom, 1], [1, 1])
         x = _activated(op.add(x, _bias(weights, f"bias1_{b}")))
         if part.image is not None:
-            image = _image(weights, b, x, label, part, window)
+            image = _image(weights, b, x, condition, label, part, window)
             total = image if total is None else op.add(total, image)
     return ov.Model(list(_polar(weights, total)), [z, label], "window")
 
@@ -68,17 +70,26 @@ def _scaled(weights: Weights, name: str, x: Node, axis: int) -> Node:
     return _constant(kernel * np.float32(math.sqrt(kernel.shape[axis])))
 
 
-def _first(weights: Weights, z: Node, label: Node, rows: Span) -> Node:
+def _condition(weights: Weights, z: Node, label: Node) -> Node:
+    """What the first layer reads [1, input_size]."""
     config = weights.config
+    if weights.timbres is not None:
+        shares = op.matmul(z, _constant(_array(weights, "timbres")), False, False)
+        z = op.softmax(shares, 1)
     squares = op.add(op.reduce_sum(op.multiply(z, z), _constant([1]), True), np.float32(1))
     size = np.float32(config.input_size)
     norm = op.sqrt(op.add(op.divide(squares, size), np.float32(EPSILON)))
+    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
+    return op.divide(op.concat([z, onehot], 1), norm)
+
+
+def _first(weights: Weights, condition: Node, rows: Span) -> Node:
+    config = weights.config
     span = slice(*rows)
-    matrix = _array(weights, "first_latent")[:, span].reshape(config.latent_size, -1)
-    table = _array(weights, "first_label")[:, span].reshape(len(config.pitches), -1)
-    product = op.matmul(z, _constant(matrix), False, False)
-    one = op.gather(_constant(table), label, np.int64(0))
-    x = op.divide(op.add(product, one), norm)
+    matrix = np.concatenate(
+        [_array(weights, name)[:, span] for name in ("first_latent", "first_label")]
+    ).reshape(config.input_size, -1)
+    x = op.matmul(condition, _constant(matrix), False, False)
     x = op.add(x, _constant(_array(weights, "first_bias")[span].reshape(1, -1)))
     shape = [0, rows[1] - rows[0], config.start[1], config.filters[0]]
     return op.transpose(op.reshape(x, _constant(shape), True), _constant([0, 3, 1, 2]))
@@ -101,17 +112,60 @@ def _activated(x: Node) -> Node:
     return op.divide(x, op.sqrt(op.add(squares, np.float32(EPSILON * channels))))
 
 
-def _image(weights: Weights, b: int, x: Node, label: Node, rows: BlockRows, window: Span) -> Node:
+def _templates(
+    weights: Weights, templates: Templates, x: Node, label: Node, first: int, last: int, scale: int
+) -> Node:
+    """Frames first…last-1 of the outline, at a resolution lower by the scale."""
+    values = {name: t.contiguous().numpy() for name, t in templates.state_dict().items()}
+    for layer in range(0, len(templates.levels), 2):
+        if layer:
+            x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
+        x = op.matmul(x, _constant(values[f"levels.{layer}.weight"]), False, True)
+        x = op.add(x, _constant(values[f"levels.{layer}.bias"][None]))
+    count, curves = values["magnitude"].shape[1], values["curves"]
+    levels, constant = (
+        op.slice(x, *(_constant([v]) for v in (*span, 1, 1)))
+        for span in ((0, count * CURVES), (count * CURVES, x.output(0).shape[1]))
+    )
+    levels = op.reshape(levels, _constant([count, CURVES]), False)
+    levels = op.matmul(levels, _constant(curves[:, first:last]), False, False)
+    magnitude, phase = (
+        op.squeeze(op.gather(_constant(values[name]), label, np.int64(0)), _constant([0]))
+        for name in ("magnitude", "phase")
+    )
+    both = op.matmul(levels, magnitude, True, False), op.matmul(constant, phase, False, False)
+    shape = _constant([last - first, weights.config.shape[1]])
+    outline = op.concat([op.unsqueeze(op.broadcast(x, shape), _constant([0, 1])) for x in both], 1)
+    if scale == 1:
+        return outline
+    size = [scale, scale]
+    return op.avg_pool(outline, size, [0, 0], [0, 0], size, True)
+
+
+def _image(
+    weights: Weights,
+    b: int,
+    x: Node,
+    condition: Node,
+    label: Node,
+    rows: BlockRows,
+    window: Span,
+) -> Node:
     assert rows.image is not None
     first, last = (row - rows.out[0] for row in rows.image)
     kernel = _scaled(weights, f"rgb_{b}", x, 1)
     image = op.convolution(_span(x, first, last), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     bias = op.gather(_constant(_array(weights, f"rgb_bias_{b}")), label, np.int64(0))
-    image = op.tanh(op.add(image, op.unsqueeze(bias, _constant([2]))))
-    if weights.shares[b] != 1:
-        image = op.multiply(image, np.float32(weights.shares[b]))
+    image = op.add(image, op.unsqueeze(bias, _constant([2])))
     frames, bins = weights.config.shape
     scale = frames // (weights.config.start[0] * 2**b)
+    if weights.templates is not None:
+        top, bottom = (row * scale for row in rows.image)
+        outline = _templates(weights, weights.templates, condition, label, top, bottom, scale)
+        image = op.add(image, outline)
+    image = op.tanh(image)
+    if weights.shares[b] != 1:
+        image = op.multiply(image, np.float32(weights.shares[b]))
     if scale == 1:
         return image
     enlarged = np.arange(*window) // scale - rows.image[0]

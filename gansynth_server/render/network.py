@@ -8,6 +8,7 @@ computes some frames of a note alone, exactly.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from gansynth_server.model.generator import Block, Generator, stage_weights
 from gansynth_server.model.layers import LEAKY_SLOPE, fold_upsampling
+from gansynth_server.model.templates import pooled
 from gansynth_server.render.rows import BlockRows, Span, plan
 from gansynth_server.spectral import mel
 from gansynth_server.spectral.constants import SILENCE
@@ -55,6 +57,9 @@ class Weights(nn.Module):
         progress = len(config.filters) - 1 if config.progress is None else config.progress
         self.shares = stage_weights(progress, len(config.filters))
         self._first(generator)
+        self.templates = copy.deepcopy(generator.templates)
+        if self.templates is not None:
+            self.templates.to(self.exact).requires_grad_(False)
         for b, block in enumerate(generator.blocks):
             assert isinstance(block, Block)
             if b:
@@ -84,7 +89,10 @@ class Weights(nn.Module):
         """The first layer as matrices [inputs, rows, columns, channels]."""
         block = generator.blocks[0]
         assert isinstance(block, Block)
-        conv, size = block.conv0, generator.config.latent_size
+        conv, size = block.conv0, generator.config.timbres or generator.config.latent_size
+        self.timbres: Tensor | None
+        keys = generator.timbres
+        self.register_buffer("timbres", None if keys is None else keys.detach().T.to(self.exact))
         self.first_latent: Tensor
         self.first_label: Tensor
         self.first_bias: Tensor
@@ -105,16 +113,25 @@ class Weights(nn.Module):
         count = len(generator.config.pitches)
         self._keep(f"rgb_bias_{b}", bias.expand(count, 2, bias.shape[2]), self.exact)
 
-    def first(self, z: Tensor, labels: Tensor, rows: Span) -> Tensor:
-        """Latents and labels → rows of the first convolution [N, channels, rows, columns]."""
-        count, width = self.config.filters[0], self.config.start[1]
+    def condition(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Latents and labels → what the first layer reads [N, input_size]."""
         latents = z.to(self.exact)
+        if self.timbres is not None:
+            latents = (latents @ self.timbres).softmax(dim=1)
         squares = latents.square().sum(dim=1) + 1  # and the one of the label
         norm = torch.rsqrt(squares / self.config.input_size + EPSILON)[:, None]
+        onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)
+        return torch.cat([latents, onehot], dim=1) * norm
+
+    def first(self, condition: Tensor, labels: Tensor, rows: Span) -> Tensor:
+        """Rows of the first convolution [N, channels, rows, columns]."""
+        count, width = self.config.filters[0], self.config.start[1]
+        latents, onehot = condition.tensor_split([self.first_latent.shape[0]], dim=1)
+        norm = onehot.sum(dim=1, keepdim=True).to(self.dtype)
         span = slice(*rows)
-        product = (latents * norm).to(self.dtype) @ self.first_latent[:, span].flatten(1)
+        product = latents.to(self.dtype) @ self.first_latent[:, span].flatten(1)
         label = self.first_label[:, span][labels].flatten(1)
-        x = product + label * norm.to(self.dtype) + self.first_bias[span].flatten()
+        x = product + label * norm + self.first_bias[span].flatten()
         return x.view(-1, rows[1] - rows[0], width, count).permute(0, 3, 1, 2)
 
 
@@ -147,7 +164,8 @@ class Window(nn.Module):
     def image(self, z: Tensor, labels: Tensor) -> Tensor:
         """The normalised mel spectra [N, 2, frames, bins], as the generator gives them."""
         w = self.weights
-        x = w.first(z, labels, self.rows[0].middle)
+        condition = w.condition(z, labels)
+        x = w.first(condition, labels, self.rows[0].middle)
         total: Tensor | None = None
         for b, rows in enumerate(self.rows):
             if b:
@@ -158,20 +176,26 @@ class Window(nn.Module):
             x = _convolved(x, getattr(w, f"kernel1_{b}"), getattr(w, f"bias1_{b}"), rows)
             x = _activated(x)
             if rows.image is not None:
-                part = self._part(b, x, labels, rows)
+                part = self._part(b, x, condition, labels, rows)
                 total = part if total is None else total + part
         assert total is not None
         return total
 
-    def _part(self, b: int, x: Tensor, labels: Tensor, rows: BlockRows) -> Tensor:
+    def _part(
+        self, b: int, x: Tensor, condition: Tensor, labels: Tensor, rows: BlockRows
+    ) -> Tensor:
         """The share of one block in the output, at the output's size."""
         w = self.weights
         assert rows.image is not None
         first, last = (row - rows.out[0] for row in rows.image)
         image = F.conv2d(x[:, :, first:last], getattr(w, f"rgb_{b}")).to(w.exact)
-        image = torch.tanh(image.contiguous() + getattr(w, f"rgb_bias_{b}")[labels][:, :, None])
-        image = image * w.shares[b] if w.shares[b] != 1 else image
+        image = image.contiguous() + getattr(w, f"rgb_bias_{b}")[labels][:, :, None]
         scale = w.config.shape[0] // (w.config.start[0] * 2**b)
+        if w.templates is not None:
+            frames = (row * scale for row in rows.image)
+            image = image + pooled(w.templates(condition, labels, *frames), scale)
+        image = torch.tanh(image)
+        image = image * w.shares[b] if w.shares[b] != 1 else image
         if scale == 1:
             return image
         image = image.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)

@@ -34,6 +34,10 @@ class TrainOptions:
     """… but at most this many."""
     pitch_bias: bool = False
     """Learn a [2, 1024] bias per pitch before the last tanh, started at the data's mean."""
+    templates: int = 0
+    """Learn so many spectra of magnitude per pitch, which a timbre is drawn with …"""
+    phase_templates: int = 16
+    """… and so many of phase, where there are any of magnitude."""
     sources: Sources = "all"
     """Kind of instruments to learn."""
 
@@ -70,10 +74,6 @@ class TrainOptions:
     """Rows of the 32-row image that a step renders at full resolution (of 32)."""
     band_weight: float = 5.0
     """Weight of the error of band powers against that of single magnitudes."""
-    code_size: int = 16
-    """Directions of the latent that carry the timbre of the data's instruments."""
-    code_noise: float = 0.25
-    """Standard deviation of the noise on a code, whose own is 1."""
 
     start: str | None = None
     """Checkpoint whose weights (and discriminator, if kept) a new run begins with."""
@@ -101,8 +101,12 @@ class TrainOptions:
             raise UserError(f"--window-rows is 4 to 32, not {self.window_rows}")
         if self.minutes is not None and not self.minutes > 0:
             raise UserError(f"--minutes must be more than 0, not {self.minutes:g}")
-        if min(self.batch, self.reconstruction_batch, self.code_size) < 1:
-            raise UserError("batches and --code-size must be at least 1")
+        if min(self.batch, self.reconstruction_batch) < 1:
+            raise UserError("batches must be at least 1")
+        if self.templates < 0 or (self.templates and self.phase_templates < 1):
+            raise UserError("--templates must be at least 0, --phase-templates at least 1")
+        if self.templates and not (self.reconstruction or self.start):
+            raise UserError("--templates are fitted by regression: give --reconstruction too")
 
     @property
     def judge_features(self) -> int:
@@ -110,13 +114,16 @@ class TrainOptions:
         base, most, _, _ = _NETWORKS[self.config]
         return min(self.fmap_base or base, self.fmap_max or most)
 
-    def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
-        """The generator that is to be trained, for the pitches of the data."""
+    def network(self, pitches: tuple[int, ...], instruments: int = 0) -> GeneratorConfig:
+        """The generator that is to be trained, for the pitches and instruments of the data."""
         base, most, latent_size, representation = _NETWORKS[self.config]
         return GeneratorConfig(
             latent_size=latent_size,
             pitches=pitches,
             filters=progressive_filters(self.fmap_base or base, self.fmap_max or most),
             pitch_bias=self.pitch_bias,
+            templates=self.templates,
+            phase_templates=self.phase_templates if self.templates else 0,
+            timbres=instruments if self.reconstruction else 0,
             representation=representation,
         )

@@ -1,24 +1,25 @@
 """Regression on real notes: the generator alone, a start for the adversarial phase.
 
-Every instrument of the data has a learnt code. Rotated into the latent space
-and filled up with noise, the codes are spread so that N(0, I) is their prior:
-a random latent is a timbre between instruments, and an instrument's own code
-becomes a preset. The network learns to turn (code, pitch) into the note.
+Every instrument of the data is a timbre, a direction of the latent space
+(:mod:`timbres`). The network learns to turn the latents whose foremost timbre
+it is, and a pitch, into the instrument's note. It begins with templates that
+are fitted to the data (:mod:`fitting`), which the convolutions then refine.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansynth_server.model.generator import Generator
+from gansynth_server.model.generator import Block, Generator
 from gansynth_server.training import parallel
-from gansynth_server.training.codes import Codes
-from gansynth_server.training.options import TrainOptions
+from gansynth_server.training.fitting import fit
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import (
     Loudness,
@@ -26,13 +27,15 @@ from gansynth_server.training.regression import (
     magnitude_loss,
     phase_loss,
     pitch_means,
-    timbre_features,
 )
 from gansynth_server.training.run import Run
+from gansynth_server.training.timbres import directions, latents
 
 COARSE = 4  # index of the 32×256 block: the first part trains magnitudes there
 ROWS = 32  # of its image
 HALO = 6  # frames at each cut edge of a window that see its zero padding
+SLOW = 0.1
+"""Share of the learning rate that what was fitted to the data gets."""
 WARM_UP = 100  # steps until the learning rate is reached
 
 
@@ -43,18 +46,17 @@ class Windows(nn.Module):
         super().__init__()
         self.generator = generator
 
-    def coarse(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """→ features [N, C, 32, 256] and their own image [N, 2, 32, 256]."""
-        x = self.generator.condition(z, labels)
+    def coarse(self, x: Tensor, outline: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Conditions [N, input_size] → features [N, C, 32, 256], their image [N, 2, 32, 256]."""
         for block in self.generator.blocks[: COARSE + 1]:
             x = block(x)
-        return x, self.generator.image(COARSE, x, labels)
+        return x, self.generator.image(COARSE, x, outline)
 
-    def fine(self, x: Tensor, labels: Tensor) -> Tensor:
-        """features [N, C, rows, 256] → image [N, 2, 4·rows, 1024]."""
+    def fine(self, x: Tensor, outline: Tensor | None) -> Tensor:
+        """features [N, C, rows, 256], outline of these frames → image [N, 2, 4·rows, 1024]."""
         for block in self.generator.blocks[COARSE + 1 :]:
             x = block(x)
-        return self.generator.image(len(self.generator.blocks) - 1, x, labels)
+        return self.generator.image(len(self.generator.blocks) - 1, x, outline)
 
 
 def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
@@ -67,21 +69,26 @@ def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
 def window_loss(
     halves: Windows,
     x: Tensor,
+    outline: Tensor | None,
     target: Tensor,
-    label: Tensor,
     starts: Tensor,
     rows: int,
     band_weight: float,
+    precision: AbstractContextManager[Any],
 ) -> tuple[Tensor, Tensor]:
     """Magnitude and phase loss of one window of frames per note.
 
     Args:
         x: [N, C, 32, 256] features of whole notes.
+        outline: of whole notes.
         target: [N, 2, 128, 1024] spectra of whole notes.
         starts: [N] first rows of the windows; frames near a cut edge do not count.
     """
     loudness = Loudness(halves.generator.config)
-    image = halves.fine(crop(x, starts, rows), label).float()
+    if outline is not None and outline.shape[2] > 1:
+        outline = crop(outline, starts * 4, rows * 4)
+    with precision:
+        image = halves.fine(crop(x, starts, rows), outline).float()
     wanted = crop(target, starts * 4, rows * 4)
     frame = torch.arange(rows * 4)
     inner = (frame >= HALO * (starts > 0)[:, None]) & (
@@ -94,37 +101,34 @@ def window_loss(
     return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0], loudness)
 
 
-def start_codes(reals: Reals, options: TrainOptions, latent_size: int) -> Codes:
-    """Codes along the principal directions of the instruments' mean spectra."""
-    left, scale, _ = torch.linalg.svd(timbre_features(reals).cpu(), full_matrices=False)
-    size = min(options.code_size, latent_size)
-    return Codes((left * scale)[:, :size], latent_size, options.code_noise)
-
-
-def prepare(generator: Generator, codes: Codes, reals: Reals) -> None:
-    """Has a new generator start at the data's means, blind to axes that carry no code."""
+def prepare(generator: Generator, reals: Reals, seed: int) -> None:
+    """Has a new generator start with what can be fitted to the data in closed form."""
+    assert generator.timbres is not None
+    count, size = generator.timbres.shape
+    generator.timbres.copy_(directions(count, size, seed))
     if generator.pitch_bias is not None:
         generator.pitch_bias.data = pitch_means(reals)
-    first = dict(generator.named_parameters())["blocks.0.conv0.weight"].data
-    size = generator.config.latent_size
-    code_size = codes.values.shape[1]
-    axes = codes.rotation[:code_size].to(first.device)
-    along = torch.einsum("ozhw,cz,cy->oyhw", first[:, :size], axes, axes)
-    first[:, :size] = along * math.sqrt(size / code_size)
+    if generator.templates is not None:
+        fit(generator, reals, reals.instruments, seed)
+        for block in generator.blocks:  # which therefore add nothing yet
+            assert isinstance(block, Block)
+            block.to_rgb.weight.data.zero_()
 
 
 class Reconstruction:
     """The regression's steps."""
 
     def __init__(self, run: Run, reals: Reals) -> None:
-        assert run.codes is not None
+        assert run.generator.timbres is not None
         self.run, self.reals, self.options = run, reals, run.options
-        self.codes = run.codes
-        slow = run.generator.pitch_bias
-        self.fast = [p for p in run.generator.parameters() if p is not slow]
-        self.fast += [self.codes.values]
+        self.timbres = run.generator.timbres
+        number = {name: n for n, name in enumerate(run.instruments)}
+        self.numbers = torch.tensor([number[name] for name in reals.names], device=run.device)
+        named = list(run.generator.named_parameters())
+        slow = [p for name, p in named if not name.startswith("blocks.")]
+        self.fast = [p for name, p in named if name.startswith("blocks.")]
         groups = [{"params": self.fast, "share": 1.0}]
-        groups += [] if slow is None else [{"params": [slow], "share": 0.1}]
+        groups += [{"params": slow, "share": SLOW}] if slow else []
         self.adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99))
         run.optimisers = {"generator": self.adam}
         self.halves = Windows(run.generator)
@@ -139,27 +143,30 @@ class Reconstruction:
         places = order(len(self.reals), run.first_sample(size), size, options.seed)
         label = self.reals.labels[places]
         target = self.reals.normalised(places)
-        z = self.codes.latents(self.reals.instruments[places], run.chance("latents"))
+        numbers = self.numbers[self.reals.instruments[places]]
+        z = latents(self.timbres, numbers, run.chance("latents"))
         for group in self.adam.param_groups:
             group["lr"] = group["share"] * self._rate(position)
 
+        condition = run.generator.condition(z, label)
+        outline = run.generator.outline(condition, label)
         with run.precision():
-            x, image = self.halves.coarse(z, label)
+            x, image = self.halves.coarse(condition, outline)
         peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
         coarse = F.avg_pool2d(target[:, :1], 4)
         loss = magnitude_loss(image[:, :1].float(), coarse, peak)
         losses = {"coarse": loss.detach()}
         if position >= options.coarse:
-            with run.precision():
-                level, phase = window_loss(
-                    self.halves,
-                    x,
-                    target,
-                    label,
-                    self._starts(size),
-                    options.window_rows,
-                    options.band_weight,
-                )
+            level, phase = window_loss(
+                self.halves,
+                x,
+                outline,
+                target,
+                self._starts(size),
+                options.window_rows,
+                options.band_weight,
+                run.precision(),
+            )
             loss = 0.1 * loss + level + 0.3 * phase
             losses |= {"magnitude": level.detach(), "phase": phase.detach()}
         self.adam.zero_grad(set_to_none=True)

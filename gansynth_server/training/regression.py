@@ -11,14 +11,12 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.training.reals import Reals
 
 SAMPLES_PER_PITCH = 32
 """Notes of a pitch that its mean is taken over."""
-SAMPLES_PER_INSTRUMENT = 16
 
 
 class Loudness:
@@ -44,16 +42,6 @@ def _some(groups: Tensor, most: int) -> dict[int, np.ndarray]:
         places = np.flatnonzero(numbers == group)
         found[group] = places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)]
     return found
-
-
-def timbre_features(reals: Reals) -> Tensor:
-    """[instruments, 16·32] mean coarse log magnitudes, without those common to all."""
-    means = [
-        F.avg_pool2d(reals.normalised(places)[:, :1], (8, 32)).flatten(1).mean(dim=0)
-        for places in _some(reals.instruments, SAMPLES_PER_INSTRUMENT).values()
-    ]
-    features = torch.stack(means)
-    return features - features.mean(dim=0)
 
 
 def pitch_means(reals: Reals) -> Tensor:

@@ -22,8 +22,8 @@ from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.discriminator import Discriminator
 from gansynth_server.model.generator import Generator
 from gansynth_server.training import parallel
-from gansynth_server.training.codes import Codes
 from gansynth_server.training.options import TrainOptions
+from gansynth_server.training.timbres import presets
 
 STATE = "state.safetensors"
 FREE = ("device", "compile", "cache_gb", "keep_minutes", "sample_minutes", "start")
@@ -43,10 +43,9 @@ class Run:
     average: Generator
     """Moving average of the generator's weights: what is kept and played."""
     judge: Discriminator
-    codes: Codes | None
     device: torch.device
     instruments: tuple[str, ...] = ()
-    """Whose the codes are."""
+    """Whose the generator's timbres are."""
     provenance: dict[str, Any] = field(default_factory=dict)
     optimisers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     stage: int = 0
@@ -145,11 +144,9 @@ class Run:
             "generator": self.generator,
             "average": self.average,
             "judge": self.judge,
-            "codes": self.codes,
         }
         for name, net in nets.items():
-            if net is not None:
-                tensors |= {f"{name}/{k}": v for k, v in net.state_dict().items()}
+            tensors |= {f"{name}/{k}": v for k, v in net.state_dict().items()}
         for name, optimiser in self.optimisers.items():
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             for i, parameter in enumerate(parameters):
@@ -173,12 +170,12 @@ class Run:
             "images": self.images,
             "minutes": round(self.seconds / 60, 1),
         }
-        presets = None
-        if self.codes is not None:
-            presets = dict(zip(self.instruments, self.codes.presets(), strict=True))
+        named = None
+        if self.generator.timbres is not None:
+            named = dict(zip(self.instruments, presets(self.generator.timbres), strict=True))
         config = replace(self.config, progress=self.progress)
         weights = {k: v.half().cpu().numpy() for k, v in self.average.state_dict().items()}
-        checkpoint.write(folder, weights, config, provenance, presets)
+        checkpoint.write(folder, weights, config, provenance, named)
         if self.judged:
             half = {k: v.half().cpu().contiguous() for k, v in self.judge.state_dict().items()}
             checkpoint.replace(folder / checkpoint.DISCRIMINATOR, serialise(half))
@@ -219,17 +216,10 @@ def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | Non
                 "its own options, or give another --output and --start with this folder"
             )
     nets = networks(GeneratorConfig.from_dict(info["config"]), options, device)
-    codes = None
-    if "codes/values" in tensors:
-        values = tensors["codes/values"]
-        latent_size = nets[0].config.latent_size
-        codes = Codes(torch.zeros_like(values), latent_size, options.code_noise).to(device)
     names = tuple(info["instruments"])
-    run = Run(options, *nets, codes, device, names, info["provenance"], **info["counters"])
-    for name in ("generator", "average", "judge", "codes"):
-        net = getattr(run, name)
-        if net is not None:
-            net.load_state_dict(_under(tensors, name + "/"))
+    run = Run(options, *nets, device, names, info["provenance"], **info["counters"])
+    for name in ("generator", "average", "judge"):
+        getattr(run, name).load_state_dict(_under(tensors, name + "/"))
     run._waiting = _under(tensors, "optimiser/")
     return run
 

@@ -1,0 +1,185 @@
+"""Templates fitted to the data in closed form, which is where a regression begins.
+
+At every pitch the templates of magnitude are the principal components of all
+frames, those of phase a weighted principal component analysis of what stays
+over a note. Neighbouring pitches are turned towards each other (orthogonal
+Procrustes), so that an instrument's levels change little from one pitch to the
+next, and then a perceptron learns the levels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gansynth_server.model.generator import Generator
+from gansynth_server.model.templates import CURVES, Templates
+from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.training.reals import Reals, order
+from gansynth_server.training.regression import Loudness
+from gansynth_server.training.sources import track
+from gansynth_server.training.timbres import latents
+
+FLOOR = 80 * math.log(10) / 20
+"""Nepers of amplitude under a note's peak where its spectrum counts as flat."""
+SILENT = 3
+"""Frames before the first that hears the note."""
+MOST = 0.95
+"""Largest value of a spectrum that a tanh is asked for."""
+ROUNDS, RIDGE = 6, 1e-3
+"""Of the alternating least squares of phases, whose loudest bins weigh 1."""
+EPOCHS, BATCH, RATE = 150, 128, 2e-3
+"""Of the perceptron."""
+
+
+def fit(generator: Generator, reals: Reals, numbers: Tensor, seed: int) -> None:
+    """Gives a new generator's templates what they can know of the data.
+
+    Args:
+        generator: with a pitch bias that is fitted already; its templates are changed.
+        reals: the notes; all their spectra are read once.
+        numbers: [N] timbre of each note.
+        seed: of the perceptron's order and latents.
+    """
+    templates = generator.templates
+    assert templates is not None
+    levels = torch.zeros(len(reals), FRAMES, templates.magnitude.shape[1], device=reals.device)
+    constant = torch.zeros(len(reals), templates.phase.shape[1], device=reals.device)
+    notes = {label: _places(reals, label) for label in set(reals.labels.tolist())}
+    for label, neighbour in track(_outwards(sorted(notes)), "fitting templates"):
+        here = notes[label]
+        level, phase, weight = _residual(generator, reals, label, here)
+        spectra, found = _principal(level[:, SILENT:], levels.shape[2])
+        still, stays = _weighted_principal(phase, weight, constant.shape[1])
+        if neighbour is not None:
+            one, other = _pairs(numbers, here, notes[neighbour])
+            turn = _procrustes(found[one], levels[notes[neighbour][other], SILENT:])
+            found, spectra = found @ turn, turn.T @ spectra
+            turn = _procrustes(stays[one], constant[notes[neighbour][other]])
+            stays, still = stays @ turn, turn.T @ still
+        levels[here, SILENT:], constant[here] = found, stays
+        templates.magnitude.data[label], templates.phase.data[label] = spectra, still
+    for values, spectra in ((levels, templates.magnitude), (constant, templates.phase)):
+        scale = values.square().mean().sqrt().clamp(min=1e-6)
+        values /= scale
+        spectra.data *= scale
+    by_time = levels.transpose(1, 2)  # [N, templates, frames]
+    flat = by_time.flatten(0, 1)
+    templates.curves.data = torch.linalg.eigh(flat.T @ flat)[1][:, -CURVES:].T.contiguous()
+    _learn(generator, reals.labels, numbers, by_time @ templates.curves.data.T, constant, seed)
+
+
+def _places(reals: Reals, label: int) -> Tensor:
+    return (reals.labels == label).nonzero()[:, 0]
+
+
+def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
+    """Labels from the middle up, then from there down, each with the one before it."""
+    middle = len(labels) // 2
+    up = [(labels[n], labels[n - 1]) for n in range(middle + 1, len(labels))]
+    down = [(labels[n], labels[n + 1]) for n in reversed(range(middle))]
+    return [(labels[middle], None), *up, *down]
+
+
+def _pairs(numbers: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """Places in both lists of notes of the same timbres."""
+    same = numbers[here][:, None] == numbers[there]
+    one, other = same.nonzero().T
+    return one, other
+
+
+def _residual(
+    generator: Generator, reals: Reals, label: int, places: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the bias leaves of the notes of a pitch, as arguments of the tanh.
+
+    Returns:
+        log magnitude [n, frames, bins]; instantaneous frequency, the mean of each bin
+        over time weighted by its amplitude, [n, bins]; and the bin's amplitude, 0…1.
+    """
+    loudness = Loudness(reals.config)
+    notes = reals.normalised(places.cpu().numpy())
+    bias = torch.zeros(2, 1, BINS, device=reals.device)
+    if generator.pitch_bias is not None:
+        bias = generator.pitch_bias.data[label][:, None]
+    level, angle = notes[:, 0], notes[:, 1] * loudness.radians
+    peak = level.amax(dim=(1, 2), keepdim=True)
+    floored = torch.maximum(level, peak - FLOOR * loudness.per_neper)
+    weight = loudness.amplitude(level - peak)
+    weight[:, : SILENT + 1] = 0
+    sums = [(weight * part).sum(dim=1) for part in (angle.sin(), angle.cos())]
+    mean = torch.atan2(*sums) / loudness.radians
+    turn = 2 * math.pi / loudness.radians
+    expected = torch.tanh(bias[1])
+    near = expected + torch.remainder(mean - expected + turn / 2, turn) - turn / 2
+    near = torch.where(near.abs() > MOST, mean, near)  # beyond what the output can be
+    both = [
+        torch.atanh(value.clamp(-MOST, MOST)) - part
+        for value, part in zip((floored, near), bias, strict=True)
+    ]
+    amplitude = weight.mean(dim=1)
+    return both[0], both[1], amplitude / amplitude.amax(dim=1, keepdim=True)
+
+
+def _principal(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """[n, frames, bins] → orthonormal spectra [count, bins] and their levels [n, frames, count]."""
+    flat = values.flatten(0, 1)
+    spectra = torch.linalg.eigh(flat.T @ flat)[1][:, -count:].flip(1)
+    return spectra.T, values @ spectra
+
+
+def _weighted_principal(values: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """[n, bins] of which some matter more → spectra [count, bins] and levels [n, count]."""
+    start = torch.linalg.svd(values * weight.sqrt(), full_matrices=False)[2][:count]
+    spectra = F.pad(start, (0, 0, 0, count - len(start)))
+    for _ in range(ROUNDS):
+        levels = _solve(spectra.T, values, weight)
+        spectra = _solve(levels, values.T, weight.T).T
+    return spectra, _solve(spectra.T, values, weight)
+
+
+def _solve(basis: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """Levels [n, k] for which levels @ basis.T is nearest to values [n, m]; basis [m, k]."""
+    size = basis.shape[1]
+    products = (basis[:, :, None] * basis[:, None, :]).flatten(1)
+    matrix = (weight @ products).view(-1, size, size)
+    matrix = matrix + RIDGE * torch.eye(size, device=basis.device)
+    return torch.linalg.solve(matrix, (weight * values) @ basis)
+
+
+def _procrustes(ours: Tensor, theirs: Tensor) -> Tensor:
+    """The rotation [k, k] that brings ours [..., k] nearest to theirs."""
+    left, _, right = torch.linalg.svd(ours.flatten(0, -2).T @ theirs.flatten(0, -2))
+    return left @ right
+
+
+def _learn(
+    generator: Generator,
+    labels: Tensor,
+    numbers: Tensor,
+    level: Tensor,
+    constant: Tensor,
+    seed: int,
+) -> None:
+    """Trains the perceptron on the levels [N, templates, curves] and [N, phase_templates]."""
+    templates, timbres = generator.templates, generator.timbres
+    assert isinstance(templates, Templates) and timbres is not None
+    size = min(BATCH, len(labels))
+    steps = EPOCHS * len(labels) // size
+    adam = torch.optim.Adam(templates.levels.parameters(), RATE, betas=(0.9, 0.99))
+    falls = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    chance = torch.Generator(labels.device).manual_seed(seed)
+    unit = level.square().mean()
+    for step in track(range(steps), "learning their levels"):
+        some = torch.from_numpy(order(len(labels), step * size, size, seed)).to(labels.device)
+        x = generator.condition(latents(timbres, numbers[some], chance), labels[some])
+        ours, stays = templates.split(templates.levels(x))
+        loss = F.mse_loss(ours, level[some]) / unit + F.mse_loss(stays, constant[some])
+        adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        falls.step()
+    adam.zero_grad(set_to_none=True)
