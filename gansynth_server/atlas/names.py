@@ -2,6 +2,14 @@
 
 MEASURES = ("brighter", "slower", "longer", "noisier", "purer")
 """What more of each is called: of brightness, attack, sustain, noise, harmonicity."""
+ADJECTIVES = (
+    ("dark", "bright"),
+    ("quick", "slow"),
+    ("short", "long"),
+    ("clear", "breathy"),
+    ("rough", "pure"),
+)
+"""What a timbre is called that has little or much of each."""
 MEANINGS = (
     "a brighter timbre: a higher centre of its spectrum",
     "a slower attack",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +26,24 @@ COMPONENTS = 50
 """Of the pictures of notes, before they are laid out."""
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Random latents as they look and sound, and the presets beside them."""
+
+    atlas: Atlas
+    looks: Float32
+    """[N, size] pictures of the latents."""
+    known: Float32
+    """[presets, size] pictures of the presets."""
+
+
 def survey(
     model: Model,
     count: int,
     pitches: tuple[int, ...],
     seed: int,
     track: Callable[[range], Iterable[int]] = lambda steps: steps,
-) -> Atlas:
+) -> Survey:
     """Looks at random latents: those of ``count`` seeds from ``seed`` on.
 
     Args:
@@ -49,13 +61,15 @@ def survey(
         seen.append(looks)
         found.append(measures)
     looks, measured = np.concatenate(seen), np.concatenate(found)
-    presets = model.checkpoint.presets
+    names = tuple(model.checkpoint.presets)
+    known = _known(model, pitches) if names else np.zeros((1, looks.shape[1]), np.float32)
     directions, fit = regress(latents, measured)
-    return Atlas(
+    atlas = Atlas(
         *(latents, lay_out(looks, seed), measured.astype(np.float32)),
-        *(tuple(presets) or ("unknown",), _nearest(model, looks, presets, pitches)),
+        *(names or ("unknown",), distances(looks, known).argmin(axis=1)),
         *(directions, fit),
     )
+    return Survey(atlas, looks, known)
 
 
 def _look(
@@ -71,18 +85,17 @@ def _look(
     return np.concatenate(looks, axis=1), np.mean(measures, axis=0)
 
 
-def _nearest(
-    model: Model, looks: Float32, presets: Mapping[str, Float32], pitches: tuple[int, ...]
-) -> NDArray[np.int64]:
-    """The preset that each latent sounds most like."""
-    if not presets:
-        return np.zeros(len(looks), np.int64)
-    table = np.stack(list(presets.values()))
-    known = np.concatenate(
-        [_look(model, table[at : at + CHUNK], pitches)[0] for at in range(0, len(table), CHUNK)]
-    )
-    squares = (known**2).sum(axis=1) - 2 * looks @ known.T
-    return np.asarray(squares.argmin(axis=1), np.int64)
+def _known(model: Model, pitches: tuple[int, ...]) -> Float32:
+    """Pictures of the presets."""
+    table = np.stack(list(model.checkpoint.presets.values()))
+    parts = [table[at : at + CHUNK] for at in range(0, len(table), CHUNK)]
+    return np.concatenate([_look(model, part, pitches)[0] for part in parts])
+
+
+def distances(looks: Float32, others: Float32) -> Float32:
+    """How unlike pictures are: [N, size] and [M, size] → [N, M]."""
+    squares = (looks**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * looks @ others.T
+    return np.sqrt(np.maximum(squares, 0))
 
 
 def _need_sklearn() -> None:

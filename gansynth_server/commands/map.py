@@ -29,16 +29,19 @@ class MapCommand:
     """MIDI note numbers at which each is heard."""
     seed: int = 0
     """Of the first latent; the others have those after it."""
+    discoveries: int = 0
+    """Keep so many of them as presets: those that sound least like any preset and each other."""
 
     def run(self) -> None:
         from gansynth_server import api
-        from gansynth_server.atlas import atlas, survey
+        from gansynth_server.atlas import atlas, discoveries, survey
         from gansynth_server.atlas.names import MEASURES
         from gansynth_server.model import checkpoint
 
         self._check()
         model = api.load(self.checkpoint)
-        found = survey.survey(model, self.latents, self.pitches, self.seed, _track)
+        surveyed = survey.survey(model, self.latents, self.pitches, self.seed, _track)
+        found = surveyed.atlas
         path = atlas.file_of(model.checkpoint)
         try:
             checkpoint.replace(path, found.encode(model.checkpoint.fingerprint))
@@ -50,12 +53,18 @@ class MapCommand:
         same, chance = survey.agreement(found)
         print(f"{path}: {len(found.latents)} latents; the nearest neighbour is of the same family")
         print(f"for {same:.0%} of them, by chance for {chance:.0%}")
+        if self.discoveries:
+            named = discoveries.discover(surveyed, self.discoveries)
+            checkpoint.add_presets(model.checkpoint, named)
+            print(f"presets: {', '.join(named)}")
         self._export(found, model.checkpoint.name)
 
     def _check(self) -> None:
         """UserError for what cannot be, before any time is spent."""
         from gansynth_server.spectral.plot import check_plots
 
+        if not 0 <= self.discoveries <= self.latents:
+            raise UserError(f"--discoveries must be 0 to --latents, not {self.discoveries}")
         if not 16 <= self.latents <= 30000:
             raise UserError(f"--latents must be 16 to 30000, not {self.latents}")
         if self.output is not None and self.output.suffix not in (".png", ".json"):

@@ -192,8 +192,20 @@ def write(
     replace(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
     replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
     if presets is not None:
-        rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}
-        replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
+        _write_presets(folder, presets)
+
+
+def add_presets(to: Checkpoint, presets: Mapping[str, NDArray[np.float32]]) -> None:
+    """Writes presets beside those that a checkpoint has; UserError if that cannot be."""
+    try:
+        _write_presets(to.path, {**to.presets, **presets})
+    except OSError as error:
+        raise UserError(f"cannot write {to.path / PRESETS}: {error.strerror}") from error
+
+
+def _write_presets(folder: Path, presets: Mapping[str, NDArray[np.float32]]) -> None:
+    rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}
+    replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -29,8 +29,9 @@ def family(program: int) -> str:
 
 
 def family_of(name: str) -> str:
-    """The family of an instrument by its name; the name itself where General MIDI has none such."""
-    return family(GENERAL_MIDI.index(name)) if name in GENERAL_MIDI else name
+    """The family of the General MIDI instrument whose name it ends with; else the name itself."""
+    ends = [known for known in GENERAL_MIDI if name == known or name.endswith(f"_{known}")]
+    return family(GENERAL_MIDI.index(max(ends, key=len))) if ends else name
 
 
 def source(program: int) -> Source:

@@ -91,7 +91,14 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
     channels = ", ".join(map(str, config.filters))
     rows = {
         "network": f"{parameters:,} parameters; channels {channels}"
-        + ("; a learnt bias per pitch" if config.pitch_bias else ""),
+        + ("; a learnt bias per pitch" if config.pitch_bias else "")
+        + (
+            f"; per pitch {config.templates} spectral templates of magnitude and "
+            f"{config.phase_templates} of phase"
+            if config.templates
+            else ""
+        )
+        + (f"; a latent is read as shares of {config.timbres} timbres" if config.timbres else ""),
         "output": f"{FRAMES} frames × {BINS} {config.representation} bins of log magnitude and "
         "instantaneous frequency: 4 s at 16 kHz",
         "latent": f"{config.latent_size} numbers from N(0, 1)",
