@@ -1,6 +1,7 @@
 """Principal directions: NumPy's own SVD as the judge, and what /pca does with them."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,29 @@ def test_moving_a_latent_moves_the_activations_along_the_component(generator, fo
         assert (
             np.abs(others.mean(axis=0)).max() < 0.35 * abs(change @ found["comp"][n].ravel()).mean()
         )
+
+
+def test_with_timbres_the_components_are_those_of_what_templates_draw():
+    torch.manual_seed(4)
+    config = replace(CONFIG, filters=progressive_filters(256, 4), templates=3, phase_templates=1)
+    net = Generator(replace(config, timbres=6)).eval().requires_grad_(False)
+    assert net.templates is not None and net.timbres is not None
+    for tensor in (*net.templates.parameters(), net.timbres):
+        torch.nn.init.normal_(tensor, std=0.3)
+    found = compute(net, components=4, samples=600, seed=3)
+    assert found["layer"] == "templates" and found["comp"].shape == (4, 16, 32, 1)
+    z, labels = draw(200 * 8, 99).reshape(-1, 8), np.arange(200) % 3
+    before = flat(net, z, labels)
+    drawn = net.outline(
+        net.condition(torch.from_numpy(z), torch.from_numpy(labels)), torch.from_numpy(labels)
+    )
+    assert np.allclose(
+        before.reshape(200, 16, 32), drawn[:, 0].reshape(200, 16, 8, 32, 32).mean((2, 4)), atol=1e-5
+    )
+    for n in range(2):
+        change = flat(net, z + found["latent"][n], labels) - before
+        along = change @ found["comp"][n].ravel() / found["stdev"][n]
+        assert np.isclose(along.mean(), found["reach"][n], atol=0.25) and along.mean() > 0.5
 
 
 def test_known_components_keep_their_place(generator, found):

@@ -1,10 +1,10 @@
 """Principal directions of a checkpoint's timbre (GANSpace, Härkönen et al. 2020).
 
 The components are those of the first convolution's activations (after leaky
-ReLU and pixel norm) over random latents. A live note is rendered from its
-latent alone, so each component is also given as a direction of latents, by
-linear regression of the latents on the components, as GANSpace does for
-BigGAN: moving a latent along it moves the activations along the component, as
+ReLU and pixel norm), or of what a checkpoint's templates draw, over random
+latents. A live note is rendered from its latent alone, so each component is
+also given as a direction of latents, by linear regression of the latents on the
+components, as GANSpace does for BigGAN: moving a latent along it moves the activations along the component, as
 far as latents reach (:attr:`Directions.reach`). The pitch moves the activations
 too; each pitch's own mean is taken off first, so that it is no direction.
 

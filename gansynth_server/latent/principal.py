@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 
 BATCH = 256
+PART = (8, 32)
+"""Frames and bins of the templates' drawing that are seen as one."""
+FARTHEST = 3.0
+"""Times that the way along a direction is lengthened at most."""
 TINY = 1e-9
 """Share of the first component's variance below which there is no component."""
 
 
 def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> Float32:
-    """The first convolution's output after leaky ReLU and pixel norm.
+    """The first convolution's output after leaky ReLU and pixel norm, as in GANSpace.
+
+    Where there are templates, the log magnitudes that they draw, averaged over 8 frames and 32
+    bins: there the first convolution knows of timbres no more than which they are.
 
     Args:
         z: [N, latent_size].
@@ -33,6 +40,7 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
         [N, time, frequency, channel], in Magenta's order.
     """
     import torch
+    from torch.nn import functional as F
 
     from gansynth_server.model.layers import activate
 
@@ -42,7 +50,10 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
         for at in range(0, len(z), BATCH):
             latents, picked = (torch.from_numpy(a[at : at + BATCH]) for a in (z, labels))
             x = generator.condition(latents.to(block.conv0.bias.dtype), picked)
-            x = activate(block.conv0.from_pixel(x))
+            if generator.templates is None:
+                x = activate(block.conv0.from_pixel(x))
+            else:
+                x = F.avg_pool2d(generator.templates(x, picked)[:, :1], PART)
             found.append(x.permute(0, 2, 3, 1).float().numpy())
     return np.concatenate(found)
 
@@ -96,15 +107,19 @@ def compute(
                 f"and this checkpoint's first block has {flat.shape[1]}"
             )
     scores = centred @ comp.T / stdev  # [samples, count]
-    latent = np.linalg.lstsq(scores, z, rcond=None)[0].astype(np.float32)
+    if generator.timbres is None:
+        latent = np.linalg.lstsq(scores, z, rcond=None)[0].astype(np.float32)
+        reach = _reach(generator, flat, z, labels, comp / stdev[:, None], latent)
+    else:
+        latent, reach = _farther(generator, flat, z, labels, comp / stdev[:, None], scores)
     return {
-        "layer": "conv0",
+        "layer": "conv0" if generator.templates is None else "templates",
         "comp": comp.reshape(-1, *shape),
         "stdev": stdev,
         "var_ratio": (samples * np.square(stdev, dtype=np.float64) / spread).astype(np.float32),
         "global_mean": mean.mean(axis=0).reshape(shape),
         "latent": latent,
-        "reach": _reach(generator, flat, z, labels, comp / stdev[:, None], latent),
+        "reach": reach,
         "bias": generator.state_dict()[FIRST_BIAS].float().cpu().numpy(),
     }
 
@@ -144,6 +159,27 @@ def _reach(
     ]
     change = [(after - flat[some]).mean(axis=0) for after in moved]
     return np.array([a @ b for a, b in zip(change, gauge, strict=True)], np.float32)
+
+
+def _farther(
+    generator: Generator,
+    flat: Float32,
+    z: Float32,
+    labels: NDArray[np.int64],
+    gauge: Float32,
+    scores: Float32,
+) -> tuple[Float32, Float32]:
+    """Directions and reach where a softmax reads the latents, which is far from linear.
+
+    Regressed on scores that they explain in part, latents would hardly move. So the scores
+    are regressed on the latents, and the shortest way that gains one standard deviation
+    by it is lengthened by what it falls short of.
+    """
+    slopes = np.linalg.lstsq(z, scores, rcond=None)[0].T
+    shortest = (slopes / np.square(slopes).sum(axis=1, keepdims=True)).astype(np.float32)
+    reach = _reach(generator, flat, z, labels, gauge, shortest)
+    gain = np.clip(1 / np.maximum(reach, 1e-6), 1, FARTHEST)[:, None].astype(np.float32)
+    return shortest * gain, _reach(generator, flat, z, labels, gauge, shortest * gain)
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
