@@ -39,7 +39,7 @@ def made(**changes: object) -> Generator:
     values = {"latent_size": 12, "filters": progressive_filters(1024, 32), "pitches": (60, 61)}
     net = Generator(GeneratorConfig(**{**values, **changes})).eval().requires_grad_(False)
     for name, tensor in net.state_dict().items():
-        if name == "timbres" or name.startswith("templates"):  # which begin at zero
+        if name == "axes" or name.startswith("templates"):  # which begin at zero
             torch.nn.init.normal_(tensor, std=0.3)
     return net
 
@@ -91,7 +91,7 @@ def test_openvino(bundled, window):
         {"pitch_bias": True, "progress": 4.3},
         {"progress": 2.25},
         {"representation": "linear"},
-        {"pitch_bias": True, "templates": 3, "phase_templates": 2, "timbres": 5},
+        {"pitch_bias": True, "templates": 3, "phase_templates": 2, "axes": 5},
         {"templates": 3, "phase_templates": 2, "progress": 4.3},
         {"filters": progressive_filters(1024, 32)[:5], "upscale": 4},
     ],

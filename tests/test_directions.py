@@ -93,12 +93,12 @@ def test_moving_a_latent_moves_the_activations_along_the_component(generator, fo
         )
 
 
-def test_with_timbres_the_components_are_those_of_what_templates_draw():
+def test_with_templates_the_components_are_those_of_what_templates_draw():
     torch.manual_seed(4)
     config = replace(CONFIG, filters=progressive_filters(256, 4), templates=3, phase_templates=1)
-    net = Generator(replace(config, timbres=6)).eval().requires_grad_(False)
-    assert net.templates is not None and net.timbres is not None
-    for tensor in (*net.templates.parameters(), net.timbres):
+    net = Generator(replace(config, axes=4)).eval().requires_grad_(False)
+    assert net.templates is not None and net.axes is not None
+    for tensor in (*net.templates.parameters(), net.axes):
         torch.nn.init.normal_(tensor, std=0.3)
     found = compute(net, components=4, samples=600, seed=3)
     assert found["layer"] == "templates" and found["comp"].shape == (4, 16, 32, 1)

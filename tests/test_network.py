@@ -26,7 +26,7 @@ CONFIGS = {
         "pitch_bias": True,
         "templates": 3,
         "phase_templates": 2,
-        "timbres": 5,
+        "axes": 5,
     },
     "templates, unfinished": {
         "latent_size": 12,
@@ -51,8 +51,8 @@ def generator(config: GeneratorConfig) -> Generator:
     for parameter in net.parameters():
         if parameter.dim() < 4:  # biases start at zero
             torch.nn.init.normal_(parameter, std=0.3)
-    if net.timbres is not None:
-        torch.nn.init.normal_(net.timbres)
+    if net.axes is not None:
+        torch.nn.init.normal_(net.axes)
     return net.eval().requires_grad_(False)
 
 

@@ -19,7 +19,7 @@ from gansynth_server.model.config import GeneratorConfig, Normalizer, progressiv
 from gansynth_server.model.generator import Generator
 from gansynth_server.spectral import transform
 from gansynth_server.training import run as runs
-from gansynth_server.training import timbres
+from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.pace import matrix_peak
@@ -104,6 +104,7 @@ def test_a_time_budget_is_shared_out_among_the_stages():
         {"minutes": 0},
         {"batch": 0},
         {"templates": -1},
+        {"code_size": 0},
         {"templates": 8},
         {"templates": 8, "reconstruction": 1, "phase_templates": 0},
     ],
@@ -184,60 +185,43 @@ def test_a_linear_generator_is_trained_and_played(small_data, tmp_path):
 # regression
 
 
-def test_latents_to_learn_from_are_the_priors_whose_foremost_timbre_it_is(monkeypatch):
-    directions = timbres.directions(40, 256, seed=1)
-    lengths = directions @ directions.T
-    assert torch.allclose(lengths, torch.eye(40) * timbres.SHARPNESS**2, atol=1e-4)
+def test_codes_are_latents_whose_prior_they_share(small_data):
+    config = TINY.network(tuple(range(57, 70)))
+    reals = Reals(small_data, config, small_data.rows(), torch.device("cpu"), cache_gb=1)
+    axes = random_axes(8, 256, seed=1)
+    assert torch.allclose(axes @ axes.T, torch.eye(8), atol=1e-5)
+    codes = Codes.of_data(reals, axes, 0.25)
+    assert codes.values.shape == (4, 8)  # of which 3 can differ
+    assert float(codes.values.square().mean()) == pytest.approx(1)
+    assert codes.values.mean(dim=0).abs().max() < 2e-3  # the axis without scale has rounding
     chance = torch.Generator().manual_seed(0)
-    wanted = torch.randint(0, 40, (8000,), generator=chance)
-    monkeypatch.setattr(timbres, "PRESETS", 0.0)
-    z = timbres.latents(directions, wanted, chance)
-    assert torch.equal(timbres.foremost(directions, z), wanted)
-    # all wanted alike, they are N(0, I) again
-    assert z.mean(dim=0).abs().max() < 0.06
-    assert (z.var(dim=0) - 1).abs().max() < 0.1
-    along = z @ directions.T / timbres.SHARPNESS
-    assert (along.var(dim=0) - 1).abs().max() < 0.1
-    monkeypatch.setattr(timbres, "PRESETS", 0.5)
-    z = timbres.latents(directions, wanted, chance)
-    own = (z @ directions.T / timbres.SHARPNESS).gather(1, wanted[:, None])
-    assert torch.equal(timbres.foremost(directions, z), wanted)
-    assert 0.45 < float((own > timbres.FAR - 1e-3).float().mean()) < 0.55
-
-
-def test_more_timbres_than_directions_at_right_angles(monkeypatch):
-    directions = timbres.directions(1000, 256, seed=1)
-    assert torch.allclose(directions.norm(dim=1), torch.tensor(timbres.SHARPNESS))
-    wanted = torch.arange(1000).repeat(4)
-    monkeypatch.setattr(timbres, "PRESETS", 0.0)
-    z = timbres.latents(directions, wanted, torch.Generator().manual_seed(0))
-    assert (timbres.foremost(directions, z) == wanted).float().mean() > 0.95
-
-
-def test_presets_are_latents_that_are_nearly_all_one_timbre():
-    directions = timbres.directions(99, 256, seed=0)
-    presets = timbres.presets(directions)
-    z = torch.from_numpy(np.stack(presets))
-    shares = (z @ directions.T).softmax(dim=1)
-    assert float(shares.diagonal().min()) > 0.9 and float(shares.diagonal().mean()) > 0.98
-    assert 13 < float(z.norm(dim=1).min()) <= float(z.norm(dim=1).max()) < 20
-    assert all(map(np.array_equal, presets, timbres.presets(directions)))
+    wanted = torch.randint(0, 4, (8000,), generator=chance)
+    z = codes.latents(wanted, chance)
+    off = z @ axes.T - codes.values[wanted] * (1 - 0.25**2) ** 0.5
+    assert (off.std(dim=0) - 0.25).abs().max() < 0.02 and off.mean(dim=0).abs().max() < 0.02
+    across = z - (z @ axes.T) @ axes
+    assert float(across.square().sum(dim=1).mean()) == pytest.approx(248, rel=0.02)
+    presets = codes.presets()
+    assert all(map(np.array_equal, presets, codes.presets()))
+    assert all(12 < np.linalg.norm(z) < 20 for z in presets)
+    again = Codes.of_presets(torch.from_numpy(np.stack(presets)), axes, 0.25)
+    assert torch.allclose(again.values, codes.values, atol=1e-4)
 
 
 def test_templates_begin_near_the_notes(small_data):
     """With as many as there are instruments they can be drawn but for what moves in phase."""
     options = replace(TINY, pitch_bias=True, templates=12, reconstruction=1.0)
-    config = options.network((57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69), 4)
+    config = options.network(tuple(range(57, 70)))
     reals = Reals(small_data, config, small_data.rows(), torch.device("cpu"), cache_gb=1)
     distances = {}
     for templates in (0, 12):
         torch.manual_seed(0)
         net = Generator(replace(config, templates=templates, phase_templates=templates))
-        prepare(net, reals, seed=0)
+        codes = prepare(net, reals, 0.25, seed=0)
         if not templates:
             for block in net.blocks:
                 block.to_rgb.weight.data.zero_()
-        z = torch.from_numpy(np.stack(timbres.presets(net.timbres)))[reals.instruments]
+        z = torch.from_numpy(np.stack(codes.presets()))[reals.instruments]
         target = reals.normalised(np.arange(len(reals)))
         with torch.no_grad():
             image = net(z, reals.labels)

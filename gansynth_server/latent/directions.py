@@ -3,10 +3,10 @@
 The components are those of the first convolution's activations (after leaky
 ReLU and pixel norm), or of what a checkpoint's templates draw, over random
 latents. A live note is rendered from its latent alone, so each component is
-also given as a direction of latents, by linear regression of the latents on the
-components, as GANSpace does for BigGAN: moving a latent along it moves the activations along the component, as
-far as latents reach (:attr:`Directions.reach`). The pitch moves the activations
-too; each pitch's own mean is taken off first, so that it is no direction.
+also given as a direction of latents, by linear regression: moving a latent
+along it moves the activations along the component, as far as latents reach
+(:attr:`Directions.reach`). The pitch moves the activations too; each pitch's
+own mean is taken off first, so that it is no direction.
 
 ``NAME/pca.npz`` holds ``layer``, ``comp`` [count, time, frequency, channel],
 ``stdev``, ``var_ratio`` [count] and ``global_mean`` as SOPI's files do, and

@@ -30,7 +30,7 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
     """The first convolution's output after leaky ReLU and pixel norm, as in GANSpace.
 
     Where there are templates, the log magnitudes that they draw, averaged over 8 frames and 32
-    bins: there the first convolution knows of timbres no more than which they are.
+    bins: the first convolution has what they leave to do.
 
     Args:
         z: [N, latent_size].
@@ -107,7 +107,7 @@ def compute(
                 f"and this checkpoint's first block has {flat.shape[1]}"
             )
     scores = centred @ comp.T / stdev  # [samples, count]
-    if generator.timbres is None:
+    if generator.templates is None:
         latent = np.linalg.lstsq(scores, z, rcond=None)[0].astype(np.float32)
         reach = _reach(generator, flat, z, labels, comp / stdev[:, None], latent)
     else:
@@ -169,7 +169,7 @@ def _farther(
     gauge: Float32,
     scores: Float32,
 ) -> tuple[Float32, Float32]:
-    """Directions and reach where a softmax reads the latents, which is far from linear.
+    """Directions and reach of templates' levels, which are far from linear in the latents.
 
     Regressed on scores that they explain in part, latents would hardly move. So the scores
     are regressed on the latents, and the shortest way that gains one standard deviation

@@ -51,8 +51,8 @@ class GeneratorConfig:
     """Learnt log magnitude spectra per pitch, whose levels over time a perceptron sets, and …"""
     phase_templates: int = 0
     """… such of instantaneous frequency, whose levels stay; added like the bias (not Magenta's)."""
-    timbres: int = 0
-    """Learnt timbres of which a latent is read as shares, by a softmax; 0: as it is (Magenta's)."""
+    axes: int = 0
+    """Directions of the latent that the network reads; 0: all of it (Magenta's)."""
     normalizer: Normalizer = field(default_factory=Normalizer)
     upscale: int = 1
     """Nearest-neighbour enlargement of a network whose training ended before full size."""
@@ -63,7 +63,7 @@ class GeneratorConfig:
 
     @property
     def input_size(self) -> int:
-        return (self.timbres or self.latent_size) + len(self.pitches)
+        return (self.axes or self.latent_size) + len(self.pitches)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,7 +95,7 @@ class GeneratorConfig:
             *(config.latent_size, *config.filters, *config.start),
             *(config.upscale, len(config.pitches)),
         )
-        extras = config.templates, config.phase_templates, config.timbres
+        extras = config.templates, config.phase_templates, config.axes
         possible = all(1 <= size <= 4096 for size in sizes) and all(0 <= n <= 4096 for n in extras)
         if not possible or len(config.filters) > 12:
             raise UserError(f"the checkpoint's config has impossible sizes: {sizes + extras}")

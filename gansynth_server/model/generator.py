@@ -54,9 +54,9 @@ class Generator(nn.Module):
             shape = (len(config.pitches), 2, config.shape[1])
             self.pitch_bias = nn.Parameter(torch.zeros(shape))
         self.templates = Templates(config) if config.templates + config.phase_templates else None
-        self.timbres: Tensor | None
-        timbres = torch.zeros(config.timbres, config.latent_size) if config.timbres else None
-        self.register_buffer("timbres", timbres)
+        self.axes: Tensor | None
+        axes = torch.zeros(config.axes, config.latent_size) if config.axes else None
+        self.register_buffer("axes", axes)
 
     def forward(self, z: Tensor, labels: Tensor, progress: float | None = None) -> Tensor:
         """Renders notes.
@@ -89,12 +89,9 @@ class Generator(nn.Module):
         return out
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents and labels → the first block's input [N, input_size].
-
-        Where there are timbres, a latent stands for shares of them that add up to 1.
-        """
-        if self.timbres is not None:
-            z = (z @ self.timbres.T).softmax(dim=1)
+        """Latents, read along the axes if there are such, and labels → [N, input_size]."""
+        if self.axes is not None:
+            z = z @ self.axes.T
         onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
         return pixel_norm(torch.cat([z, onehot], dim=1))
 

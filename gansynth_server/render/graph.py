@@ -73,9 +73,8 @@ def _scaled(weights: Weights, name: str, x: Node, axis: int) -> Node:
 def _condition(weights: Weights, z: Node, label: Node) -> Node:
     """What the first layer reads [1, input_size]."""
     config = weights.config
-    if weights.timbres is not None:
-        shares = op.matmul(z, _constant(_array(weights, "timbres")), False, False)
-        z = op.softmax(shares, 1)
+    if weights.axes is not None:
+        z = op.matmul(z, _constant(_array(weights, "axes")), False, False)
     squares = op.add(op.reduce_sum(op.multiply(z, z), _constant([1]), True), np.float32(1))
     size = np.float32(config.input_size)
     norm = op.sqrt(op.add(op.divide(squares, size), np.float32(EPSILON)))

@@ -89,10 +89,10 @@ class Weights(nn.Module):
         """The first layer as matrices [inputs, rows, columns, channels]."""
         block = generator.blocks[0]
         assert isinstance(block, Block)
-        conv, size = block.conv0, generator.config.timbres or generator.config.latent_size
-        self.timbres: Tensor | None
-        keys = generator.timbres
-        self.register_buffer("timbres", None if keys is None else keys.detach().T.to(self.exact))
+        conv, size = block.conv0, generator.config.axes or generator.config.latent_size
+        self.axes: Tensor | None
+        axes = generator.axes
+        self.register_buffer("axes", None if axes is None else axes.detach().T.to(self.exact))
         self.first_latent: Tensor
         self.first_label: Tensor
         self.first_bias: Tensor
@@ -116,8 +116,8 @@ class Weights(nn.Module):
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
         """Latents and labels → what the first layer reads [N, input_size]."""
         latents = z.to(self.exact)
-        if self.timbres is not None:
-            latents = (latents @ self.timbres).softmax(dim=1)
+        if self.axes is not None:
+            latents = latents @ self.axes
         squares = latents.square().sum(dim=1) + 1  # and the one of the label
         norm = torch.rsqrt(squares / self.config.input_size + EPSILON)[:, None]
         onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)

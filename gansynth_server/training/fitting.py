@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from gansynth_server.model.generator import Generator
 from gansynth_server.model.templates import CURVES, Templates
 from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.training.codes import Codes
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import Loudness
 from gansynth_server.training.sources import track
-from gansynth_server.training.timbres import latents
 
 FLOOR = 80 * math.log(10) / 20
 """Nepers of amplitude under a note's peak where its spectrum counts as flat."""
@@ -35,13 +35,13 @@ EPOCHS, BATCH, RATE = 150, 128, 2e-3
 """Of the perceptron."""
 
 
-def fit(generator: Generator, reals: Reals, numbers: Tensor, seed: int) -> None:
+def fit(generator: Generator, reals: Reals, codes: Codes, seed: int) -> None:
     """Gives a new generator's templates what they can know of the data.
 
     Args:
         generator: with a pitch bias that is fitted already; its templates are changed.
         reals: the notes; all their spectra are read once.
-        numbers: [N] timbre of each note.
+        codes: of the instruments.
         seed: of the perceptron's order and latents.
     """
     templates = generator.templates
@@ -55,7 +55,7 @@ def fit(generator: Generator, reals: Reals, numbers: Tensor, seed: int) -> None:
         spectra, found = _principal(level[:, SILENT:], levels.shape[2])
         still, stays = _weighted_principal(phase, weight, constant.shape[1])
         if neighbour is not None:
-            one, other = _pairs(numbers, here, notes[neighbour])
+            one, other = _pairs(reals.instruments, here, notes[neighbour])
             turn = _procrustes(found[one], levels[notes[neighbour][other], SILENT:])
             found, spectra = found @ turn, turn.T @ spectra
             turn = _procrustes(stays[one], constant[notes[neighbour][other]])
@@ -69,7 +69,7 @@ def fit(generator: Generator, reals: Reals, numbers: Tensor, seed: int) -> None:
     by_time = levels.transpose(1, 2)  # [N, templates, frames]
     flat = by_time.flatten(0, 1)
     templates.curves.data = torch.linalg.eigh(flat.T @ flat)[1][:, -CURVES:].T.contiguous()
-    _learn(generator, reals.labels, numbers, by_time @ templates.curves.data.T, constant, seed)
+    _learn(generator, reals, codes, by_time @ templates.curves.data.T, constant, seed)
 
 
 def _places(reals: Reals, label: int) -> Tensor:
@@ -84,9 +84,9 @@ def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
     return [(labels[middle], None), *up, *down]
 
 
-def _pairs(numbers: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Places in both lists of notes of the same timbres."""
-    same = numbers[here][:, None] == numbers[there]
+def _pairs(instruments: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    """Places in both lists of notes of the same instruments."""
+    same = instruments[here][:, None] == instruments[there]
     one, other = same.nonzero().T
     return one, other
 
@@ -158,15 +158,15 @@ def _procrustes(ours: Tensor, theirs: Tensor) -> Tensor:
 
 def _learn(
     generator: Generator,
-    labels: Tensor,
-    numbers: Tensor,
+    reals: Reals,
+    codes: Codes,
     level: Tensor,
     constant: Tensor,
     seed: int,
 ) -> None:
     """Trains the perceptron on the levels [N, templates, curves] and [N, phase_templates]."""
-    templates, timbres = generator.templates, generator.timbres
-    assert isinstance(templates, Templates) and timbres is not None
+    templates, labels = generator.templates, reals.labels
+    assert isinstance(templates, Templates)
     size = min(BATCH, len(labels))
     steps = EPOCHS * len(labels) // size
     adam = torch.optim.Adam(templates.levels.parameters(), RATE, betas=(0.9, 0.99))
@@ -175,7 +175,8 @@ def _learn(
     unit = level.square().mean()
     for step in track(range(steps), "learning their levels"):
         some = torch.from_numpy(order(len(labels), step * size, size, seed)).to(labels.device)
-        x = generator.condition(latents(timbres, numbers[some], chance), labels[some])
+        z = codes.latents(reals.instruments[some], chance)
+        x = generator.condition(z, labels[some])
         ours, stays = templates.split(templates.levels(x))
         loss = F.mse_loss(ours, level[some]) / unit + F.mse_loss(stays, constant[some])
         adam.zero_grad()

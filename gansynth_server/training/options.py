@@ -74,6 +74,10 @@ class TrainOptions:
     """Rows of the 32-row image that a step renders at full resolution (of 32)."""
     band_weight: float = 5.0
     """Weight of the error of band powers against that of single magnitudes."""
+    code_size: int = 16
+    """Axes of the latent that carry the timbre of the data's instruments."""
+    code_noise: float = 0.25
+    """Standard deviation of the noise on an instrument's code."""
 
     start: str | None = None
     """Checkpoint whose weights (and discriminator, if kept) a new run begins with."""
@@ -101,8 +105,8 @@ class TrainOptions:
             raise UserError(f"--window-rows is 4 to 32, not {self.window_rows}")
         if self.minutes is not None and not self.minutes > 0:
             raise UserError(f"--minutes must be more than 0, not {self.minutes:g}")
-        if min(self.batch, self.reconstruction_batch) < 1:
-            raise UserError("batches must be at least 1")
+        if min(self.batch, self.reconstruction_batch, self.code_size) < 1:
+            raise UserError("batches and --code-size must be at least 1")
         if self.templates < 0 or (self.templates and self.phase_templates < 1):
             raise UserError("--templates must be at least 0, --phase-templates at least 1")
         if self.templates and not (self.reconstruction or self.start):
@@ -114,8 +118,8 @@ class TrainOptions:
         base, most, _, _ = _NETWORKS[self.config]
         return min(self.fmap_base or base, self.fmap_max or most)
 
-    def network(self, pitches: tuple[int, ...], instruments: int = 0) -> GeneratorConfig:
-        """The generator that is to be trained, for the pitches and instruments of the data."""
+    def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
+        """The generator that is to be trained, for the pitches of the data."""
         base, most, latent_size, representation = _NETWORKS[self.config]
         return GeneratorConfig(
             latent_size=latent_size,
@@ -124,6 +128,6 @@ class TrainOptions:
             pitch_bias=self.pitch_bias,
             templates=self.templates,
             phase_templates=self.phase_templates if self.templates else 0,
-            timbres=instruments if self.reconstruction else 0,
+            axes=min(self.code_size, latent_size) if self.reconstruction else 0,
             representation=representation,
         )

@@ -55,7 +55,7 @@ class Reals:
     ) -> None:
         self.data, self.config, self.rows, self.device = data, config, rows, device
         notes = [data.notes[row] for row in rows]
-        self.names = names_of(data, rows)
+        self.names = tuple(dict.fromkeys(note.instrument for note in notes))
         number = {name: i for i, name in enumerate(self.names)}
         self.labels = torch.tensor([config.label(n.pitch) for n in notes], device=device)
         self.instruments = torch.tensor([number[n.instrument] for n in notes], device=device)
@@ -87,11 +87,6 @@ class Reals:
         waves = self.data.audio(self.rows[places]).to(self.device)
         physical = transform.physical_spectra(waves, self.config.representation)
         return transform.normalise(physical, self.config.normalizer).permute(0, 3, 1, 2)
-
-
-def names_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[str, ...]:
-    """The instruments of these notes, in the order in which they come."""
-    return tuple(dict.fromkeys(data.notes[row].instrument for row in rows))
 
 
 def pitches_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[int, ...]:

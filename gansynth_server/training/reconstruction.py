@@ -1,9 +1,10 @@
 """Regression on real notes: the generator alone, a start for the adversarial phase.
 
-Every instrument of the data is a timbre, a direction of the latent space
-(:mod:`timbres`). The network learns to turn the latents whose foremost timbre
-it is, and a pitch, into the instrument's note. It begins with templates that
-are fitted to the data (:mod:`fitting`), which the convolutions then refine.
+Every instrument of the data has a code (:mod:`codes`), along those axes of the
+latent space that the network reads: a random latent is a timbre between
+instruments, and an instrument's own code becomes a preset. The network learns
+to turn (code, pitch) into the note. It may begin with templates that are fitted
+to the data (:mod:`fitting`), which the convolutions then refine.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from gansynth_server.model.generator import Block, Generator
 from gansynth_server.training import parallel
+from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.fitting import fit
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import (
@@ -29,7 +31,6 @@ from gansynth_server.training.regression import (
     pitch_means,
 )
 from gansynth_server.training.run import Run
-from gansynth_server.training.timbres import directions, latents
 
 COARSE = 4  # index of the 32×256 block: the first part trains magnitudes there
 ROWS = 32  # of its image
@@ -101,29 +102,28 @@ def window_loss(
     return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0], loudness)
 
 
-def prepare(generator: Generator, reals: Reals, seed: int) -> None:
+def prepare(generator: Generator, reals: Reals, noise: float, seed: int) -> Codes:
     """Has a new generator start with what can be fitted to the data in closed form."""
-    assert generator.timbres is not None
-    count, size = generator.timbres.shape
-    generator.timbres.copy_(directions(count, size, seed))
+    assert generator.axes is not None
+    generator.axes.copy_(random_axes(len(generator.axes), generator.axes.shape[1], seed))
+    codes = Codes.of_data(reals, generator.axes.clone(), noise)
     if generator.pitch_bias is not None:
         generator.pitch_bias.data = pitch_means(reals)
     if generator.templates is not None:
-        fit(generator, reals, reals.instruments, seed)
+        fit(generator, reals, codes, seed)
         for block in generator.blocks:  # which therefore add nothing yet
             assert isinstance(block, Block)
             block.to_rgb.weight.data.zero_()
+    return codes
 
 
 class Reconstruction:
     """The regression's steps."""
 
     def __init__(self, run: Run, reals: Reals) -> None:
-        assert run.generator.timbres is not None
+        assert run.codes is not None
         self.run, self.reals, self.options = run, reals, run.options
-        self.timbres = run.generator.timbres
-        number = {name: n for n, name in enumerate(run.instruments)}
-        self.numbers = torch.tensor([number[name] for name in reals.names], device=run.device)
+        self.codes = run.codes
         named = list(run.generator.named_parameters())
         slow = [p for name, p in named if not name.startswith("blocks.")]
         self.fast = [p for name, p in named if name.startswith("blocks.")]
@@ -143,8 +143,7 @@ class Reconstruction:
         places = order(len(self.reals), run.first_sample(size), size, options.seed)
         label = self.reals.labels[places]
         target = self.reals.normalised(places)
-        numbers = self.numbers[self.reals.instruments[places]]
-        z = latents(self.timbres, numbers, run.chance("latents"))
+        z = self.codes.latents(self.reals.instruments[places], run.chance("latents"))
         for group in self.adam.param_groups:
             group["lr"] = group["share"] * self._rate(position)
 

@@ -22,8 +22,8 @@ from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.discriminator import Discriminator
 from gansynth_server.model.generator import Generator
 from gansynth_server.training import parallel
+from gansynth_server.training.codes import Codes
 from gansynth_server.training.options import TrainOptions
-from gansynth_server.training.timbres import presets
 
 STATE = "state.safetensors"
 FREE = ("device", "compile", "cache_gb", "keep_minutes", "sample_minutes", "start")
@@ -43,9 +43,10 @@ class Run:
     average: Generator
     """Moving average of the generator's weights: what is kept and played."""
     judge: Discriminator
+    codes: Codes | None
     device: torch.device
     instruments: tuple[str, ...] = ()
-    """Whose the generator's timbres are."""
+    """Whose the codes are."""
     provenance: dict[str, Any] = field(default_factory=dict)
     optimisers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     stage: int = 0
@@ -144,9 +145,11 @@ class Run:
             "generator": self.generator,
             "average": self.average,
             "judge": self.judge,
+            "codes": self.codes,
         }
         for name, net in nets.items():
-            tensors |= {f"{name}/{k}": v for k, v in net.state_dict().items()}
+            if net is not None:
+                tensors |= {f"{name}/{k}": v for k, v in net.state_dict().items()}
         for name, optimiser in self.optimisers.items():
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             for i, parameter in enumerate(parameters):
@@ -170,12 +173,12 @@ class Run:
             "images": self.images,
             "minutes": round(self.seconds / 60, 1),
         }
-        named = None
-        if self.generator.timbres is not None:
-            named = dict(zip(self.instruments, presets(self.generator.timbres), strict=True))
+        presets = None
+        if self.codes is not None:
+            presets = dict(zip(self.instruments, self.codes.presets(), strict=True))
         config = replace(self.config, progress=self.progress)
         weights = {k: v.half().cpu().numpy() for k, v in self.average.state_dict().items()}
-        checkpoint.write(folder, weights, config, provenance, named)
+        checkpoint.write(folder, weights, config, provenance, presets)
         if self.judged:
             half = {k: v.half().cpu().contiguous() for k, v in self.judge.state_dict().items()}
             checkpoint.replace(folder / checkpoint.DISCRIMINATOR, serialise(half))
@@ -217,7 +220,11 @@ def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | Non
             )
     nets = networks(GeneratorConfig.from_dict(info["config"]), options, device)
     names = tuple(info["instruments"])
-    run = Run(options, *nets, device, names, info["provenance"], **info["counters"])
+    codes = None
+    if "codes/values" in tensors:
+        values, axes = (tensors[f"codes/{name}"].to(device) for name in ("values", "axes"))
+        codes = Codes(values, axes, options.code_noise)
+    run = Run(options, *nets, codes, device, names, info["provenance"], **info["counters"])
     for name in ("generator", "average", "judge"):
         getattr(run, name).load_state_dict(_under(tensors, name + "/"))
     run._waiting = _under(tensors, "optimiser/")

@@ -21,9 +21,10 @@ from gansynth_server.render.eager import torch_device
 from gansynth_server.training import parallel
 from gansynth_server.training import run as runs
 from gansynth_server.training.adversarial import Adversarial
+from gansynth_server.training.codes import Codes
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.options import TrainOptions
-from gansynth_server.training.reals import Reals, fit_normalizer, names_of, pitches_of
+from gansynth_server.training.reals import Reals, fit_normalizer, pitches_of
 from gansynth_server.training.reconstruction import Reconstruction, prepare
 from gansynth_server.training.run import Run
 from gansynth_server.training.schedule import stages
@@ -74,12 +75,11 @@ def begin(
     data: Dataset, rows: np.ndarray, options: TrainOptions, device: torch.device
 ) -> tuple[Run, Reals]:
     """A new run: fresh weights, or those of the checkpoint that ``--start`` names."""
-    names = names_of(data, rows)
-    config = options.network(pitches_of(data, rows), len(names))
+    config = options.network(pitches_of(data, rows))
     config = replace(config, normalizer=fit_normalizer(data, rows, config.representation))
     before = checkpoint.load(options.start) if options.start is not None else None
     if before is not None:
-        config = replace(config, timbres=before.config.timbres)
+        config = replace(config, axes=before.config.axes)
     if before is not None and before.config != config:
         raise UserError(
             f"{options.start} is another network than these options ask for: give the --config, "
@@ -87,21 +87,24 @@ def begin(
         )
     reals = Reals(data, config, rows, device, options.cache_gb)
     generator, average, judge = runs.networks(config, options, device)
+    codes: Codes | None = None
     judged = False
     if before is not None:
         generator.load_state_dict(before.generator.state_dict())
         if (before.path / checkpoint.DISCRIMINATOR).exists():
             judge.load_state_dict(discriminators.load(before.path, config).state_dict())
             judged = True
-        names = _timbres_of(before)
-        if options.reconstruction and set(reals.names) - set(names):
-            strange = ", ".join(sorted(set(reals.names) - set(names))[:3])
+        strange = sorted(set(reals.names) - set(before.presets))
+        if generator.axes is not None and not strange:
+            presets = torch.from_numpy(np.stack([before.presets[name] for name in reals.names]))
+            codes = Codes.of_presets(presets.to(device), generator.axes, options.code_noise)
+        if options.reconstruction and codes is None:
             raise UserError(
-                f"{options.start} has no timbre of {strange}, so regression cannot go on with it: "
-                "leave out --start, or --reconstruction"
+                f"{options.start} has no codes of {', '.join(strange[:3]) or 'instruments'}, so "
+                "regression cannot go on with it: leave out --start, or --reconstruction"
             )
     elif options.reconstruction:
-        prepare(generator, reals, options.seed)
+        codes = prepare(generator, reals, options.code_noise, options.seed)
     average.load_state_dict(generator.state_dict())
     provenance = {
         "made by": f"gansynth train {__version__}",
@@ -111,16 +114,6 @@ def begin(
         "instruments": len(reals.names),
         **({"start": before.provenance} if before is not None else {}),
     }
-    run = Run(options, generator, average, judge, device, names, provenance)
+    run = Run(options, generator, average, judge, codes, device, reals.names, provenance)
     run.judged = judged
     return run, reals
-
-
-def _timbres_of(before: checkpoint.Checkpoint) -> tuple[str, ...]:
-    """Names of a checkpoint's timbres, by the presets that have most of each."""
-    timbres, presets = before.generator.timbres, before.presets
-    if timbres is None or not presets:
-        return ()
-    shares = torch.from_numpy(np.stack(list(presets.values()))) @ timbres.T
-    names = list(presets)
-    return tuple(names[n] for n in shares.argmax(dim=0).tolist())

@@ -98,7 +98,7 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
             if config.templates
             else ""
         )
-        + (f"; a latent is read as shares of {config.timbres} timbres" if config.timbres else ""),
+        + (f"; reads {config.axes} axes of the latent" if config.axes else ""),
         "output": f"{FRAMES} frames × {BINS} {config.representation} bins of log magnitude and "
         "instantaneous frequency: 4 s at 16 kHz",
         "latent": f"{config.latent_size} numbers from N(0, 1)",
