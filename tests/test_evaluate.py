@@ -295,8 +295,11 @@ def test_presets_are_compared_with_their_instruments(data):
     same = alike(real, real)
     for name in ("envelope", "centroid_rank", "attack_rank"):
         assert same[f"{name}_correlation"] == pytest.approx(1)
-    turned = alike(real, replace(real, waves=real.waves[:, ::-1]))
-    assert turned["envelope_correlation"] < 0.5
+    assert same["preset_distance"] == pytest.approx(0, abs=1e-3)
+    turned = alike(real, replace(real, waves=real.waves[:, ::-1].copy()))
+    assert turned["envelope_correlation"] < 0.5 and turned["preset_distance"] > 3
+    assert set(turned["instruments"]) == {"trumpet", "flute", "clarinet"}
+    assert turned["instruments"]["flute"]["distance_db"] > 3
     silent = alike(real, replace(real, waves=np.zeros_like(real.waves)))
     assert silent["envelope_correlation"] == 0
     assert silent["instruments"]["flute"]["attack_ms"][1] is None

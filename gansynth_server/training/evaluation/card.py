@@ -249,13 +249,15 @@ def _presets(checkpoint: Checkpoint, compared: Mapping[str, Any]) -> Iterator[st
         yield (
             "Those named like instruments of the data, at MIDI pitches "
             f"{', '.join(map(str, timbre.PRESET_PITCHES))}, real against generated; most of these "
-            "real notes were trained on:"
+            "real notes were trained on. The distance is the mean difference in level after the "
+            "loudness has been matched, as `gansynth invert` measures it:"
         )
         yield _table(
-            ("preset", "level correlation", "centroid, Hz", "attack, ms"),
+            ("preset", "distance, dB", "level correlation", "centroid, Hz", "attack, ms"),
             (
                 (
                     f"`{name}`",
+                    f"{found['distance_db']:.1f}",
                     f"{found['envelope_correlation']:.2f}",
                     " / ".join(table.shown(hertz, "d") for hertz in found["centroid_hz"]),
                     " / ".join(table.shown(time, "d") for time in found["attack_ms"]),

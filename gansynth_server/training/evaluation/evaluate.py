@@ -40,6 +40,7 @@ HEADLINES = (
 OPTIONAL = (
     "same_instrument",
     "timbre_change",
+    "preset_distance",
     "envelope_correlation",
     "centroid_rank_correlation",
     "attack_rank_correlation",

@@ -36,6 +36,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("same_instrument", "same instrument at the next pitch", "%"),
     ("path_ratio", "slerp path: longest over mean step", ".2f"),
     ("path_length", "slerp path: way over distance", ".2f"),
+    ("preset_distance", "presets: distance from their instruments, dB (median)", ".2f"),
     ("envelope_correlation", "presets: correlation of 50 ms levels", ".2f"),
     ("centroid_rank_correlation", "presets: rank correlation of brightness", ".2f"),
     ("attack_rank_correlation", "presets: rank correlation of attacks", ".2f"),

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gansynth_server.inversion.distance import Target
 from gansynth_server.latent.vectors import draw, slerp
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
@@ -141,28 +142,34 @@ def alike(real: Sounds, ours: Sounds) -> dict[str, Any]:
         ``envelope_correlation``: mean over the instruments of Pearson's r of
         the 50 ms levels; ``centroid_rank_correlation`` and
         ``attack_rank_correlation``: Spearman's rho over the instruments of
-        spectral centroid and attack time (None for fewer than three, or silence); and
-        ``instruments``: name → its correlation, and real and other centroid (Hz) and attack (ms).
+        spectral centroid and attack time (None for fewer than three, or silence);
+        ``preset_distance``: median distance in dB, as :class:`Target` tells it; and
+        ``instruments``: name → its distance, its correlation, and real and other centroid (Hz)
+        and attack (ms).
     """
     assert real.instruments is not None
     names = np.array(real.instruments)
     levels = [
         _correlation(envelope(a), envelope(b)) for a, b in zip(real.waves, ours.waves, strict=True)
     ]
-    columns = [np.array(levels)]
+    pairs = zip(torch.from_numpy(real.waves), torch.from_numpy(ours.waves), strict=True)
+    distances = np.array([float(Target(a).distance(b[None])) for a, b in pairs])
+    columns = [distances, np.array(levels)]
     for measure in (centroid, attack):
         columns += [np.array([measure(wave) for wave in side.waves]) for side in (real, ours)]
     order = sorted(set(names))
     table = np.array([[column[names == name].mean() for column in columns] for name in order])
     return {
-        "envelope_correlation": float(table[:, 0].mean()),
-        "centroid_rank_correlation": _rank_correlation(table[:, 1], table[:, 2]),
-        "attack_rank_correlation": _rank_correlation(table[:, 3], table[:, 4]),
+        "preset_distance": float(np.median(table[:, 0])),
+        "envelope_correlation": float(table[:, 1].mean()),
+        "centroid_rank_correlation": _rank_correlation(table[:, 2], table[:, 3]),
+        "attack_rank_correlation": _rank_correlation(table[:, 4], table[:, 5]),
         "instruments": {
             name: {
-                "envelope_correlation": round(float(row[0]), 3),
-                "centroid_hz": [_whole(value) for value in row[1:3]],
-                "attack_ms": [_whole(value) for value in row[3:5]],
+                "distance_db": round(float(row[0]), 2),
+                "envelope_correlation": round(float(row[1]), 3),
+                "centroid_hz": [_whole(value) for value in row[2:4]],
+                "attack_ms": [_whole(value) for value in row[4:6]],
             }
             for name, row in zip(order, table, strict=True)
         },
