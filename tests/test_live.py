@@ -50,7 +50,7 @@ class Listener(Peer):
 @pytest.fixture
 def ears(server):
     listener = Listener(server.port)
-    listener.send("/z/preset", "z", "drawbar_organ")
+    listener.send("/z/preset", "z", "clarinet")
     yield listener
     listener.send("/stream/close")
     listener.close()
@@ -136,7 +136,7 @@ def test_pitches_out_of_range_sound_and_are_told_of_once(ears):
 def test_a_followed_slot_moves_its_note_in_real_time(ears):
     ears.send("/hold", 1)
     ears.send("/z/follow", "z", 1)
-    ears.send("/z/preset", "z", "flute")
+    ears.send("/z/preset", "z", "whistle")
     ears.send("/note", 55, 100)
     ears.settle()
 
@@ -150,7 +150,7 @@ def test_a_followed_slot_moves_its_note_in_real_time(ears):
         return (power * np.fft.rfftfreq(len(tail), 1 / RATE)).sum() / power.sum()
 
     dull = centroid(4.0)
-    ears.send("/z/preset", "z", "lead_2_sawtooth")
+    ears.send("/z/preset", "z", "clarinet")
     assert centroid(1.5) > 1.5 * dull
 
 

@@ -66,7 +66,7 @@ def roughest(sound):
 def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    instrument.preset(client, "reed", "clarinet")
+    instrument.preset(client, "reed", "trumpet")
     client.manner.hold = True
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
@@ -77,7 +77,7 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     bright = centroid(engine.run(0.5))
     assert bright > 1.5 * dull
     assert dull * 0.9 < way[0] < way[2] < way[4] < bright * 1.1
-    target = model.backend.frames(model.preset("clarinet")[None], np.array([31]), WHOLE)
+    target = model.backend.frames(model.preset("trumpet")[None], np.array([31]), WHOLE)
     assert played.note.overlay is None
     assert np.allclose(played.note.spectrum.magnitude, target[0][0], rtol=1e-4, atol=1e-5)
     assert not instrument.timbre._followers and not engine.told
@@ -85,7 +85,7 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
 
 def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model):
     instrument, client = engine.instrument, engine.client
-    ends = model.preset("whistle"), model.preset("clarinet")
+    ends = model.preset("whistle"), model.preset("trumpet")
     instrument.set(client, "z", ends[0])
     client.manner.hold = True
     instrument.follow(client, "z", True)
@@ -116,7 +116,7 @@ def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, mo
     instrument.follow(client, "z", False)
     engine.run(3 * TICK)
     assert not instrument.timbre._followers
-    instrument.preset(client, "z", "clarinet")
+    instrument.preset(client, "z", "trumpet")
     assert abs(centroid(engine.run(1.0)[-8000:]) - dull) < 0.05 * dull
 
 
@@ -126,7 +126,7 @@ def test_a_timed_change_is_heard_at_its_time(engine):
     client.manner.hold = True
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z", 0.0)
-    instrument.preset(client, "z", "clarinet", 4.5)
+    instrument.preset(client, "z", "trumpet", 4.5)
     sound = engine.run(5.5)
     before, after = centroid(sound[4 * RATE : int(4.5 * RATE)]), centroid(sound[-8000:])
     assert after > 1.5 * before

@@ -11,7 +11,7 @@ from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionNa
 
 Section = Literal["network", "live", "mixing", "precision", "memory", "clients"]
 WIDTH = 140
-SMALLER = 7_000_000  # parameters; below it a full-size net is timed too
+SMALLER = 10e9  # operations per note; below it a full-size net is timed too
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,13 @@ class BenchCommand:
 
         from gansynth_server.bench import nets, network, report
         from gansynth_server.model import checkpoint
+        from gansynth_server.render.backend import WHOLE
         from gansynth_server.render.eager import torch_device
 
         device = torch_device(self.torch_device)
         loaded = checkpoint.load(self.checkpoint)
         generators = {loaded.name: loaded.generator}
-        if sum(p.numel() for p in loaded.generator.parameters()) < SMALLER:
+        if nets.operations(loaded.config, WHOLE) < SMALLER:
             generators["full size, golden rule"] = nets.full_size()
         figures: dict[str, Any] = {"threads": torch.get_num_threads()}
         if "network" in self.sections:

@@ -206,6 +206,8 @@ class _Search:
 
     def _waves(self, z: Tensor) -> Tensor:
         labels = torch.full((len(z),), self._label, device=self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._coarse):
+        # what is only looked at is exact, so that it is the same each time
+        coarse = self._coarse and z.requires_grad
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=coarse):
             images = self._generator(z.to(self._dtype), labels)
         return sound(images.float(), self._generator.config)

@@ -97,7 +97,7 @@ def begin(
         strange = sorted(set(reals.names) - set(before.presets))
         if generator.axes is not None and not strange:
             presets = torch.from_numpy(np.stack([before.presets[name] for name in reals.names]))
-            codes = Codes.of_presets(presets.to(device), generator.axes, options.code_noise)
+            codes = Codes.of_presets(presets.to(device), generator.axes.clone(), options.code_noise)
         if options.reconstruction and codes is None:
             raise UserError(
                 f"{options.start} has no codes of {', '.join(strange[:3]) or 'instruments'}, so "
