@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.training.reals import Reals
+from gansynth_server.training.regression import spread
 
 SAMPLES = 16
 """Notes of an instrument that its code is taken from."""
@@ -55,7 +56,8 @@ class Codes(nn.Module):
     @classmethod
     def of_data(cls, reals: Reals, axes: Tensor, noise: float) -> Codes:
         """Principal components of the instruments' mean coarse log magnitudes, partly whitened."""
-        means = torch.stack([_look(reals, n) for n in range(len(reals.names))])
+        groups = spread(reals.instruments, SAMPLES).values()
+        means = torch.stack([_look(reals, places) for places in groups])
         left, scale, _ = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False)
         values = (left * scale.clamp(min=1e-6) ** (1 - WHITENING))[:, : len(axes)]
         values = F.pad(values, (0, len(axes) - values.shape[1]))
@@ -73,9 +75,6 @@ def random_axes(count: int, latent_size: int, seed: int) -> Tensor:
     return torch.linalg.qr(torch.randn(latent_size, count, generator=chance))[0].T.contiguous()
 
 
-def _look(reals: Reals, instrument: int) -> Tensor:
-    """Mean coarse log magnitudes of evenly chosen notes, [16 · 32]."""
-    places = (reals.instruments == instrument).nonzero()[:, 0].cpu().numpy()
-    chosen = np.linspace(0, len(places) - 1, min(SAMPLES, len(places))).astype(int)
-    level = reals.normalised(places[chosen])[:, :1]
-    return F.avg_pool2d(level, (8, 32)).flatten(1).mean(dim=0)
+def _look(reals: Reals, places: NDArray[np.int64]) -> Tensor:
+    """Mean coarse log magnitudes of some notes, [16 · 32]."""
+    return F.avg_pool2d(reals.normalised(places)[:, :1], (8, 32)).flatten(1).mean(dim=0)

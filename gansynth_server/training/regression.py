@@ -34,7 +34,7 @@ class Loudness:
         return torch.exp(level / self.per_neper)
 
 
-def _some(groups: Tensor, most: int) -> dict[int, np.ndarray]:
+def spread(groups: Tensor, most: int) -> dict[int, np.ndarray]:
     """Evenly spread places of each group, at most so many."""
     found = {}
     numbers = groups.cpu().numpy()
@@ -52,7 +52,7 @@ def pitch_means(reals: Reals) -> Tensor:
     """
     loudness = Loudness(reals.config)
     bias = torch.zeros(len(reals.config.pitches), 2, reals.config.shape[1], device=reals.device)
-    for label, places in _some(reals.labels, SAMPLES_PER_PITCH).items():
+    for label, places in spread(reals.labels, SAMPLES_PER_PITCH).items():
         notes = reals.normalised(places)[:, :, 4:]
         level, angle = notes[:, 0], notes[:, 1] * loudness.radians
         weight = loudness.amplitude(level)
