@@ -277,7 +277,8 @@ def load(
 
     checkpoint = checkpoints.load(name)
     device = eager.torch_device(torch_device)
-    chosen, remark = choose.choose(checkpoint.generator, device, backend, precision)
+    lighter = checkpoints.lighter(checkpoint.name)
+    chosen, remark = choose.choose(checkpoint.generator, device, backend, precision, lighter)
     if fallback == "cpu":
         chosen = choose.with_fallback(checkpoint.generator, chosen)
     return Model(checkpoint, chosen, remark)

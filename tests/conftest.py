@@ -3,8 +3,9 @@
 from hypothesis import settings
 
 from tests.steady import pytest_pyfunc_call
+from tests.training_runs import small_data
 
-__all__ = ["pytest_pyfunc_call"]
+__all__ = ["pytest_pyfunc_call", "small_data"]
 
 # shared machines are slow at times; that is no finding
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from gansynth_server import UserError
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.render import choose as choosing
-from gansynth_server.render.backend import HEAD, WHOLE
+from gansynth_server.render.backend import HEAD, WHOLE, Backend
 from gansynth_server.render.compiled import Compiled
 from gansynth_server.render.cuda import CudaGraphs
 from gansynth_server.render.eager import Eager
@@ -94,8 +94,12 @@ def test_openvino(bundled, window):
         {"pitch_bias": True, "templates": 3, "phase_templates": 2, "axes": 5},
         {"templates": 3, "phase_templates": 2, "progress": 4.3},
         {"filters": progressive_filters(1024, 32)[:5], "upscale": 4},
+        {
+            "filters": progressive_filters(1024, 32)[:6], "upscale": 2, "pitch_bias": True,
+            "templates": 3, "phase_templates": 2, "axes": 5,
+        },
     ],
-)
+)  # fmt: skip
 def test_openvino_of_unfinished_nets(changes):
     net = made(**changes)
     z, labels = notes(net, 1)
@@ -209,6 +213,21 @@ def test_what_cannot_be(bundled):
 def test_auto_measures_and_says_what_it_chose(bundled):
     _, said = choosing.choose(bundled, CPU)
     assert "openvino cpu" in said and "eager cpu" in said and "ms" in said
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_auto_proposes_a_lighter_checkpoint_where_this_one_is_too_slow(
+    bundled, monkeypatch, installed
+):
+    if not installed:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for seconds, proposed in ((0.004, False), (0.04, True)):
+        monkeypatch.setattr(Backend, "seconds", lambda *_, seconds=seconds, **__: seconds)
+        _, said = choosing.choose(bundled, CPU, lighter="all_instruments_lite")
+        assert ("--checkpoint all_instruments_lite" in said) == proposed
+        assert "\n" not in said
+        assert "lite" not in choosing.choose(bundled, CPU)[1]
+        assert "lite" not in choosing.choose(bundled, CPU, "eager", lighter="x_lite")[1]
 
 
 @needs_openvino

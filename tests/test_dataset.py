@@ -3,11 +3,9 @@
 import contextlib
 import functools
 import json
-import os
 import resource
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +18,8 @@ from gansynth_server.midi.programs import GENERAL_MIDI
 from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
 from gansynth_server.training.sources import cut, folder, names, nsynth, soundfont
+from tests.training_runs import soundfont_file
 
-SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
 RATE = 16000
 PITCHES = (57, 69)
 PROGRAMS = (0, 16, 56, 73)
@@ -32,12 +30,10 @@ FILES = ("notes.s16", "index.json")
 @pytest.fixture(scope="module")
 def font():
     """The soundfont's path; its seconds of unpacking are spent once."""
-    if not SOUNDFONT.exists():
-        assert os.environ.get("CI") != "true", "CI needs fluidr3mono-gm-soundfont"
-        pytest.skip("needs: apt install fluidr3mono-gm-soundfont")
+    path = soundfont_file()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(soundfont, "_synth", functools.cache(soundfont._synth))
-        yield SOUNDFONT
+        yield path
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +106,9 @@ def test_rendered_notes_are_what_the_index_says(data):
     assert (level[2:, 75] < 0.5 * level[2:, 55]).all()  # let go after 3 s
 
 
-def test_soundfont_says_its_authors_and_licence(data):
+def test_soundfont_says_its_authors_and_licence(data, font):
     assert "Frank Wen" in json.dumps(data.about["soundfonts"])
-    assert "MIT" in data.about["licence"] and data.about["soundfonts"][0]["file"] == SOUNDFONT.name
+    assert "MIT" in data.about["licence"] and data.about["soundfonts"][0]["file"] == font.name
 
 
 def test_interrupted_rendering_goes_on_to_the_same_bytes(font, data, tmp_path, monkeypatch, capsys):

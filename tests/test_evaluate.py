@@ -3,10 +3,8 @@
 import contextlib
 import importlib
 import json
-import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,8 +55,8 @@ from gansynth_server.training.evaluation.timbre import (
     smoothness,
 )
 from gansynth_server.training.sources import soundfont
+from tests.training_runs import soundfont_file
 
-SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
 PITCHES = range(50, 66)
 # pianos, harpsichord, guitar, bass, strings, brass, reeds and pipes
 PROGRAMS = (0, 4, 6, 24, 32, 48, 56, 65, 71, 73)
@@ -69,11 +67,8 @@ module = importlib.import_module("gansynth_server.training.evaluation.evaluate")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """160 notes, every fourth held out: the usual twentieth would be too few."""
-    if not SOUNDFONT.exists():
-        assert os.environ.get("CI") != "true", "CI needs fluidr3mono-gm-soundfont"
-        pytest.skip("needs: apt install fluidr3mono-gm-soundfont")
     folder = tmp_path_factory.mktemp("data") / "notes"
-    soundfont.render([SOUNDFONT], folder, pitches=PITCHES, programs=PROGRAMS)
+    soundfont.render([soundfont_file()], folder, pitches=PITCHES, programs=PROGRAMS)
     index = json.loads((folder / INDEX).read_text())
     for row, note in enumerate(index["notes"]):
         note["split"] = "train" if (row + row // len(PITCHES)) % 4 else "test"

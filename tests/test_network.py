@@ -35,6 +35,14 @@ CONFIGS = {
         "phase_templates": 2,
         "progress": 4.3,
     },
+    "templates, enlarged": {
+        "latent_size": 12,
+        "filters": SMALL[:6],
+        "upscale": 2,
+        "pitch_bias": True,
+        "templates": 3,
+        "phase_templates": 2,
+    },
     "linear": {"latent_size": 12, "filters": SMALL, "representation": "linear"},
     "enlarged, unfinished": {
         "latent_size": 12,

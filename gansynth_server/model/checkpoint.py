@@ -105,6 +105,11 @@ def available() -> dict[str, Path]:
     return found
 
 
+def lighter(name: str) -> str | None:
+    """The checkpoint that is NAME for slower machines, NAME_lite, if there is one."""
+    return found if (found := f"{name}_lite") in available() else None
+
+
 def locate(name: str) -> Path:
     """The folder of a bundled name, a folder or a weights file; UserError if there is none."""
     path = Path(name).expanduser()

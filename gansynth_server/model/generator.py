@@ -81,9 +81,8 @@ class Generator(nn.Module):
             x = block(x)  # [N, filters[b], 2·2^b, 16·2^b]
             if weights[b] > 0:
                 image = self.image(b, x, outline)
-                scale = 2 ** (last - b) * self.config.upscale
-                if scale > 1:
-                    image = F.interpolate(image, scale_factor=float(scale))
+                if image.shape[3] < self.config.shape[1]:
+                    image = F.interpolate(image, self.config.shape)
                 out = image * weights[b] if out is None else out + image * weights[b]
         assert out is not None
         return out
@@ -108,10 +107,15 @@ class Generator(nn.Module):
         return drawn if bias is None else drawn + bias
 
     def image(self, b: int, x: Tensor, outline: Tensor | None) -> Tensor:
-        """to_rgb of block b at its own resolution: [N, filters[b], H, W] → [N, 2, H, W]."""
+        """to_rgb of block b: [N, filters[b], H, W] → [N, 2, H, W], of the last one enlarged.
+
+        So a network without the blocks of the highest resolutions has its outline in full.
+        """
         block = self.blocks[b]
         assert isinstance(block, Block)
         image = block.to_rgb(x)
+        if b == len(self.blocks) - 1 and self.config.upscale > 1:
+            image = F.interpolate(image, scale_factor=float(self.config.upscale))
         if outline is not None:
-            image = image + pooled(outline, outline.shape[3] // x.shape[3])
+            image = image + pooled(outline, outline.shape[3] // image.shape[3])
         return torch.tanh(image)

@@ -85,7 +85,7 @@ class Backend(ABC):
         if together > 1:
             at_once = self.seconds(HEAD, together, latent_size)
             together = together if at_once < GAIN * together * head else 1
-        rest = head * self._operations((HEAD[1], FRAMES)) / self._operations(HEAD)
+        rest = self.rest_seconds(head)
         count = 1
         while count < MOST_SLICES and rest / count > SLICE_SECONDS:
             count *= 2
@@ -93,6 +93,10 @@ class Backend(ABC):
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
         self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
         self.windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
+
+    def rest_seconds(self, head: float) -> float:
+        """What the frames after the head take about, from the head's own seconds."""
+        return head * self._operations((HEAD[1], FRAMES)) / self._operations(HEAD)
 
     def _operations(self, window: Span) -> float:
         return operations(self.weights.config, self.weights.shares, window)

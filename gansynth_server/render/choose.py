@@ -17,7 +17,10 @@ from gansynth_server.render.backend import HEAD, Backend
 from gansynth_server.render.eager import Eager
 from gansynth_server.render.fallback import WithFallback
 from gansynth_server.render.network import Weights, fold
+from gansynth_server.spectral.constants import HOP, LEAD, SAMPLE_RATE
 
+HEAD_SOUND = (HEAD[1] * HOP - LEAD) / SAMPLE_RATE
+"""Seconds of sound in the head of a note, by when the rest of it should be there."""
 Fold = Callable[[str], Weights]
 """Weights in a precision by name, folded once each."""
 
@@ -29,6 +32,7 @@ def choose(
     device: torch.device,
     name: BackendName = "auto",
     precision: PrecisionName = "auto",
+    lighter: str | None = None,
 ) -> tuple[Backend, str]:
     """A backend, and a line that says why it was chosen (empty if it was named).
 
@@ -37,6 +41,7 @@ def choose(
             fastest on a CPU: eager, or OpenVINO where it is installed and fits.
         precision: ``auto`` is bfloat16 on CUDA and, in OpenVINO, on a CPU that has it and
             is faster with it; else float32. The difference is not to be heard.
+        lighter: a checkpoint that the line proposes where ``auto`` finds this one too slow.
 
     Raises:
         UserError: what was named cannot run here.
@@ -56,11 +61,12 @@ def choose(
         and folded("float32").dtype == torch.float32
     ):
         backends.append(_named(folded, device, "openvino", precision))
-    if len(backends) == 1:
+    alone = len(backends) == 1
+    if alone and lighter is None:
         return backends[0], ""
     size = generator.config.latent_size
     times = [backend.seconds(HEAD, 1, size) for backend in backends]
-    if precision == "auto" and has_bfloat16():
+    if not alone and precision == "auto" and has_bfloat16():
         half = _named(folded, device, "openvino", "bfloat16")
         try:
             times.append(half.seconds(HEAD, 1, size))
@@ -71,7 +77,23 @@ def choose(
     said = ", ".join(
         f"{backends[k].name} {backends[k].precision} {1000 * times[k]:.1f} ms" for k in order
     )
-    return backends[order[0]], f"the head of a note: {said}"
+    fastest = backends[order[0]]
+    lines = [
+        "" if alone else f"the head of a note: {said}",
+        _proposal(fastest, times[order[0]], lighter) if lighter is not None else "",
+    ]
+    return fastest, "; ".join(line for line in lines if line)
+
+
+def _proposal(backend: Backend, head: float, lighter: str) -> str:
+    """A lighter checkpoint, where the rest of a note comes after its head has been heard."""
+    note = head + backend.rest_seconds(head)
+    if note <= HEAD_SOUND:
+        return ""
+    return (
+        f"a note takes about {1000 * note:.0f} ms here, longer than its head sounds, "
+        f"{1000 * HEAD_SOUND:.0f} ms: --checkpoint {lighter} is made for such machines"
+    )
 
 
 def with_fallback(generator: Generator, backend: Backend) -> Backend:

@@ -151,25 +151,33 @@ def _image(
     window: Span,
 ) -> Node:
     assert rows.image is not None
+    config = weights.config
     first, last = (row - rows.out[0] for row in rows.image)
     kernel = _scaled(weights, f"rgb_{b}", x, 1)
     image = op.convolution(_span(x, first, last), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    scale = config.shape[0] // (config.start[0] * 2**b)
+    frames = rows.image[0] * scale, rows.image[1] * scale
+    if b == len(config.filters) - 1:
+        image, frames, scale = _enlarged(image, frames, scale, window), window, 1
     bias = op.gather(_constant(_array(weights, f"rgb_bias_{b}")), label, np.int64(0))
     image = op.add(image, op.unsqueeze(bias, _constant([2])))
-    frames, bins = weights.config.shape
-    scale = frames // (weights.config.start[0] * 2**b)
     if weights.templates is not None:
-        top, bottom = (row * scale for row in rows.image)
-        outline = _templates(weights, weights.templates, condition, label, top, bottom, scale)
+        outline = _templates(weights, weights.templates, condition, label, *frames, scale)
         image = op.add(image, outline)
     image = op.tanh(image)
     if weights.shares[b] != 1:
         image = op.multiply(image, np.float32(weights.shares[b]))
+    return _enlarged(image, frames, scale, window)
+
+
+def _enlarged(image: Node, frames: Span, scale: int, window: Span) -> Node:
+    """The window's part of an image of some frames, at the output's size."""
     if scale == 1:
         return image
-    enlarged = np.arange(*window) // scale - rows.image[0]
+    enlarged = (np.arange(*window) - frames[0]) // scale
     image = op.gather(image, _constant(enlarged), np.int64(2))
-    return op.gather(image, _constant(np.arange(bins) // scale), np.int64(3))
+    bins = image.output(0).shape[3]
+    return op.gather(image, _constant(np.arange(bins * scale) // scale), np.int64(3))
 
 
 def _polar(weights: Weights, image: Node) -> tuple[Node, Node]:

@@ -103,14 +103,15 @@ class Weights(nn.Module):
         self._keep("first_bias", conv.bias.expand(matrix.shape[1:]).flatten(1))
 
     def _image(self, generator: Generator, b: int, block: Block) -> None:
-        width = generator.config.start[1] * 2**b
-        rgb = block.to_rgb
+        config, rgb = generator.config, block.to_rgb
+        last = b == len(config.filters) - 1
+        width = config.shape[1] if last else config.start[1] * 2**b
         self._keep(f"rgb_{b}", rgb.weight.double() * rgb.scale)
         bias = rgb.bias.double()[None, :, None]
         if generator.pitch_bias is not None:
             full = generator.pitch_bias.double()
             bias = bias + F.avg_pool1d(full, full.shape[2] // width)
-        count = len(generator.config.pitches)
+        count = len(config.pitches)
         self._keep(f"rgb_bias_{b}", bias.expand(count, 2, bias.shape[2]), self.exact)
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -189,17 +190,24 @@ class Window(nn.Module):
         assert rows.image is not None
         first, last = (row - rows.out[0] for row in rows.image)
         image = F.conv2d(x[:, :, first:last], getattr(w, f"rgb_{b}")).to(w.exact)
-        image = image.contiguous() + getattr(w, f"rgb_bias_{b}")[labels][:, :, None]
+        image = image.contiguous()
         scale = w.config.shape[0] // (w.config.start[0] * 2**b)
+        frames = rows.image[0] * scale, rows.image[1] * scale
+        if b == len(w.config.filters) - 1:
+            image, frames, scale = self._enlarged(image, frames, scale), self.window, 1
+        image = image + getattr(w, f"rgb_bias_{b}")[labels][:, :, None]
         if w.templates is not None:
-            frames = (row * scale for row in rows.image)
             image = image + pooled(w.templates(condition, labels, *frames), scale)
         image = torch.tanh(image)
         image = image * w.shares[b] if w.shares[b] != 1 else image
+        return self._enlarged(image, frames, scale)
+
+    def _enlarged(self, image: Tensor, frames: Span, scale: int) -> Tensor:
+        """The window's part of an image of some frames, at the output's size."""
         if scale == 1:
             return image
         image = image.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-        offset = self.window[0] - rows.image[0] * scale
+        offset = self.window[0] - frames[0]
         return image[:, :, offset : offset + self.window[1] - self.window[0]]
 
     def polar(self, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,8 @@ class TrainOptions:
     """Channels of block b are fmap_base / 2^b … (the config's if not given)"""
     fmap_max: int | None = None
     """… but at most this many."""
+    upscale: Literal[1, 2] = 1
+    """2 leaves out the block of the highest resolution: less than half the time per note."""
     pitch_bias: bool = False
     """Learn a [2, 1024] bias per pitch before the last tanh, started at the data's mean."""
     templates: int = 0
@@ -78,6 +80,10 @@ class TrainOptions:
     """Axes of the latent that carry the timbre of the data's instruments."""
     code_noise: float = 0.25
     """Standard deviation of the noise on an instrument's code."""
+    teacher: str | None = None
+    """Checkpoint whose notes a smaller network learns; it lends its axes, bias and templates."""
+    taught: float = 0.5
+    """Part of each batch that are its notes at random latents; the others are the data's."""
 
     start: str | None = None
     """Checkpoint whose weights (and discriminator, if kept) a new run begins with."""
@@ -109,6 +115,12 @@ class TrainOptions:
             raise UserError("batches and --code-size must be at least 1")
         if self.templates < 0 or (self.templates and self.phase_templates < 1):
             raise UserError("--templates must be at least 0, --phase-templates at least 1")
+        if not 0 <= self.taught <= 1:
+            raise UserError(f"--taught is a part, 0 to 1, not {self.taught:g}")
+        if self.teacher and not self.reconstruction:
+            raise UserError("a --teacher teaches by regression: give --reconstruction too")
+        if self.teacher and (self.templates or self.pitch_bias):
+            raise UserError("--templates and --pitch-bias are the --teacher's: leave them out")
         if self.templates and not (self.reconstruction or self.start):
             raise UserError("--templates are fitted by regression: give --reconstruction too")
 
@@ -121,10 +133,12 @@ class TrainOptions:
     def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
         """The generator that is to be trained, for the pitches of the data."""
         base, most, latent_size, representation = _NETWORKS[self.config]
+        blocks = 8 - self.upscale
         return GeneratorConfig(
             latent_size=latent_size,
             pitches=pitches,
-            filters=progressive_filters(self.fmap_base or base, self.fmap_max or most),
+            filters=progressive_filters(self.fmap_base or base, self.fmap_max or most, blocks),
+            upscale=self.upscale,
             pitch_bias=self.pitch_bias,
             templates=self.templates,
             phase_templates=self.phase_templates if self.templates else 0,

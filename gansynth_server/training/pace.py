@@ -56,15 +56,15 @@ def pace(data: Dataset, options: TrainOptions) -> list[dict[str, float | str]]:
 
 def _measure(run: Run, reals: Reals, stage: Stage) -> tuple[float, float]:
     """Images per second and FLOP per image; the step is a whole one, of both networks."""
-    teacher = Adversarial(run, reals, stage) if stage.adversarial else Reconstruction(run, reals)
+    trainer = Adversarial(run, reals, stage) if stage.adversarial else Reconstruction(run, reals)
     with FlopCounterMode(display=False) as counter:
-        teacher.step(0.5)
+        trainer.step(0.5)
     flops = counter.get_total_flops() / run.stage_images
-    teacher.step(0.5)
+    trainer.step(0.5)
     _wait(run.device)
     begun, images = time.perf_counter(), run.stage_images
     while time.perf_counter() - begun < SECONDS:
-        teacher.step(0.5)
+        trainer.step(0.5)
         _wait(run.device)
     return (run.stage_images - images) / (time.perf_counter() - begun), flops
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -121,9 +122,8 @@ class Reconstruction:
     """The regression's steps."""
 
     def __init__(self, run: Run, reals: Reals) -> None:
-        assert run.codes is not None
+        assert run.codes is not None or run.teacher is not None
         self.run, self.reals, self.options = run, reals, run.options
-        self.codes = run.codes
         named = list(run.generator.named_parameters())
         slow = [p for name, p in named if not name.startswith("blocks.")]
         self.fast = [p for name, p in named if name.startswith("blocks.")]
@@ -142,8 +142,7 @@ class Reconstruction:
         size = options.reconstruction_batch
         places = order(len(self.reals), run.first_sample(size), size, options.seed)
         label = self.reals.labels[places]
-        target = self.reals.normalised(places)
-        z = self.codes.latents(self.reals.instruments[places], run.chance("latents"))
+        z, target = self._notes(places, label)
         for group in self.adam.param_groups:
             group["lr"] = group["share"] * self._rate(position)
 
@@ -177,6 +176,25 @@ class Reconstruction:
         run.follow(min(options.ema_decay, steps / (steps + 9)))
         run.count(size)
         return losses
+
+    def _notes(self, places: NDArray[np.int64], label: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents [N, latent_size] and the spectra [N, 2, 128, 1024] that they should become.
+
+        The first ones are the teacher's, if there is one, at random latents.
+        """
+        run = self.run
+        taught = 0 if run.teacher is None else round(self.options.taught * len(places))
+        z, target = [], []
+        if run.teacher is not None and taught:
+            size = taught, run.config.latent_size
+            z.append(torch.randn(size, device=run.device, generator=run.chance("taught")))
+            target.append(run.teacher.notes(z[0], label[:taught], run.precision()))
+        if taught < len(places):
+            assert run.codes is not None
+            instruments = self.reals.instruments[places[taught:]]
+            z.append(run.codes.latents(instruments, run.chance("latents")))
+            target.append(self.reals.normalised(places[taught:]))
+        return torch.cat(z), torch.cat(target)
 
     def _rate(self, position: float) -> float:
         warm = min(1.0, (self.run.stage_steps + 1) / WARM_UP)

@@ -23,6 +23,7 @@ from gansynth_server.model.discriminator import Discriminator
 from gansynth_server.model.generator import Generator
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes
+from gansynth_server.training.distillation import Teacher
 from gansynth_server.training.options import TrainOptions
 
 STATE = "state.safetensors"
@@ -60,6 +61,7 @@ class Run:
     """Growth of the networks in the present stage; None is full."""
     judged: bool = False
     """Whether the discriminator has learnt anything."""
+    teacher: Teacher | None = None
     _since: float = field(default_factory=time.monotonic)
     _waiting: dict[str, Tensor] = field(default_factory=dict)
 
@@ -174,7 +176,9 @@ class Run:
             "minutes": round(self.seconds / 60, 1),
         }
         presets = None
-        if self.codes is not None:
+        if self.teacher is not None:
+            presets = dict(self.teacher.checkpoint.presets)
+        elif self.codes is not None:
             presets = dict(zip(self.instruments, self.codes.presets(), strict=True))
         config = replace(self.config, progress=self.progress)
         weights = {k: v.half().cpu().numpy() for k, v in self.average.state_dict().items()}
@@ -225,10 +229,18 @@ def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | Non
         values, axes = (tensors[f"codes/{name}"].to(device) for name in ("values", "axes"))
         codes = Codes(values, axes, options.code_noise)
     run = Run(options, *nets, codes, device, names, info["provenance"], **info["counters"])
+    run.teacher = teacher(options, device)
     for name in ("generator", "average", "judge"):
         getattr(run, name).load_state_dict(_under(tensors, name + "/"))
     run._waiting = _under(tensors, "optimiser/")
     return run
+
+
+def teacher(options: TrainOptions, device: torch.device) -> Teacher | None:
+    """Who teaches the run, if anybody does; UserError if it is not there."""
+    if options.teacher is None:
+        return None
+    return Teacher.load(options.teacher, device, _order(options))
 
 
 def networks(
@@ -236,7 +248,7 @@ def networks(
 ) -> tuple[Generator, Generator, Discriminator]:
     """New weights from the seed: generator, its average, discriminator."""
     torch.manual_seed(options.seed)
-    order = torch.channels_last if options.channels_last else torch.contiguous_format
+    order = _order(options)
     generator = Generator(config)
     judge = Discriminator(config, options.judge_features)
     average = Generator(config)
@@ -245,6 +257,10 @@ def networks(
     for net in (generator, average, judge):
         net.to(device).to(memory_format=order)  # type: ignore[call-overload]
     return generator, average, judge
+
+
+def _order(options: TrainOptions) -> torch.memory_format:
+    return torch.channels_last if options.channels_last else torch.contiguous_format
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

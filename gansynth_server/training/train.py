@@ -17,6 +17,8 @@ from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model import discriminator as discriminators
+from gansynth_server.model.checkpoint import Checkpoint
+from gansynth_server.model.generator import Generator
 from gansynth_server.render.eager import torch_device
 from gansynth_server.training import parallel
 from gansynth_server.training import run as runs
@@ -29,6 +31,9 @@ from gansynth_server.training.reconstruction import Reconstruction, prepare
 from gansynth_server.training.run import Run
 from gansynth_server.training.schedule import stages
 from gansynth_server.training.watch import Silent, Watch
+
+CHECKPOINTS = ("start", "teacher")
+"""Options that are checkpoints, of which a run keeps the names alone."""
 
 
 def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
@@ -57,12 +62,12 @@ def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
     with watch:
         while run.stage < len(plan):
             stage = plan[run.stage]
-            teacher = (
+            trainer = (
                 Adversarial(run, reals, stage) if stage.adversarial else Reconstruction(run, reals)
             )
             run.take_up()
             while (position := stage.position(run.stage_images, run.stage_seconds)) < 1:
-                losses = teacher.step(position)
+                losses = trainer.step(position)
                 watch.step(stage, losses)
             run.next_stage()
             watch.keep()
@@ -77,13 +82,17 @@ def begin(
     """A new run: fresh weights, or those of the checkpoint that ``--start`` names."""
     config = options.network(pitches_of(data, rows))
     config = replace(config, normalizer=fit_normalizer(data, rows, config.representation))
+    teacher = runs.teacher(options, device)
     before = checkpoint.load(options.start) if options.start is not None else None
-    if before is not None:
+    if teacher is not None:
+        config = teacher.pupil(config)
+    elif before is not None:
         config = replace(config, axes=before.config.axes)
     if before is not None and before.config != config:
         raise UserError(
             f"{options.start} is another network than these options ask for: give the --config, "
-            "--fmap-base, --fmap-max, --pitch-bias and --templates that it was trained with"
+            "--fmap-base, --fmap-max, --upscale, --pitch-bias and --templates that it was trained "
+            "with"
         )
     reals = Reals(data, config, rows, device, options.cache_gb)
     generator, average, judge = runs.networks(config, options, device)
@@ -94,26 +103,45 @@ def begin(
         if (before.path / checkpoint.DISCRIMINATOR).exists():
             judge.load_state_dict(discriminators.load(before.path, config).state_dict())
             judged = True
-        strange = sorted(set(reals.names) - set(before.presets))
-        if generator.axes is not None and not strange:
-            presets = torch.from_numpy(np.stack([before.presets[name] for name in reals.names]))
-            codes = Codes.of_presets(presets.to(device), generator.axes.clone(), options.code_noise)
-        if options.reconstruction and codes is None:
-            raise UserError(
-                f"{options.start} has no codes of {', '.join(strange[:3]) or 'instruments'}, so "
-                "regression cannot go on with it: leave out --start, or --reconstruction"
-            )
+    elif teacher is not None:
+        teacher.lend(generator)
     elif options.reconstruction:
         codes = prepare(generator, reals, options.code_noise, options.seed)
+    known = before or (teacher.checkpoint if teacher is not None else None)
+    if known is not None:
+        codes = _codes_of(known, generator, reals, options)
     average.load_state_dict(generator.state_dict())
     provenance = {
         "made by": f"gansynth train {__version__}",
-        "options": asdict(options) | {"start": options.start and Path(options.start).name},
+        "options": asdict(options)
+        | {name: (path := getattr(options, name)) and Path(path).name for name in CHECKPOINTS},
         "data": dict(data.about),
         "notes": len(rows),
         "instruments": len(reals.names),
         **({"start": before.provenance} if before is not None else {}),
+        **({"teacher": teacher.checkpoint.provenance} if teacher is not None else {}),
     }
     run = Run(options, generator, average, judge, codes, device, reals.names, provenance)
-    run.judged = judged
+    run.judged, run.teacher = judged, teacher
     return run, reals
+
+
+def _codes_of(
+    known: Checkpoint, generator: Generator, reals: Reals, options: TrainOptions
+) -> Codes | None:
+    """The codes whose presets a checkpoint has; None if it has not all, and none are needed."""
+    strange = sorted(set(reals.names) - set(known.presets))
+    if generator.axes is not None and not strange:
+        presets = torch.from_numpy(np.stack([known.presets[name] for name in reals.names]))
+        axes = generator.axes.clone()
+        return Codes.of_presets(presets.to(axes.device), axes, options.code_noise)
+    if not options.reconstruction or (options.teacher and options.taught == 1):
+        return None
+    raise UserError(
+        f"{known.name} has no codes of {', '.join(strange[:3]) or 'instruments'}, so "
+        + (
+            "nothing can be learnt from the data beside it: give --taught 1"
+            if options.teacher
+            else "regression cannot go on with it: leave out --start, or --reconstruction"
+        )
+    )
