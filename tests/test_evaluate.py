@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -369,6 +370,34 @@ def test_the_command_writes_figures_pictures_and_card(data, tiny, found, tmp_pat
     assert "| note | a \\| b |" in text
     assert "`my_own`" in text
     assert "gansynth dataset soundfont FluidR3Mono_GM.sf3" in text
+
+
+def test_another_checkpoint_stands_beside(data, tiny, found, tmp_path, monkeypatch):
+    package = "gansynth_server.training.evaluation"
+    monkeypatch.setattr(f"{package}.evaluate", lambda *_: found)
+    other = tmp_path / "other"
+    shutil.copytree(tiny, other)
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(tiny), "--data", str(data.folder), "-o", str(out), "--notes", "12"]
+    arguments += ["--beside", str(other)]
+
+    def refused() -> str:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert not out.exists()
+        return str(end.value)
+
+    figures = json.loads(json.dumps(found.figures))
+    figures["rows"]["model"]["pitch_accuracy"] = 0.123
+    assert "gansynth evaluate" in refused()
+    (other / "figures.json").write_text(json.dumps(figures | {"data": {}}))
+    assert "other notes" in refused()
+    (other / "figures.json").write_text(json.dumps(figures))
+    main(arguments)
+    text = (out / "README.md").read_text()
+    assert "|  | checkpoint | other | real | mel round trip |" in text
+    accuracy = next(line for line in text.splitlines() if line.startswith("| pitch accuracy"))
+    assert accuracy.split(" | ")[2] == "12.3 %"
 
 
 def check_card(text, figures):

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from gansynth_server.errors import UserError
+from gansynth_server.model.guard import read_json
+
+if TYPE_CHECKING:
+    from gansynth_server.training.dataset import Dataset
+    from gansynth_server.training.evaluation import EvaluateOptions
+
+FIGURES = "figures.json"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class EvaluateCommand:
     """Of latents and of the choice of notes."""
     inversions: int = 0
     """Held-out notes whose latents are looked for as gansynth invert does, about a minute each."""
+    beside: str | None = None
+    """Another checkpoint, evaluated on the same notes before: its figures get a column."""
     no_card: FlagCreatePairsOff[bool] = False
     """Leaves README.md and the pictures as they are."""
     torch_device: str = "auto"
@@ -42,17 +51,21 @@ class EvaluateCommand:
             raise UserError(
                 "an evaluation takes two --notes or more, and 0 or more for --seed and --inversions"
             )
+        data = Dataset.open(self.data)
+        options = EvaluateOptions(self.notes, self.seed, self.inversions)
+        other = _beside(self.beside, data, options) if self.beside is not None else None
         model = api.load(self.checkpoint, self.torch_device)
         folder = self.output or _folder(model.checkpoint.path)
         if not self.no_card:
             from gansynth_server.spectral.plot import check_plots
 
             check_plots()
-        options = EvaluateOptions(self.notes, self.seed, self.inversions)
-        found = evaluate(model, Dataset.open(self.data), options)
+        found = evaluate(model, data, options)
+        if other is not None:
+            found = replace(found, figures=found.figures | {table.BESIDE: other})
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "figures.json").write_text(
+            (folder / FIGURES).write_text(
                 json.dumps(found.figures, indent=1) + "\n", encoding="utf-8"
             )
             if not self.no_card:
@@ -66,7 +79,32 @@ class EvaluateCommand:
                 f"cannot write to {folder}: {error.strerror}; give another --output"
             ) from error
         table.show(found.figures)
-        print(f"{folder}: figures.json" + ("" if self.no_card else ", README.md and pictures"))
+        print(f"{folder}: {FIGURES}" + ("" if self.no_card else ", README.md and pictures"))
+
+
+def _beside(name: str, data: Dataset, options: EvaluateOptions) -> dict[str, Any]:
+    """Name and row of figures of another checkpoint; UserError if there are none, or of other
+    notes."""
+    from gansynth_server.model import checkpoint
+    from gansynth_server.training.evaluation.evaluate import describe
+
+    path = _folder(checkpoint.locate(name)) / FIGURES
+    try:
+        found = read_json(path)
+        same = found["data"] == describe(data) and all(
+            found["settings"][key] == getattr(options, key) for key in ("notes", "seed")
+        )
+        row = found["rows"]["model"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} holds no figures ({error}): measure {name} first, with gansynth evaluate"
+        ) from error
+    if not same:
+        raise UserError(
+            f"{name} was measured on other notes: evaluate it again with the same --data, "
+            "--notes and --seed, or leave out --beside"
+        )
+    return {"name": path.parent.name, "row": row}
 
 
 def _folder(path: Path) -> Path:

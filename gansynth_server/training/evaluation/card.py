@@ -98,7 +98,8 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
             if config.templates
             else ""
         )
-        + (f"; reads {config.axes} axes of the latent" if config.axes else ""),
+        + (f"; reads {config.axes} axes of the latent" if config.axes else "")
+        + (f"; its last image enlarged ×{config.upscale}" if config.upscale > 1 else ""),
         "output": f"{FRAMES} frames × {BINS} {config.representation} bins of log magnitude and "
         "instantaneous frequency: 4 s at 16 kHz",
         "latent": f"{config.latent_size} numbers from N(0, 1)",
@@ -117,7 +118,9 @@ def _data(data: Mapping[str, Any]) -> str:
     ]
     if about.get("kind") == "soundfont":
         files = " ".join(font["file"] for font in about["soundfonts"])
-        said.append(f"made by `gansynth dataset soundfont {files}`")
+        source = about.get("settings", {}).get("source")
+        flag = f" --source {source}" if source else ""
+        said.append(f"made by `gansynth dataset soundfont {files}{flag}`")
     for key in ("title", "licence"):
         if about.get(key):
             said.append(f"{key}: {_short(about[key])}")
@@ -134,8 +137,8 @@ def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        # the data have a row of their own
-        if value is None or key == "data":
+        # the data have a row of their own, a teacher a card
+        if value is None or key in ("data", "teacher"):
             continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key} › ")
@@ -156,7 +159,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
         "pitches: the checkpoint at random latents, the held-out real notes, and those through "
         "the mel spectra and back, the best that a generator of such spectra can do."
     )
-    return f"{intro}\n\n" + _table(("", *table.NAMES.values()), table.lines(figures))
+    return f"{intro}\n\n" + _table(("", *table.columns(figures)), table.lines(figures))
 
 
 def _inversions(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -188,6 +191,8 @@ def _limits(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterat
     options = provenance.get("options", {})
     if "regression" in str(provenance.get("recipe")) or options.get("reconstruction") == 1:
         yield "It was trained by regression alone: no discriminator took part."
+    if options.get("teacher"):
+        yield f"It learnt from {options['teacher']}, whose faults it has too."
     if provenance.get("notes") == figures["data"]["notes"]:
         yield (
             "It was trained on all notes of the data, the held-out ones too: the comparison with "

@@ -7,6 +7,8 @@ from typing import Any
 
 NAMES = {"model": "checkpoint", "real": "real", "round_trip": "mel round trip"}
 """Rows of the figures → titles of the columns."""
+BESIDE = "beside"
+"""Key of another checkpoint's figures on the same notes: its name and its row."""
 
 MEASURES: tuple[tuple[str, str, str], ...] = (
     ("pitch_accuracy", "pitch accuracy (classifier)", "%"),
@@ -63,10 +65,20 @@ def shown(value: float | None, form: str) -> str:
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Name of each measure and its value in each row of ``figures["rows"]``."""
-    rows = figures["rows"]
+    """Name of each measure and its values, as :func:`columns` are called."""
+    rows = [figures["rows"][name] for name in NAMES]
+    if other := figures.get(BESIDE):
+        rows.insert(1, other["row"])
     for key, title, form in MEASURES:
-        yield title, *(shown(rows[name].get(key), form) for name in NAMES)
+        yield title, *(shown(row.get(key), form) for row in rows)
+
+
+def columns(figures: Mapping[str, Any]) -> list[str]:
+    """Titles of the rows of figures, the other checkpoint's after the first."""
+    titles = list(NAMES.values())
+    if other := figures.get(BESIDE):
+        titles.insert(1, other["name"])
+    return titles
 
 
 def inversion_lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -81,7 +93,7 @@ def show(figures: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", *NAMES.values(), title=f"{figures['notes']} notes of each kind")
+    table = Table("", *columns(figures), title=f"{figures['notes']} notes of each kind")
     for column in table.columns[1:]:
         column.justify = "right"
     for line in lines(figures):

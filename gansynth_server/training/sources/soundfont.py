@@ -69,6 +69,7 @@ def render(
             "velocities": list(velocities),
             "banks": list(banks),
             "programs": wanted,
+            "source": source,
         },
     }
     with Writer(folder, about) as writer:
