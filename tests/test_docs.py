@@ -28,11 +28,14 @@ def test_the_wheel_carries_checkpoints_and_patches(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "checkpoints/all_instruments/model.safetensors",
-        "checkpoints/all_instruments/README.md",
+        *(
+            f"checkpoints/{checkpoint}/{file}"
+            for checkpoint in ("all_instruments", "acoustic_only", "all_instruments_lite")
+            for file in ("model.safetensors", "README.md", "presets.json", "map.npz")
+        ),
         "patches/gansynth~.pd",
         "patches/gansynth~-help.pd",
         "py.typed",
     ):
         assert f"gansynth_server/{name}" in names
-    assert wheel.stat().st_size < 32 * 2**20
+    assert wheel.stat().st_size < 64 * 2**20

@@ -10,8 +10,6 @@ to the data (:mod:`fitting`), which the convolutions then refine.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 import torch
@@ -68,41 +66,6 @@ def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
     )
 
 
-def window_loss(
-    halves: Windows,
-    x: Tensor,
-    outline: Tensor | None,
-    target: Tensor,
-    starts: Tensor,
-    rows: int,
-    band_weight: float,
-    precision: AbstractContextManager[Any],
-) -> tuple[Tensor, Tensor]:
-    """Magnitude and phase loss of one window of frames per note.
-
-    Args:
-        x: [N, C, 32, 256] features of whole notes.
-        outline: of whole notes.
-        target: [N, 2, 128, 1024] spectra of whole notes.
-        starts: [N] first rows of the windows; frames near a cut edge do not count.
-    """
-    loudness = Loudness(halves.generator.config)
-    if outline is not None and outline.shape[2] > 1:
-        outline = crop(outline, starts * 4, rows * 4)
-    with precision:
-        image = halves.fine(crop(x, starts, rows), outline).float()
-    wanted = crop(target, starts * 4, rows * 4)
-    frame = torch.arange(rows * 4)
-    inner = (frame >= HALO * (starts > 0)[:, None]) & (
-        frame < rows * 4 - HALO * (starts < ROWS - rows)[:, None]
-    )
-    image = torch.where(inner[:, None, :, None].to(image.device), image, wanted)
-    peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
-    level = magnitude_loss(image[:, :1], wanted[:, :1], peak)
-    level = level + band_weight * band_loss(image[:, :1], wanted[:, :1], loudness)
-    return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0], loudness)
-
-
 def prepare(generator: Generator, reals: Reals, noise: float, seed: int) -> Codes:
     """Has a new generator start with what can be fitted to the data in closed form."""
     assert generator.axes is not None
@@ -124,6 +87,7 @@ class Reconstruction:
     def __init__(self, run: Run, reals: Reals) -> None:
         assert run.codes is not None or run.teacher is not None
         self.run, self.reals, self.options = run, reals, run.options
+        self.loudness = Loudness(run.config)
         named = list(run.generator.named_parameters())
         slow = [p for name, p in named if not name.startswith("blocks.")]
         self.fast = [p for name, p in named if name.startswith("blocks.")]
@@ -155,16 +119,7 @@ class Reconstruction:
         loss = magnitude_loss(image[:, :1].float(), coarse, peak)
         losses = {"coarse": loss.detach()}
         if position >= options.coarse:
-            level, phase = window_loss(
-                self.halves,
-                x,
-                outline,
-                target,
-                self._starts(size),
-                options.window_rows,
-                options.band_weight,
-                run.precision(),
-            )
+            level, phase = self._window_losses(x, outline, target)
             loss = 0.1 * loss + level + 0.3 * phase
             losses |= {"magnitude": level.detach(), "phase": phase.detach()}
         self.adam.zero_grad(set_to_none=True)
@@ -196,12 +151,41 @@ class Reconstruction:
             target.append(self.reals.normalised(places[taught:]))
         return torch.cat(z), torch.cat(target)
 
+    def _window_losses(
+        self, x: Tensor, outline: Tensor | None, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Magnitude and phase loss of one window of frames per note.
+
+        Args:
+            x: [N, C, 32, 256] features of whole notes.
+            outline: of whole notes.
+            target: [N, 2, 128, 1024] spectra of whole notes.
+        """
+        rows = self.options.window_rows
+        starts = self._starts(len(x))
+        if outline is not None and outline.shape[2] > 1:
+            outline = crop(outline, starts * 4, rows * 4)
+        with self.run.precision():
+            image = self.halves.fine(crop(x, starts, rows), outline).float()
+        wanted = crop(target, starts * 4, rows * 4)
+        frame = torch.arange(rows * 4)
+        # frames near a cut edge do not count
+        inner = (frame >= HALO * (starts > 0)[:, None]) & (
+            frame < rows * 4 - HALO * (starts < ROWS - rows)[:, None]
+        )
+        image = torch.where(inner[:, None, :, None].to(image.device), image, wanted)
+        peak = target[:, :1].amax(dim=(2, 3), keepdim=True)
+        level = magnitude_loss(image[:, :1], wanted[:, :1], peak)
+        bands = band_loss(image[:, :1], wanted[:, :1], self.loudness)
+        level = level + self.options.band_weight * bands
+        return level, phase_loss(image[:, 1], wanted[:, 1], wanted[:, 0], self.loudness)
+
     def _rate(self, position: float) -> float:
         warm = min(1.0, (self.run.stage_steps + 1) / WARM_UP)
         return self.options.reconstruction_rate * warm * (1 + math.cos(math.pi * position)) / 2
 
     def _starts(self, size: int) -> Tensor:
-        """First rows of the windows: onsets are short and matter most, so a third begin there."""
+        """First rows of windows: onsets are short and matter most, so a third begin there."""
         chance = np.random.default_rng(self.run.seeds("windows"))
         later = chance.random(size) > 1 / 3
         return torch.from_numpy(
