@@ -17,6 +17,7 @@ from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
 from gansynth_server.training.evaluation.sounds import Sounds
 from gansynth_server.training.general_midi import family_of
+from tests.bundled import each_bundled
 from tests.server_fixture import Peer, ServerProcess
 from tests.tiny import any_map
 
@@ -237,8 +238,9 @@ def test_what_is_wrong_is_said(arguments, said):
 # the bundled checkpoint
 
 
-def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says():
-    model = api.load("all_instruments")
+@each_bundled
+def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says(name):
+    model = api.load(name)
     found = atlas.load(model.checkpoint)
     assert len(found.latents) >= 1000 and set(found.presets) <= set(model.checkpoint.presets)
     same, chance = agreement(found)

@@ -12,6 +12,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
+from tests.bundled import each_bundled
 
 CONFIG = GeneratorConfig(latent_size=8, filters=progressive_filters(512, 8), pitch_bias=True)
 
@@ -48,13 +49,25 @@ def test_found_by_folder_file_lone_file_and_name(folder, monkeypatch, tmp_path):
     assert {"mine", "all_instruments"} <= set(checkpoint.available())
 
 
-def test_bundled_checkpoint_is_whole():
-    loaded = checkpoint.load("all_instruments")
+@each_bundled
+def test_bundled_checkpoint_is_whole(name):
+    loaded = checkpoint.load(name)
     assert loaded.config.latent_size == 256 and loaded.config.pitches == tuple(range(24, 85))
     assert {"acoustic_grand_piano", "violin", "flute", "trumpet"} <= set(loaded.presets)
     weights = loaded.path / "model.safetensors"
     assert weights.stat().st_size <= 16 * 2**20
     assert all(np.isfinite(z).all() and len(z) == 256 for z in loaded.presets.values())
+
+
+def test_the_bundled_lite_one_has_the_others_timbres():
+    full, lite = (checkpoint.load(name) for name in ("all_instruments", "all_instruments_lite"))
+    assert checkpoint.lighter(full.name) == lite.name
+    assert checkpoint.lighter(lite.name) is None
+    assert full.presets.keys() == lite.presets.keys()
+    for name, latent in full.presets.items():
+        assert np.array_equal(latent, lite.presets[name]), name
+    pairs = zip(lite.config.filters, full.config.filters, strict=False)
+    assert all(ours * 4 <= theirs for ours, theirs in pairs)
 
 
 def spoil(name):

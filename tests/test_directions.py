@@ -17,6 +17,7 @@ from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint, ganspace
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
+from tests.bundled import each_bundled
 from tests.server_fixture import Peer, ServerProcess
 
 CONFIG = GeneratorConfig(
@@ -163,8 +164,9 @@ def test_edits_of_other_directions_lie_upon_it_and_are_bounded():
     assert np.allclose(path.at(0.0), 1 + 100 * simple().latent[0])
 
 
-def test_the_bundled_checkpoint_has_its_own():
-    bundled = checkpoint.load("all_instruments")
+@each_bundled
+def test_the_bundled_checkpoint_has_its_own(name):
+    bundled = checkpoint.load(name)
     known = directions.load(bundled)
     assert directions.load(bundled) is known
     assert known.latent.shape == (64, 256)
