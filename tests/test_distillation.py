@@ -75,6 +75,18 @@ def test_going_on_learns_from_the_same_teacher(small_data, teacher, tmp_path, mo
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_a_pupil_can_go_on_as_a_gan(small_data, teacher, tmp_path):
+    """Its discriminator sees images of its own highest resolution."""
+    train(small_data, tmp_path / "small", replace(PUPIL, teacher=str(teacher)))
+    options = replace(
+        PUPIL, start=str(tmp_path / "small"), reconstruction=0, total_images=4, pitch_bias=True,
+        templates=4,
+    )  # fmt: skip
+    assert train(small_data, tmp_path / "gan", options).images == 4
+    one, other = (checkpoint.load(str(tmp_path / name)) for name in ("small", "gan"))
+    assert one.config == other.config
+
+
 def test_a_teacher_without_codes_teaches_alone(small_data, tmp_path):
     """Such as Magenta's, of which there are weights and no presets."""
     config = replace(TINY.network(tuple(range(57, 70))), axes=0)
