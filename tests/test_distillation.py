@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import gansynth_server as gs
 from gansynth_server.model import checkpoint
-from gansynth_server.model.checkpoint import write
+from gansynth_server.model.generator import Generator
 from gansynth_server.training import run as runs
 from gansynth_server.training.train import train
 from tests.training_runs import TINY, train_part
@@ -90,9 +91,7 @@ def test_a_pupil_can_go_on_as_a_gan(small_data, teacher, tmp_path):
 def test_a_teacher_without_codes_teaches_alone(small_data, tmp_path):
     """Such as Magenta's, of which there are weights and no presets."""
     config = replace(TINY.network(tuple(range(57, 70))), axes=0)
-    net, _, _ = runs.networks(config, TINY, torch.device("cpu"))
-    weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    write(tmp_path / "strange", weights, config, {})
+    checkpoint.save(tmp_path / "strange", Generator(config), {})
     options = replace(PUPIL, teacher=str(tmp_path / "strange"))
     with pytest.raises(gs.UserError, match="--taught 1"):
         train(small_data, tmp_path / "small", options)
@@ -103,19 +102,17 @@ def test_a_teacher_without_codes_teaches_alone(small_data, tmp_path):
 
 def test_teachers_that_cannot_be(small_data, teacher, tmp_path):
     few = replace(small_data, notes=small_data.notes[:1])
-    config = replace(TINY.network((60, 61)), progress=None)
-    net, _, _ = runs.networks(config, TINY, torch.device("cpu"))
-    weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    write(tmp_path / "narrow", weights, config, {})
-    write(tmp_path / "unfinished", weights, replace(config, progress=2.5), {})
+    narrow, unfinished = str(tmp_path / "narrow"), str(tmp_path / "unfinished")
+    config = TINY.network((60, 61))
+    checkpoint.save(Path(narrow), Generator(config), {})
+    checkpoint.save(Path(unfinished), Generator(replace(config, progress=2.5)), {})
     for name, told in (
-        ("narrow", "--pitches 60-61"),
-        ("unfinished", "full size"),
+        (narrow, "--pitches 60-61"),
+        (unfinished, "full size"),
         ("no", "called"),
     ):
-        path = str(tmp_path / name) if name != "no" else name
         with pytest.raises(gs.UserError, match=told):
-            train(few, tmp_path / "small", replace(PUPIL, teacher=path))
+            train(few, tmp_path / "small", replace(PUPIL, teacher=name))
     for wrong in ({"templates": 4}, {"pitch_bias": True}, {"reconstruction": 0}, {"taught": 2}):
         with pytest.raises(gs.UserError, match="--"):
             replace(PUPIL, teacher=str(teacher), **wrong)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.guard import read_json
 
 if TYPE_CHECKING:
     from gansynth_server.training.dataset import Dataset
@@ -86,6 +85,7 @@ def _beside(name: str, data: Dataset, options: EvaluateOptions) -> dict[str, Any
     """Name and row of figures of another checkpoint; UserError if there are none, or of other
     notes."""
     from gansynth_server.model import checkpoint
+    from gansynth_server.model.guard import read_json
     from gansynth_server.training.evaluation.evaluate import describe
 
     path = _folder(checkpoint.locate(name)) / FIGURES

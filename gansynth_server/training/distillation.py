@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from gansynth_server.errors import UserError
-from gansynth_server.model import checkpoint
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.generator import Block, Generator
@@ -39,11 +38,6 @@ class Teacher:
         self.checkpoint = found
         net = found.generator.requires_grad_(False).to(device)
         self.generator: Generator = net.to(memory_format=order)  # type: ignore[call-overload]
-
-    @classmethod
-    def load(cls, name: str, device: torch.device, order: torch.memory_format) -> Teacher:
-        """The checkpoint of a name or a folder; UserError if there is none."""
-        return cls(checkpoint.load(name), device, order)
 
     def pupil(self, config: GeneratorConfig) -> GeneratorConfig:
         """A network with the channels and enlargement of a config, and all else the teacher's.

@@ -240,7 +240,7 @@ def teacher(options: TrainOptions, device: torch.device) -> Teacher | None:
     """Who teaches the run, if anybody does; UserError if it is not there."""
     if options.teacher is None:
         return None
-    return Teacher.load(options.teacher, device, _order(options))
+    return Teacher(checkpoint.load(options.teacher), device, _order(options))
 
 
 def networks(
