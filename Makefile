@@ -11,7 +11,7 @@ VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || ech
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
 TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont
 
-VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/__init__.py)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 
 .PHONY: play test deken debian-play debian-test
 

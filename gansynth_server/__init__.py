@@ -16,12 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gansynth_server.errors import UserError
+from gansynth_server.version import __version__
 
 if TYPE_CHECKING:
     from gansynth_server.api import Model, Note, generate, load
 
 __all__ = ["Model", "Note", "UserError", "__version__", "generate", "load"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

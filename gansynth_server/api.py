@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.presets import Shelf
+from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
-from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
-from gansynth_server.render.backends.base import WHOLE, Backend
+from gansynth_server.render import model
+from gansynth_server.render.model import nearest_pitch
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
-from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
-COPIES = 6
 LONGEST = SAMPLES / SAMPLE_RATE
 
 
@@ -50,87 +48,8 @@ class Note:
             raise UserError(f"cannot write {path}: {error}; use .wav, .flac or .ogg") from error
 
 
-class Model:
-    """A checkpoint ready to generate; get one from :func:`load`.
-
-    Args:
-        remark: why this backend, if there is something to say.
-    """
-
-    def __init__(
-        self, checkpoint: checkpoints.Checkpoint, backend: Backend, remark: str = ""
-    ) -> None:
-        self.checkpoint, self.backend, self.remark = checkpoint, backend, remark
-
-    @property
-    def latent_size(self) -> int:
-        return self.checkpoint.config.latent_size
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes, roughly: the network, and what its backend makes of it."""
-        return COPIES * sum(4 * p.numel() for p in self.checkpoint.generator.parameters())
-
-    @property
-    def pitches(self) -> tuple[int, ...]:
-        """MIDI pitches that the network was trained on."""
-        return self.checkpoint.config.pitches
-
-    @property
-    def presets(self) -> dict[str, Float32]:
-        """Named latents of this checkpoint: its own, and the user's."""
-        own = self.shelf.known()
-        return {**self.checkpoint.presets, **own} if own else self.checkpoint.presets
-
-    @cached_property
-    def shelf(self) -> Shelf:
-        """The user's own presets."""
-        return Shelf(self.checkpoint)
-
-    def preset(self, name: str) -> Float32:
-        """The latent of a preset; UserError lists the names near to an unknown one."""
-        return find_preset(self.presets, name)
-
-    def spectra(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
-        """Normalised raw output of the network, always as trained and in full precision.
-
-        Notes are rendered one by one, so each is the same to the bit in any company.
-
-        Args:
-            z: [N, latent_size].
-            pitches: N MIDI pitches out of ``self.pitches``.
-
-        Returns:
-            [N, 128, 1024, 2]: frame, mel bin, (log magnitude, instantaneous
-            frequency), each in (-1, 1).
-        """
-        import torch
-
-        from gansynth_server.render.folded import safe_dtype
-
-        generator = self.checkpoint.generator
-        generator = generator.to("cpu", safe_dtype(generator))
-        dtype = next(generator.parameters()).dtype
-        parts = []
-        with torch.inference_mode():
-            for latents, labels in self._batches(z, pitches, 1):
-                inputs = torch.from_numpy(latents).to(dtype), torch.from_numpy(labels)
-                with behind_others():
-                    images = generator(*inputs)
-                parts.append(images.permute(0, 2, 3, 1).float().numpy())
-        return np.concatenate(parts)
-
-    def generate_batch(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
-        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
-        import torch
-
-        from gansynth_server.spectral import transform
-
-        parts = []
-        for latents, labels in self._batches(z, pitches, self.backend.batch):
-            polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
-            parts.append(transform.waves(*polar).numpy())
-        return np.concatenate(parts)
+class Model(model.Model):
+    """A checkpoint ready to generate; get one from :func:`load`."""
 
     def generate(
         self,
@@ -178,10 +97,7 @@ class Model:
         Raises:
             UserError: the rate is out of range, or the sequence cannot be played.
         """
-        from gansynth_server.instrument.hallucination import render
-
-        blocks = list(render(self, sequence, sample_rate))
-        return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])
+        return render_mono(self, sequence, sample_rate)
 
     def invert(
         self,
@@ -204,55 +120,10 @@ class Model:
         Raises:
             UserError: there is no such note in it.
         """
-        from gansynth_server.analysis.inversion import invert
-        from gansynth_server.analysis.recorded_note import read
+        from gansynth_server.analysis.inversion import invert_file
 
-        recorded = read(sound, name, self.pitches, pitch)
         generator = self.checkpoint.generator
-        found = invert(generator, recorded.wave, recorded.pitch, self.presets, seconds, seed)
-        return np.append(found.z, np.array([recorded.pitch, found.distance], np.float32))
-
-    def warm(self) -> None:
-        """Prepares live notes, so that the first is as fast as the second."""
-        self.backend.prepare(self.latent_size)
-
-    def close(self) -> None:
-        """Lets go of what others hold for it."""
-
-    def _batches(
-        self, z: Float32, pitches: NDArray[np.int64] | list[int], size: int
-    ) -> list[tuple[Float32, NDArray[np.int64]]]:
-        z = np.asarray(z, np.float32)
-        if z.ndim != 2 or z.shape != (len(pitches), self.latent_size):
-            expected = f"[{len(pitches)}, {self.latent_size}]"
-            raise UserError(f"z must be {expected}, one latent per pitch, not {list(z.shape)}")
-        if not np.isfinite(z).all():
-            raise UserError("z holds numbers that are not finite")
-        try:
-            labels = np.array([self.checkpoint.config.label(int(p)) for p in pitches], np.int64)
-        except ValueError as error:
-            raise UserError(
-                f"pitches must be among {self.pitches[0]}…{self.pitches[-1]}: {list(pitches)}"
-            ) from error
-        return [(z[i : i + size], labels[i : i + size]) for i in range(0, len(z), size)]
-
-
-def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
-    """The trained pitch from which another is played; UserError for one that is none at all."""
-    if not 0 <= pitch <= 127:
-        raise UserError(f"a pitch is 0 to 127, not {pitch:g}")
-    return min(pitches, key=lambda p: abs(p - pitch))
-
-
-def find_preset(presets: dict[str, Float32], name: str) -> Float32:
-    """The latent of a preset; UserError names those with similar names."""
-    if name in presets:
-        return presets[name]
-    import difflib
-
-    close = difflib.get_close_matches(name, presets, n=3, cutoff=0.4)
-    known = ", ".join(close) if close else ", ".join(list(presets)[:5]) or "none"
-    raise UserError(f"no preset called {name!r}; this checkpoint has, among others: {known}")
+        return invert_file(generator, self.presets, sound, name, pitch, seconds, seed)
 
 
 def load(
@@ -262,7 +133,7 @@ def load(
     precision: PrecisionName = "auto",
     fallback: FallbackName = "none",
 ) -> Model:
-    """Loads a checkpoint: a bundled name, a folder, or a .safetensors file.
+    """Load a checkpoint: a bundled name, a folder, or a .safetensors file.
 
     Args:
         torch_device: auto, cpu, cuda …
@@ -273,15 +144,7 @@ def load(
     Raises:
         UserError: it cannot be found or is not whole, or the backend cannot run here.
     """
-    from gansynth_server.render.backends import choose, eager
-
-    checkpoint = checkpoints.load(name)
-    device = eager.torch_device(torch_device)
-    lighter = checkpoints.lighter(checkpoint.name)
-    chosen, remark = choose.choose(checkpoint.generator, device, backend, precision, lighter)
-    if fallback == "cpu":
-        chosen = choose.with_fallback(checkpoint.generator, chosen)
-    return Model(checkpoint, chosen, remark)
+    return Model.load(name, torch_device, backend, precision, fallback)
 
 
 @cache

@@ -8,15 +8,15 @@ import pytest
 
 from gansynth_server import UserError, api, cli
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.discoveries import discover
 from gansynth_server.analysis.sounds import Sounds
-from gansynth_server.analysis.survey import Survey, agreement, lay_out
 from gansynth_server.latent import timbre_map
 from gansynth_server.latent.descriptors import MEASURES
 from gansynth_server.latent.timbre_map import Atlas, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
-from gansynth_server.training.general_midi import family_of
+from gansynth_server.training.timbre_map.discoveries import discover
+from gansynth_server.training.timbre_map.survey import Survey, agreement, lay_out
+from gansynth_server.util.general_midi import family_of
 from tests.bundled import each_bundled
 from tests.server_fixture import Peer, ServerProcess
 from tests.tiny import any_map
@@ -211,14 +211,14 @@ def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys)
 
 
 def test_a_map_is_drawn(small, tmp_path):
-    from gansynth_server.analysis import map_export
+    from gansynth_server.training.timbre_map import export
 
-    map_export.draw(tmp_path / "map.png", small, "small")
+    export.draw(tmp_path / "map.png", small, "small")
     assert (tmp_path / "map.png").stat().st_size > 20000
     with pytest.raises(UserError, match="cannot write"):
-        map_export.draw(tmp_path / "no/map.png", small, "small")
+        export.draw(tmp_path / "no/map.png", small, "small")
     with pytest.raises(UserError, match="cannot write"):
-        map_export.to_json(tmp_path / "no/map.json", small, "small", 0)
+        export.to_json(tmp_path / "no/map.json", small, "small", 0)
 
 
 @pytest.mark.parametrize(

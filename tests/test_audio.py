@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
 
-from gansynth_server.audio import Output, open_output, paced
+from gansynth_server.audio import paced
+from gansynth_server.audio.open import open_output
+from gansynth_server.audio.output import Output
 from gansynth_server.audio.ring import Ring
 from gansynth_server.errors import UserError
 from tests.audio import Tone, counting, wait_until

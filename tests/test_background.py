@@ -6,7 +6,8 @@ import threading
 import time
 from functools import partial
 
-from gansynth_server.server.background import Task, WorkThread
+from gansynth_server.handlers.host import Task
+from gansynth_server.server.background import WorkThread
 from tests.server_fixture import Peer, ServerProcess
 
 

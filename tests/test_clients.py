@@ -23,7 +23,7 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import TABLE
 from gansynth_server.render.jobs import Job, Ticket
 from gansynth_server.render.queue import TicketQueue
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from tests.server_fixture import Peer, ServerProcess
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")

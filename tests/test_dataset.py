@@ -15,10 +15,10 @@ from scipy.signal import resample_poly
 from gansynth_server import UserError, cli
 from gansynth_server.analysis import file_names, segmentation
 from gansynth_server.cli.dataset import numbers
-from gansynth_server.midi.general_midi import GENERAL_MIDI
-from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
 from gansynth_server.training.sources import folder, nsynth, soundfont
+from gansynth_server.util import general_midi
+from gansynth_server.util.general_midi import GENERAL_MIDI
 from tests.training_runs import soundfont_file
 
 RATE = 16000
@@ -172,7 +172,7 @@ def test_what_is_no_soundfont_says_so(tmp_path, content):
 
 
 def test_general_midi_kinds():
-    kinds = dict(zip(GENERAL_MIDI, map(general_midi.source, range(128)), strict=True))
+    kinds = dict(zip(GENERAL_MIDI, map(soundfont.source_of, range(128)), strict=True))
     assert kinds["acoustic_grand_piano"] == kinds["church_organ"] == kinds["fiddle"] == "acoustic"
     assert kinds["rock_organ"] == kinds["electric_bass_pick"] == kinds["clavinet"] == "electronic"
     assert kinds["synth_strings_2"] == kinds["pad_2_warm"] == kinds["synth_bass_1"] == "synthetic"

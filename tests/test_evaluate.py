@@ -20,7 +20,7 @@ from gansynth_server.analysis.acoustics import (
     envelope,
     spectral,
 )
-from gansynth_server.analysis.sounds import Sounds, round_trip
+from gansynth_server.analysis.sounds import round_trip
 from gansynth_server.cli import main
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
@@ -85,7 +85,7 @@ def known(data):
 
 @pytest.fixture(scope="module")
 def real(data):
-    return Sounds.of_data(data, data.rows("test"))
+    return data.sounds(data.rows("test"))
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def test_one_timbre_is_nearer_to_itself_than_to_others(data):
     for low, high in pairs:
         assert data.notes[low].instrument == data.notes[high].instrument
         assert data.notes[low].pitch + 1 == data.notes[high].pitch
-    low, high = (Sounds.of_data(data, column) for column in pairs.T)
+    low, high = (data.sounds(column) for column in pairs.T)
     assert consistency(low, low) == pytest.approx(0, abs=1e-6)
     assert consistency(low, high) < 0.6
     mixed = np.random.default_rng(0).permutation(len(pairs))
@@ -288,7 +288,7 @@ def test_presets_are_compared_with_their_instruments(data):
     assert {(data.notes[r].instrument, data.notes[r].pitch) for r in rows} == {
         (name, 60) for name in ("trumpet", "flute", "clarinet")
     }
-    real = Sounds.of_data(data, rows)
+    real = data.sounds(rows)
     same = alike(real, real)
     for name in ("envelope", "centroid_rank", "attack_rank"):
         assert same[f"{name}_correlation"] == pytest.approx(1)

@@ -11,11 +11,12 @@ import urllib.request
 import numpy as np
 import pytest
 
+from gansynth_server.audio.block_timer import Pulse, Watched
 from gansynth_server.errors import UserError
 from gansynth_server.server import log
 from gansynth_server.server.log import Calm
 from gansynth_server.server.metrics import Metrics
-from gansynth_server.server.watchdog import LIMIT, Pulse, Watchdog, Watched
+from gansynth_server.server.watchdog import LIMIT, Watchdog
 from tests.server_fixture import Peer, ServerProcess
 from tests.test_server import run
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gansynth_server.audio import list_devices, open_output
+from gansynth_server.audio.devices import list_devices
+from gansynth_server.audio.open import open_output
 from gansynth_server.errors import UserError
 from tests.audio import FakePortAudio, use
 

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gansynth_server.audio import devices, list_devices, open_output, soundcard
+from gansynth_server.audio import devices, soundcard
+from gansynth_server.audio.devices import list_devices
+from gansynth_server.audio.open import open_output
 from gansynth_server.audio.playback import Playback
 from gansynth_server.audio.soundcard import SoundCard
 from gansynth_server.errors import UserError

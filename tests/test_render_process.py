@@ -17,10 +17,11 @@ from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
 from gansynth_server.options import ServerOptions
-from gansynth_server.render import channel as lines
-from gansynth_server.render import process as processes
-from gansynth_server.render.models import RemoteModel
-from gansynth_server.render.process import Channel, RenderProcess
+from gansynth_server.render import channel
+from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.protocol import TIMEOUT_S, Lane
+from gansynth_server.render.remote import RemoteModel
+from gansynth_server.server.render_worker import serve
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess
 
@@ -29,7 +30,7 @@ EAGER = ServerOptions(torch_device="cpu", backend="eager", precision="float32", 
 
 @pytest.fixture(scope="module")
 def worker():
-    made = RenderProcess(EAGER)
+    made = RenderProcess(EAGER, serve)
     yield made
     made.stop()
 
@@ -44,6 +45,10 @@ def local():
     return api.load("all_instruments", "cpu", "eager", "float32")
 
 
+def path_of(model):
+    return str(model.checkpoint.weights)
+
+
 def alive(pid):
     return pid in [child.pid for child in multiprocessing.active_children()]
 
@@ -56,8 +61,8 @@ def close(ours, theirs):
 
 @pytest.mark.parametrize("room", [1, 100, 1 << 20])
 def test_arrays_come_whole_in_shared_memory_and_through_the_pipe(room, monkeypatch):
-    monkeypatch.setattr(lines, "ROOM", room)
-    ours, theirs = lines.Line.pair(multiprocessing.get_context("spawn"))
+    monkeypatch.setattr(channel, "ROOM", room)
+    ours, theirs = channel.Channel.pair(multiprocessing.get_context("spawn"))
     random = np.random.default_rng(1)
     sent = [random.random(shape, np.float32) for shape in ((3, 4), (0, 5), (7,), (9, 8, 1))]
     sent.append(np.asfortranarray(sent[0]))
@@ -71,7 +76,7 @@ def test_arrays_come_whole_in_shared_memory_and_through_the_pipe(room, monkeypat
         assert (came[0] == sent[0]).all()
 
 
-def test_what_it_renders_is_what_is_rendered_here(model, local):
+def test_what_it_renders_is_what_is_rendered_here(worker, model, local):
     z, labels = draw(256, 3)[None], np.array([36])
     assert (model.latent_size, model.pitches) == (local.latent_size, local.pitches)
     assert model.presets.keys() == local.presets.keys()
@@ -84,7 +89,10 @@ def test_what_it_renders_is_what_is_rendered_here(model, local):
     assert close(ours.magnitude, theirs.magnitude)
     assert close(model.spectra(z, [60]), local.spectra(z, [60]))
     sequence = Sequence(random_keys(2, 256, 7), steps=1, spacing=0.3, attack=0.1, sustain=0.2)
-    ours, theirs = model.hallucination(sequence, 16000), local.hallucination(sequence, 16000)
+    ours, theirs = (
+        worker.hallucination(path_of(model), sequence, 16000),
+        local.hallucination(sequence, 16000),
+    )
     assert ours.shape == theirs.shape == (len(theirs),)
     assert np.abs(ours - theirs).max() < 0.01 * np.abs(theirs).max() > 0
 
@@ -102,15 +110,15 @@ def test_its_errors_are_ours(worker, model):
 def test_a_long_piece_of_work_holds_no_note_up(model, worker):
     sequence = Sequence(random_keys(9, 256, 7), steps=3, spacing=0.5)
     model.backend.live(np.zeros((1, 256), np.float32), np.array([0]), (0, 8))
-    with worker._worker._channels[Channel.WORK][0]:  # as if it were busy
+    with worker._life._channels[Lane.WORK][0]:  # as if it were busy
         model.backend.live(np.zeros((1, 256), np.float32), np.array([0]), (0, 8))
-    assert len(model.hallucination(sequence, 16000)) == pytest.approx(
+    assert len(worker.hallucination(path_of(model), sequence, 16000)) == pytest.approx(
         16000 * sequence.seconds, abs=2000
     )
 
 
 def test_it_is_started_again_and_loads_what_it_had(caplog):
-    made = RenderProcess(EAGER)
+    made = RenderProcess(EAGER, serve)
     try:
         model = RemoteModel(made, "all_instruments")
         z, labels = draw(256, 3)[None], np.array([36])
@@ -130,10 +138,10 @@ def test_it_is_started_again_and_loads_what_it_had(caplog):
 
 
 def test_one_that_hangs_is_ended(monkeypatch):
-    made = RenderProcess(EAGER)
+    made = RenderProcess(EAGER, serve)
     try:
         model = RemoteModel(made, "all_instruments")
-        monkeypatch.setitem(processes.PATIENCE, Channel.LIVE, 0.5)
+        monkeypatch.setitem(TIMEOUT_S, Lane.LIVE, 0.5)
         hung = made.pid
         os.kill(hung, signal.SIGSTOP)
         with pytest.raises(RenderError):

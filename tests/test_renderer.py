@@ -18,7 +18,7 @@ from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.render.spectrum_cache import SpectrumCache
 from gansynth_server.render.window_requests import Request
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
 from tests import golden_rule

@@ -8,7 +8,7 @@ import pytest
 
 from gansynth_server.net.streams import PullStream
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.limiter import CEILING
 from gansynth_server.synth.note import Note

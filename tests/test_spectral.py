@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from gansynth_server.model.config import Normalizer
 from gansynth_server.spectral import mel, transform
 from gansynth_server.spectral.constants import SAMPLES
+from gansynth_server.spectral.normalizer import Normalizer
 from tests.golden_rule import FOLDER
 
 

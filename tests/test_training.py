@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import gansynth_server as gs
-from gansynth_server.model.config import Normalizer
 from gansynth_server.spectral import transform
+from gansynth_server.spectral.normalizer import Normalizer
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.pace import matrix_peak

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.expression import ExpressionMessages
+from gansynth_server.handlers.notes import ExpressionMessages
 from gansynth_server.instrument.tuning import (
     EQUAL,
     Mapping,

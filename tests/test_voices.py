@@ -6,7 +6,7 @@ import torch
 
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import EXACT, GRAIN, PART, Bus
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.limiter import CEILING, Limiter

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.analysis.encoder import guesses
+from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model.generator import Generator
+from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
@@ -94,6 +96,33 @@ def invert(
             z, best = search.descend(z, best, time.monotonic() + share * left, progress)
         n = int(best.argmin())
         return Found(z[n].numpy(), search.exact(z[n]), names[n], float(before[n]), search.steps)
+
+
+def invert_file(
+    generator: Generator,
+    presets: Mapping[str, Float32],
+    sound: bytes,
+    name: str,
+    pitch: int | None = None,
+    seconds: float = SEARCH_SECONDS,
+    seed: int = 0,
+) -> Float32:
+    """The latent whose note is nearest to that of a sound file.
+
+    Args:
+        sound: the file, and its name.
+        pitch: of the note (MIDI); None takes that of the name, or what is heard.
+        seconds: for the search.
+
+    Returns:
+        [latent_size + 2]: the latent, the pitch, and the distance (dB).
+
+    Raises:
+        UserError: there is no such note in it.
+    """
+    recorded = read(sound, name, generator.config.pitches, pitch)
+    found = invert(generator, recorded.wave, recorded.pitch, presets, seconds, seed)
+    return np.append(found.z, np.array([recorded.pitch, found.distance], np.float32))
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
-from gansynth_server.training.sources import PEAK, SILENT
 
 Float32 = NDArray[np.float32]
 
@@ -226,3 +225,9 @@ def _runs(frames: NDArray[np.float64]) -> list[tuple[int, float]]:
             runs.append(away)
             away = []
     return [(run[0], float(np.median(frames[run]))) for run in runs]
+
+
+PEAK = 0.5
+"""Of notes whose level means nothing: those of soundfonts and of recordings."""
+SILENT = 1e-4
+"""A peak under which a note is left out as silent."""

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from gansynth_server.spectral import transform
-from gansynth_server.training.dataset import Dataset
 
 BATCH = 16
 
@@ -33,13 +32,6 @@ class Sounds:
         """Waves [≤16, 64000] at a time, so that spectra never fill the memory."""
         for start in range(0, len(self), BATCH):
             yield torch.from_numpy(self.waves[start : start + BATCH])
-
-    @classmethod
-    def of_data(cls, data: Dataset, rows: NDArray[np.int64]) -> Sounds:
-        """Real notes of a data set."""
-        notes = [data.notes[row] for row in rows]
-        pitches = np.array([note.pitch for note in notes], np.int64)
-        return cls(data.audio(rows).numpy(), pitches, tuple(note.instrument for note in notes))
 
 
 def round_trip(sounds: Sounds) -> Sounds:

@@ -82,3 +82,13 @@ class TimedOutput(ABC):
             self.consume(source.render(self._blocksize))
             if not pacer.wait(self._blocksize, self._stopped):
                 self.underruns += 1
+
+
+class NullOutput(TimedOutput):
+    """Pulls in real time and throws away what it gets."""
+
+    def __init__(self, *, rate: int, blocksize: int, channels: int = 1) -> None:
+        super().__init__("none (no sound)", rate=rate, blocksize=blocksize, channels=channels)
+
+    def consume(self, block: NDArray[np.float32]) -> None:
+        pass

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 

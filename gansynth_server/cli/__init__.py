@@ -8,9 +8,9 @@ from pathlib import Path
 
 import tyro
 
-from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
+from gansynth_server.version import __version__
 
 
 def main(args: Sequence[str] | None = None) -> None:

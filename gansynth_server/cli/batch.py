@@ -67,6 +67,7 @@ class BatchCommand:
         from rich.progress import track
 
         from gansynth_server import api
+        from gansynth_server.render.model import nearest_pitch
 
         if self.count < 1 or not self.pitches:
             raise UserError("there is nothing to render: give a --count and --pitches")
@@ -75,7 +76,7 @@ class BatchCommand:
         if self.sheet:
             self._check_sheet(len(timbres))
         for pitch in self.pitches:
-            api.nearest_pitch(model.pitches, pitch)
+            nearest_pitch(model.pitches, pitch)
         _make_folder(self.output)
         tasks = [(timbre, pitch) for timbre in timbres for pitch in self.pitches]
         index = []
@@ -119,7 +120,7 @@ class BatchCommand:
         import numpy as np
         import torch
 
-        from gansynth_server.api import nearest_pitch
+        from gansynth_server.render.model import nearest_pitch
         from gansynth_server.spectral import plot
 
         pitches = [nearest_pitch(model.pitches, pitch) for pitch in self.pitches]

@@ -50,7 +50,7 @@ class BenchCommand:
 
         from gansynth_server.bench import report
         from gansynth_server.errors import UserError
-        from gansynth_server.render.models import set_threads
+        from gansynth_server.util.threads import set_threads
 
         if self.plot is not None:
             from gansynth_server.spectral.plot import check_plots

@@ -42,8 +42,8 @@ class SoundfontCommand:
     """Only instruments that make their sound so."""
 
     def run(self) -> None:
-        from gansynth_server.training.general_midi import PITCHED_PROGRAMS
         from gansynth_server.training.sources import soundfont
+        from gansynth_server.util.general_midi import PITCHED_PROGRAMS
 
         if not self.soundfonts:
             raise UserError("give one or more soundfonts, .sf2 or .sf3 files")

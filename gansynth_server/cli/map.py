@@ -34,10 +34,10 @@ class MapCommand:
 
     def run(self) -> None:
         from gansynth_server import api
-        from gansynth_server.analysis import discoveries, survey
         from gansynth_server.latent import timbre_map
         from gansynth_server.latent.descriptors import MEASURES
         from gansynth_server.model import checkpoint
+        from gansynth_server.training.timbre_map import discoveries, survey
 
         self._check()
         model = api.load(self.checkpoint)
@@ -74,14 +74,14 @@ class MapCommand:
             check_plots()
 
     def _export(self, found: Atlas, name: str) -> None:
-        from gansynth_server.analysis import map_export
+        from gansynth_server.training.timbre_map import export
 
         if self.output is None:
             return
         if self.output.suffix == ".png":
-            map_export.draw(self.output, found, name)
+            export.draw(self.output, found, name)
         else:
-            map_export.to_json(self.output, found, name, self.seed)
+            export.to_json(self.output, found, name, self.seed)
         print(self.output)
 
 

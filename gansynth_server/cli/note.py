@@ -70,7 +70,7 @@ class NoteCommand:
     def _draw(self, model: Model, z: NDArray[np.float32]) -> None:
         import numpy as np
 
-        from gansynth_server.api import nearest_pitch
+        from gansynth_server.render.model import nearest_pitch
         from gansynth_server.spectral import phase, plot
 
         assert self.spectrogram is not None
@@ -88,8 +88,8 @@ def _rephase(model: Model, method: Literal["griffinlim", "random"]) -> None:
     """Gives all further notes of a model other phases."""
 
     from gansynth_server.render.backends.eager import Eager, torch_device
-    from gansynth_server.spectral.inverse import Spectrum
     from gansynth_server.spectral.phase import with_phase
+    from gansynth_server.spectral.spectrum import Spectrum
 
     class Rephased(Eager):
         def render(self, z: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Spectrum]:

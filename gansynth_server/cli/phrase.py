@@ -30,7 +30,7 @@ def play(options: ServerOptions) -> str:
     """
     from pythonosc.udp_client import SimpleUDPClient
 
-    from gansynth_server.audio.output import open_output
+    from gansynth_server.audio.open import open_output
     from gansynth_server.server.server import Server
 
     if options.output == "auto" and open_output("auto", device=options.device)[1] is not None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gansynth_server.instrument.client import Client
-from gansynth_server.net.sessions import Peer, Source
-from gansynth_server.osc.codec import encode
+from gansynth_server.net.sessions import Peer
+from gansynth_server.osc.codec import Source, encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.api import find_preset
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.instrument.hallucination import Hallucination
 from gansynth_server.latent import sequence as sequences
 from gansynth_server.latent.files import MOST_BYTES
+from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.sequence import Sequence
 
 if TYPE_CHECKING:

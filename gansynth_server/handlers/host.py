@@ -1,34 +1,56 @@
-"""Who runs the handlers, as they see it."""
+"""What the handlers see of the server, or of the score, that runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Protocol
 
 from gansynth_server.handlers.call import Call
+from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.midi.player import MidiPlayer
+from gansynth_server.net.sessions import Peer
+from gansynth_server.net.streams import PullStream
+from gansynth_server.options import ServerOptions
+from gansynth_server.osc.codec import Message, Source
+from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
-from gansynth_server.server.background import Task
+from gansynth_server.render.process import RenderProcess
+from gansynth_server.synth.bus import Bus
 from gansynth_server.util.sandbox import Root
 
 
+class Task(Enum):
+    """Kinds of background work, each with a thread of its own."""
+
+    FILE = "file"
+    """A file is read or written."""
+    SOUND = "sound"
+    """A picture or a sound is made as a whole."""
+    SEARCH = "search"
+    """A timbre is searched."""
+    LOAD = "load"
+    """A checkpoint is loaded."""
+
+    @property
+    def most(self) -> int:
+        """How many tasks of one client may wait."""
+        return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
+
+
 class Work(Protocol):
-    """Where things are done that take time (see :class:`Background`)."""
+    """Runs what takes time (see :class:`Background`)."""
 
     def run(
         self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
-        """Does some work, now or later; its UserError becomes a ``/fail``."""
+        """Run some work, now or later; its UserError becomes a ``/fail``."""
         ...
 
 
 class Host(Protocol):
-    """A server, or a score that is rendered.
-
-    Rooms of messages that have to do with what is heard need no more than
-    this; those that concern a running server are ``live`` and take a
-    :class:`Server`.
-    """
+    """A server, or a score that is rendered: all that messages about notes and latents need."""
 
     @property
     def instrument(self) -> Instrument: ...
@@ -41,3 +63,87 @@ class Host(Protocol):
 
     @property
     def background(self) -> Work: ...
+
+
+class LiveHost(Host, Protocol):
+    """A running server: what the messages need that are marked ``live`` in the table."""
+
+    @property
+    def options(self) -> ServerOptions: ...
+
+    @property
+    def port(self) -> int:
+        """UDP port of the socket."""
+        ...
+
+    @property
+    def model(self) -> Model:
+        """The checkpoint that the server was started with."""
+        ...
+
+    @property
+    def render_process(self) -> RenderProcess: ...
+
+    @property
+    def midi(self) -> MidiPlayer: ...
+
+    @property
+    def main_bus(self) -> Bus:
+        """The bus of the output, heard by clients without a stream."""
+        ...
+
+    @property
+    def sounding(self) -> int:
+        """Voices of all buses."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Notes that are to be rendered or to begin."""
+        ...
+
+    @property
+    def clients(self) -> int: ...
+
+    @property
+    def underruns(self) -> int:
+        """Late blocks, of the output and of all streams."""
+        ...
+
+    def figures(self) -> Mapping[str, float]:
+        """Return all that is counted, by name."""
+        ...
+
+    def dump(self, level: int) -> None:
+        """Log what comes in: 1 messages, 2 bytes, 0 nothing."""
+        ...
+
+    def quit(self) -> None:
+        """Ask the server to end."""
+        ...
+
+    def schedule(self, peer: Peer, message: Message, when: float) -> None:
+        """Handle a peer's message at a time; UserError if it is too far ahead."""
+        ...
+
+    def clear_scheduled(self, peer: Peer) -> None:
+        """Forget what a peer has sent for later."""
+        ...
+
+    def new_bus(self, rate: int, channels: int) -> Bus: ...
+
+    def move(self, old: Bus, new: Bus) -> None:
+        """Have all clients that are heard on one bus be heard on another."""
+        ...
+
+    def clients_on(self, bus: Bus) -> list[Client]:
+        """Return the clients that are heard on a bus."""
+        ...
+
+    def stream(self, id: int) -> PullStream:
+        """Return the stream of this number; UserError if there is none."""
+        ...
+
+    def pull(self, source: Source, stream: PullStream, number: int) -> None:
+        """Render a block of a stream and send it to its source."""
+        ...

@@ -7,16 +7,20 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
-from gansynth_server.handlers.host import Host
-from gansynth_server.latent import files
+from gansynth_server.handlers.host import Host, LiveHost, Task
+from gansynth_server.latent import directions, files, timbre_map
+from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.directions import edit
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
-from gansynth_server.latent.slots import MOST_SLOTS, Still
+from gansynth_server.latent.slots import MOST_SLOTS, Path, Still
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.schema import MAX_TEXT
+from gansynth_server.render.protocol import InvertRequest
 from gansynth_server.util.yielding_json import steps
 
 LIST_BYTES = 7000
+MOST_AMOUNT = 100.0
 
 
 class LatentMessages:
@@ -132,3 +136,85 @@ class LatentMessages:
             call.reply("/done", "/z/load", file, len(found))
 
         self._background.run(call, "/z/load", load)
+
+    def pca(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
+        self._edit(call, slot, pairs, bare=False)
+
+    def pca_noz(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
+        self._edit(call, slot, pairs, bare=True)
+
+    def pca_amounts(self, call: Call, bare: int, slot: str, amounts: NDArray[np.float32]) -> None:
+        pairs = np.stack([np.arange(len(amounts), dtype=np.float32), amounts], axis=1)
+        self._edit(call, slot, pairs.ravel(), bare=bool(bare))
+
+    def pca_info(self, call: Call) -> None:
+        found = directions.load(call.client.model.checkpoint)
+        table = np.stack([found.share, found.reach], axis=1)
+        call.reply("/pca/info.reply", len(found), table.ravel())
+
+    def _edit(self, call: Call, slot: str, pairs: NDArray[np.float32], bare: bool) -> None:
+        if len(pairs) % 2 or (pairs[::2] % 1).any() or (np.abs(pairs[1::2]) > MOST_AMOUNT).any():
+            raise UserError(
+                f"after the slot come pairs: a component's number and -{MOST_AMOUNT:g} to "
+                f"{MOST_AMOUNT:g} standard deviations"
+            )
+        amounts = dict(zip(pairs[::2].astype(int).tolist(), pairs[1::2].tolist(), strict=True))
+        found = directions.load(call.client.model.checkpoint)
+        latents, now = call.client.latents, self._instrument.time(call.when)
+        path: Path = Still(np.zeros(latents.size, np.float32), "no latent")
+        if not bare:
+            path = latents.path(slot, now)
+        elif slot in latents:
+            before = latents.path(slot, now)
+            if isinstance(before, directions.Edited) and before.bare:
+                path = before
+        edited = directions.edit(path, found, amounts, bare, now)
+        self._instrument.put(call.client, slot, edited, call.when)
+
+    def map(self, call: Call, x: float, y: float, slot: str) -> None:
+        z = timbre_map.load(call.client.model.checkpoint).at(x, y)
+        self._instrument.set(call.client, slot, z, call.when, f"map {x:g} {y:g}")
+
+    def z_brighter(self, call: Call, slot: str, amount: float) -> None:
+        self._move(call, slot, "brighter", amount)
+
+    def z_slower(self, call: Call, slot: str, amount: float) -> None:
+        self._move(call, slot, "slower", amount)
+
+    def z_longer(self, call: Call, slot: str, amount: float) -> None:
+        self._move(call, slot, "longer", amount)
+
+    def z_noisier(self, call: Call, slot: str, amount: float) -> None:
+        self._move(call, slot, "noisier", amount)
+
+    def z_purer(self, call: Call, slot: str, amount: float) -> None:
+        self._move(call, slot, "purer", amount)
+
+    def _move(self, call: Call, slot: str, measure: str, amount: float) -> None:
+        directions = timbre_map.load(call.client.model.checkpoint).named
+        latents, now = call.client.latents, self._instrument.time(call.when)
+        amounts = {MEASURES.index(measure): amount}
+        path = edit(latents.path(slot, now), directions, amounts, bare=False, seconds=now)
+        self._instrument.put(call.client, slot, path, call.when)
+
+
+class InversionMessages:
+    def __init__(self, host: LiveHost) -> None:
+        self._instrument = host.instrument
+        self._root = host.root
+        self._background = host.background
+        self._render_process = host.render_process
+
+    def z_invert(self, call: Call, slot: str, file: str, pitch: int | None, seconds: float) -> None:
+        model, seed = call.client.model, self._instrument.seed(None)
+
+        def invert() -> None:
+            path, sound = str(model.checkpoint.weights), self._root.read(file)
+            found = self._render_process.invert(
+                InvertRequest(path, sound, file, pitch, seconds, seed)
+            )
+            *_, heard, distance = found.tolist()
+            self._instrument.set(call.client, slot, found[:-2], None, f"inverted {file}")
+            call.reply("/done", "/z/invert", slot, file, int(heard), distance)
+
+        self._background.run(call, "/z/invert", invert, Task.SEARCH)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import ROWS
-
-if TYPE_CHECKING:
-    from gansynth_server.server.server import Server
+from gansynth_server.version import __version__
 
 LIST = 7000
 """Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""
@@ -22,21 +20,21 @@ BUSES = 128
 
 
 class ServerMessages:
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._instrument = server.instrument
+    def __init__(self, host: LiveHost) -> None:
+        self._host = host
+        self._instrument = host.instrument
 
     def status(self, call: Call) -> None:
         bus = call.client.bus
         call.reply(
             "/status.reply",
-            self._server.sounding,
-            self._server.waiting,
-            self._server.clients,
+            self._host.sounding,
+            self._host.waiting,
+            self._host.clients,
             round(bus.load.average, 2),
             round(bus.load.peak, 2),
             bus.rate,
-            self._server.underruns,
+            self._host.underruns,
             round(self._instrument.timbre.rate, 1),
         )
 
@@ -62,17 +60,17 @@ class ServerMessages:
 
     def notify(self, call: Call, on: int) -> None:
         call.peer.notified = bool(on)
-        most = self._server.options.max_clients
+        most = self._host.options.max_clients
         call.reply("/done", "/notify", call.client.number, most)
 
     def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
-        self._server.clear_scheduled(call.peer)
+        self._host.clear_scheduled(call.peer)
 
     def dirt_handshake(self, call: Call) -> None:
         call.reply(
             "/dirt/handshake/reply",
-            *("&serverHostname", self._server.options.bind),
-            *("&serverPort", self._server.port),
+            *("&serverHostname", self._host.options.bind),
+            *("&serverPort", self._host.port),
             *("&controlBusIndices", *range(BUSES)),
         )
 
@@ -84,17 +82,17 @@ class ServerMessages:
             call.reply("/login.reply", peer.token)
 
     def metrics(self, call: Call) -> None:
-        values = self._server.metrics().values()
+        values = self._host.figures()
         call.reply("/metrics.reply", *(part for pair in values.items() for part in pair))
 
     def dump(self, call: Call, level: int) -> None:
         _known(call)
-        self._server.dump(level)
+        self._host.dump(level)
 
     def quit(self, call: Call) -> None:
         _known(call)
         call.reply("/done", "/quit")
-        self._server.quit()
+        self._host.quit()
 
 
 def _known(call: Call) -> None:
@@ -120,3 +118,39 @@ def _parts(addresses: list[str]) -> Iterator[list[str]]:
         part.append(address)
         size += length
     yield part
+
+
+class CheckpointMessages:
+    def __init__(self, host: Host) -> None:
+        self._instrument = host.instrument
+        self._models = host.models
+        self._background = host.background
+
+    def checkpoint_list(self, call: Call) -> None:
+        call.reply("/checkpoint/list.reply", *self._models.names())
+
+    def checkpoint_info(self, call: Call) -> None:
+        model = call.client.model
+        name, size = model.checkpoint.name, model.latent_size
+        call.reply(
+            "/checkpoint/info.reply",
+            *(name, size, model.pitches[0], model.pitches[-1], *model.presets),
+        )
+
+    def checkpoint_load(self, call: Call, name: str) -> None:
+        if name not in self._models.names() and (last := re.split(r"[/\\]", name)[-1]):
+            name = last  # a path, as other programs of the kind want it
+        if name not in self._models.names():
+            known = ", ".join(self._models.names())
+            raise UserError(f"no checkpoint called {name!r}; there are: {known}")
+
+        def load() -> None:
+            self._instrument.use(call.client, self._models.get(name))
+            call.reply("/done", "/checkpoint/load", name)
+            if call.peer.notified:
+                call.reply("/checkpoint", name)
+
+        if self._models.loaded(name):
+            load()  # at its time, as all that follows it expects
+        else:
+            self._background.run(call, "/checkpoint/load", load, Task.LOAD)

@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakSet
 
-from gansynth_server.api import Model
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.tuning import Tuning
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.slots import Path, Slots
+from gansynth_server.render.model import Model
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import PLAIN, Envelope
 from gansynth_server.synth.note import Note, NoteId
 
-if TYPE_CHECKING:
-    from gansynth_server.instrument.hallucination import Hallucination
-
 RECENT = 2
 MOST_JOBS = 256
 """Renders and other work that one client may have waiting."""
+
+
+class Sequencer(Protocol):
+    """A sequence on its way through a client's notes (see :class:`Hallucination`)."""
+
+    @property
+    def end(self) -> float:
+        """When its last note is over (s); minus infinity once it is stopped."""
+        ...
+
+    def stop(self, when: float | None = None) -> None:
+        """Release what sounds, and start no further note."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +80,7 @@ class Client:
     warned: set[str] = field(default_factory=set)
     """What is said only once."""
     rendering: set[Note] = field(default_factory=set)
-    hallucination: Hallucination | None = None
+    hallucination: Sequencer | None = None
     sequence: Sequence | None = None
     """The last hallucination's, for once more."""
     melody: tuple[float, ...] = ()

@@ -10,20 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.latent.sequence import Line, Sequence
-
-if TYPE_CHECKING:
-    from gansynth_server.api import Model
-    from gansynth_server.instrument.client import Client
-    from gansynth_server.instrument.instrument import Instrument
-    from gansynth_server.synth.note import Note
-    from gansynth_server.synth.voices import Voices
+from gansynth_server.latent.slots import Slots
+from gansynth_server.render.model import Model
+from gansynth_server.render.offline import BatchRenderer
+from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.voices import Voices
 
 SLOT = "hallucination"
 """Slot that holds the latent of the moment."""
@@ -160,12 +162,6 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
     Raises:
         UserError: the rate is out of range, or the sequence cannot be played.
     """
-    from gansynth_server.instrument.client import Client
-    from gansynth_server.instrument.instrument import Instrument
-    from gansynth_server.latent.slots import Slots
-    from gansynth_server.render.offline import BatchRenderer
-    from gansynth_server.spectral.inverse import check_rate
-    from gansynth_server.synth.bus import Bus
 
     check_rate(rate)
     failures: list[str] = []
@@ -191,3 +187,9 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
     if failures:
         raise UserError(failures[0])
     yield bus.render(round(bus.delay * rate) + 1)
+
+
+def render_mono(model: Model, sequence: Sequence, rate: int) -> NDArray[np.float32]:
+    """Render a hallucination as a whole, in mono: float32 [samples]; see :func:`render`."""
+    blocks = list(render(model, sequence, rate))
+    return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from gansynth_server.api import Model, find_preset, nearest_pitch
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client, Played
 from gansynth_server.instrument.morphing import SlotPath, Timbre
 from gansynth_server.instrument.rendering import Work
+from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.slots import Path, Slots, Still
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Rendering
+from gansynth_server.render.model import Model, nearest_pitch
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope

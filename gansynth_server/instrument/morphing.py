@@ -28,7 +28,7 @@ from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.receptive_field import Span
 from gansynth_server.render.window_requests import Request
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.note import Overlay
 from gansynth_server.synth.voices import Voices

@@ -14,7 +14,7 @@ from gansynth_server.instrument.client import Client
 from gansynth_server.latent.slots import Still
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.render.jobs import Job, Rendering
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 REACH = 7
 """Keys to either side of the last notes that are rendered ahead."""

@@ -14,9 +14,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from gansynth_server.api import find_preset
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
+from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.vectors import Latent, draw, slerp
 
 OCTAVE = 5

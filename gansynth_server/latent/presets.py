@@ -212,3 +212,14 @@ def _json(path: Path) -> Any:
         return read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as presets: {error}") from error
+
+
+def find_preset(presets: dict[str, Latent], name: str) -> Latent:
+    """The latent of a preset; UserError names those with similar names."""
+    if name in presets:
+        return presets[name]
+    import difflib
+
+    close = difflib.get_close_matches(name, presets, n=3, cutoff=0.4)
+    known = ", ".join(close) if close else ", ".join(list(presets)[:5]) or "none"
+    raise UserError(f"no preset called {name!r}; this checkpoint has, among others: {known}")

@@ -17,8 +17,8 @@ from gansynth_server.instrument.morphing import SlotPath
 from gansynth_server.latent import directions
 from gansynth_server.latent.slots import Path, Still
 from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
-from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.midi.mapping import TIMES, defaults
+from gansynth_server.util.general_midi import GENERAL_MIDI
 
 _SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # and those after it mean notes off too
 

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from gansynth_server.errors import UserError
-
-Representation = Literal["mel", "linear"]
-REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)
+from gansynth_server.spectral.normalizer import REPRESENTATIONS, Normalizer, Representation
 
 
 def progressive_filters(fmap_base: int, fmap_max: int, blocks: int = 7) -> tuple[int, ...]:
     """Channels of blocks 1…n as Magenta computes them: min(base / 2^b, max)."""
     return tuple(int(min(fmap_base / 2**b, fmap_max)) for b in range(1, blocks + 1))
-
-
-@dataclass(frozen=True)
-class Normalizer:
-    """Affine map between physical units and the network's [-1, 1].
-
-    ``normalised = a * physical + b`` per channel; the defaults are those of
-    Magenta's ``specgrams_prespecified_normalizer``.
-    """
-
-    magnitude_a: float = 0.0661371661726
-    magnitude_b: float = 0.113718730221
-    phase_a: float = 0.8
-    phase_b: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable
 from gansynth_server.errors import UserError
 from gansynth_server.net.access import Access
 from gansynth_server.net.rate_limit import RateLimit
-from gansynth_server.net.sessions import FACTOR, Peer, Peers, Source
-from gansynth_server.osc.codec import Message, OscError, decode, encode
+from gansynth_server.net.sessions import FACTOR, Peer, Peers
+from gansynth_server.osc.codec import Message, OscError, Source, decode, encode
 
 LOGIN = b"/login\0"
 """What a datagram of someone who has to log in begins with."""

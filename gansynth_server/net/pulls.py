@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from gansynth_server.net.rate_limit import Turns
-from gansynth_server.net.sessions import Source
+from gansynth_server.audio.block_timer import Pulse
 from gansynth_server.net.streams import PullStream
-from gansynth_server.server.watchdog import Pulse
+from gansynth_server.osc.codec import Source
+from gansynth_server.util.fair_queue import Turns
 from gansynth_server.util.threads import raise_priority
 
 MOST, SHARE = 1024, 64

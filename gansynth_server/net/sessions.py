@@ -15,9 +15,8 @@ from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.net.access import new_token
 from gansynth_server.net.streams import PullStream
+from gansynth_server.osc.codec import Source
 from gansynth_server.synth.bus import Bus
-
-Source = tuple[str, int]
 
 GRACE = 5.0
 """Seconds of silence after which a client makes room for another, when all places are taken."""

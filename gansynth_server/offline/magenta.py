@@ -18,7 +18,7 @@ from gansynth_server.offline.midi_file import MidiNote
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from gansynth_server.api import Model
+    from gansynth_server.render.model import Model
 
 Float64 = NDArray[np.float64]
 

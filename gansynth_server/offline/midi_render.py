@@ -15,7 +15,8 @@ from gansynth_server.offline.midi_file import MidiNote
 from gansynth_server.offline.midi_timbres import tracks
 from gansynth_server.render.backends.base import Backend
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
-from gansynth_server.spectral.inverse import Spectrum, check_rate, direct
+from gansynth_server.spectral.inverse import check_rate, direct
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import BANK_RATE
 from gansynth_server.synth.envelope import ATTACK, RELEASE
 from gansynth_server.synth.note import Note

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from gansynth_server import handlers
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Task
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.net.sessions import Peer, Source
+from gansynth_server.net.sessions import Peer
 from gansynth_server.offline.score_file import LONGEST, Event, Setting
+from gansynth_server.osc.codec import Source
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.schema import Row
 from gansynth_server.render.models import Models
 from gansynth_server.render.offline import BatchRenderer
-from gansynth_server.server.background import Task
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import CAUSE

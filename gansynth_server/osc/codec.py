@@ -270,3 +270,6 @@ def encode_block(address: str, heads: tuple[float, ...], samples: NDArray[np.flo
 def _block_prefix(address: str, heads: int, samples: int) -> tuple[bytes, Callable[..., bytes]]:
     tags = "," + "f" * (heads + samples)
     return _padded(address) + _padded(tags), struct.Struct(f">{heads}f").pack
+
+
+Source = tuple[str, int]

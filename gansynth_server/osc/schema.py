@@ -6,7 +6,7 @@ Numbers may be sent as i or f (Pure Data sends floats only); replies hold i, f, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,18 @@ class Row:
     example: tuple[Value, ...] = ()
     exact: bool = False
     """Reached by its own address only, never by a pattern that happens to match it."""
+    live: bool = False
+    """Answered by a running server alone: it is no part of a score or a recording."""
 
     @property
     def method(self) -> str:
         """Name of the handler: /z/set → z_set."""
         return self.address[1:].replace("/", "_")
+
+
+def live(*rows: Row) -> tuple[Row, ...]:
+    """Mark rows as those of a running server alone."""
+    return tuple(replace(row, live=True) for row in rows)
 
 
 SLOT_ARG = Arg("slot", SLOT)

@@ -7,39 +7,25 @@ from __future__ import annotations
 
 from gansynth_server.osc.messages import (
     arrays,
-    atlas,
-    checkpoints,
-    directions,
-    expression,
     hallucination,
     latents,
     midi,
     notes,
     patterns,
-    recordings,
     server,
-    spectra,
     streams,
-    tuning,
 )
 from gansynth_server.osc.schema import Row
 
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
     *latents.ROWS,
-    *directions.ROWS,
-    *atlas.ROWS,
     *notes.ROWS,
-    *expression.ROWS,
     *hallucination.ROWS,
     *patterns.ROWS,
-    *tuning.ROWS,
     *midi.ROWS,
-    *checkpoints.ROWS,
     *arrays.ROWS,
-    *spectra.ROWS,
     *streams.ROWS,
-    *recordings.ROWS,
 )
 
 ROWS = {row.address: row for row in TABLE}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gansynth_server.handlers import HEARD
 from gansynth_server.instrument.client import Client
+from gansynth_server.osc.table import ROWS
 from gansynth_server.recording.client_state import Words
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.synth.note import CAUSE
@@ -17,7 +17,7 @@ def recorded(client: Client, words: Words, now: float, when: float | None) -> It
     """While a message is dealt with: if it is recorded, so is what comes of it."""
     tap = client.bus.tap
     cause = None
-    if isinstance(tap, Recorder) and words[0] in HEARD:
+    if isinstance(tap, Recorder) and not ROWS[words[0]].live:
         cause = tap.asked(client, words, now, when)
     if not isinstance(tap, Recorder) or cause is None:
         yield

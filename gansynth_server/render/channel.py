@@ -1,4 +1,4 @@
-"""One end of the line between two processes: small things over a pipe, arrays in shared memory.
+"""One end of a channel between two processes: records over a pipe, arrays in shared memory.
 
 Megabytes through a pipe come in many pieces, and for each of them the interpreter lock
 is taken and memory allocated, while the sound waits.
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 
 ROOM = 4 << 20
-"""Numbers that the memory of a line holds: sixteen whole notes. More go through the pipe."""
+"""Numbers that the memory of a channel holds: sixteen whole notes. More go through the pipe."""
 
 
-class Line:
+class Channel:
     """Sends and receives; used by one thread at a time, and in turns with the other end.
 
     Args:
@@ -33,7 +33,7 @@ class Line:
         self.pipe, self._memory = pipe, memory
 
     @classmethod
-    def pair(cls, context: BaseContext) -> tuple[Line, Line]:
+    def pair(cls, context: BaseContext) -> tuple[Channel, Channel]:
         """Both ends; one of them may be an argument of a process that is started."""
         ours, theirs = context.Pipe()
         memory = context.RawArray(ctypes.c_float, ROOM)

@@ -14,7 +14,7 @@ from gansynth_server.render.backends.base import Backend, Slice
 from gansynth_server.render.spectrum_cache import Key
 from gansynth_server.render.window_requests import Request
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 NEW, REST, AHEAD = range(3)
 """Ranks: the head of a note that waits, what else is waited for, and what may be wanted soon."""

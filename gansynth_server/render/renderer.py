@@ -19,7 +19,7 @@ from gansynth_server.render.queue import TicketQueue
 from gansynth_server.render.spectrum_cache import Key, SpectrumCache
 from gansynth_server.render.window_requests import Request, Requests, answer
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.util.threads import normal_priority
 
 MOST_WAITING = 1024

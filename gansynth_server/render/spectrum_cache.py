@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from gansynth_server.render.backends.base import Backend

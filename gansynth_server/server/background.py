@@ -5,37 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from enum import Enum
 
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.host import Task
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.net.rate_limit import Turns
 from gansynth_server.util import yielding_json
+from gansynth_server.util.fair_queue import Turns
 from gansynth_server.util.threads import normal_priority
 
 MOST = 1024
 """Things that may wait, of all clients, for each thread."""
 
 _log = logging.getLogger(__name__)
-
-
-class Task(Enum):
-    """Kinds of work, each with a thread of its own."""
-
-    FILE = "file"
-    """Something is read or written."""
-    SOUND = "sound"
-    """A picture or a sound is made as a whole."""
-    SEARCH = "search"
-    """A timbre is looked for."""
-    LOAD = "load"
-    """A checkpoint is loaded."""
-
-    @property
-    def most(self) -> int:
-        """How many of a client's may wait."""
-        return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
 
 
 class Background:

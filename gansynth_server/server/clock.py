@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gansynth_server.osc.codec import UNIX_EPOCH
 
@@ -44,3 +45,23 @@ class TagTime:
         wall = self._wall() - self._start
         after = self._clock()
         return (before + after) / 2 - wall, after - before
+
+
+class MessageClock:
+    """Monotonic seconds that stand still while a message is dealt with: it has one time."""
+
+    def __init__(self) -> None:
+        self._held: float | None = None
+
+    def __call__(self) -> float:
+        held = self._held
+        return time.monotonic() if held is None else held
+
+    @contextmanager
+    def held(self) -> Iterator[float]:
+        """Stands still; for one thread at a time."""
+        self._held = time.monotonic()
+        try:
+            yield self._held
+        finally:
+            self._held = None

@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.osc.table import TABLE
 from gansynth_server.server.namespace import KNOWN, SUPPORTED, find, namespace
+from gansynth_server.version import __version__
 
 PATIENCE = 5.0
 """Seconds for a request to come in whole, and for the next one on the same connection."""

@@ -15,18 +15,17 @@ from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.call import Call
 from gansynth_server.net.access import Access
 from gansynth_server.net.admission import LOGIN, Gate
-from gansynth_server.net.rate_limit import Turns
-from gansynth_server.net.sessions import Peer, Peers, Source
-from gansynth_server.osc.codec import Message, OscError, TimedMessage, decode, encode
+from gansynth_server.net.sessions import Peer, Peers
+from gansynth_server.osc.codec import Message, OscError, Source, TimedMessage, decode, encode
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.osc.schema import Row
 from gansynth_server.recording.client_state import Words, flat
 from gansynth_server.recording.messages import recorded
-from gansynth_server.server.clock import TagTime
-from gansynth_server.server.message_clock import MessageClock
+from gansynth_server.server.clock import MessageClock, TagTime
 from gansynth_server.server.osc_log import Dump
 from gansynth_server.synth.render_lock import Desk
+from gansynth_server.util.fair_queue import Turns
 from gansynth_server.util.threads import raise_priority
 
 DATAGRAM = 65536

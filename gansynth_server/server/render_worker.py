@@ -1,4 +1,4 @@
-"""What runs in the render process: the networks, and threads that answer questions."""
+"""What runs in the render process: the networks, and a thread a lane that replies to requests."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from gansynth_server.errors import UserError
+from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backends.base import Float32, Labels
-from gansynth_server.render.channel import Line
-from gansynth_server.render.process import Answer, Facts, Loaded, Question
-from gansynth_server.render.receptive_field import Span
+from gansynth_server.render.channel import Channel
+from gansynth_server.render.model import Model
+from gansynth_server.render.protocol import (
+    BackendInfo,
+    DropRequest,
+    Float32,
+    FramesRequest,
+    HallucinationRequest,
+    InvertRequest,
+    Loaded,
+    LoadRequest,
+    RenderReply,
+    RenderRequest,
+    SpectraRequest,
+)
 from gansynth_server.server import log
-from gansynth_server.util.threads import switch_often
-
-if TYPE_CHECKING:
-    from gansynth_server.api import Model
+from gansynth_server.util.threads import set_threads, switch_often
 
 _log = logging.getLogger(__name__)
 
 
-def serve(options: ServerOptions, channels: Sequence[Line]) -> None:
-    """Answers on each channel until the other end is closed; then the process ends.
+def serve(options: ServerOptions, channels: Sequence[Channel]) -> None:
+    """Reply on each channel until the other end is closed; then end the process.
 
-    It ends with nothing else: who is told to stop is the server, which may need a
-    last note for its end.
+    Signals are ignored: the server is told to stop, and may need a last note for its end.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -37,88 +44,90 @@ def serve(options: ServerOptions, channels: Sequence[Line]) -> None:
     log.set_up(options.verbosity, options.log)
     networks = Networks(options)
     for channel in channels[1:]:
-        threading.Thread(target=_answer, args=(networks, channel), daemon=True).start()
-    _answer(networks, channels[0])
+        threading.Thread(target=_reply, args=(networks, channel), daemon=True).start()
+    _reply(networks, channels[0])
 
 
-def _answer(networks: Networks, channel: Line) -> None:
+def _reply(networks: Networks, channel: Channel) -> None:
     while True:
         try:
-            question, _ = channel.receive()
-            channel.send(*_answered(networks, question))
+            request, _ = channel.receive()
+            channel.send(*_replied(networks, request))
         except (EOFError, OSError):
             os._exit(0)  # whatever other threads are in the midst of
 
 
-def _answered(networks: Networks, question: Question) -> tuple[Answer, Sequence[Float32]]:
+def _replied(networks: Networks, request: RenderRequest) -> tuple[RenderReply, Sequence[Float32]]:
     try:
-        value, *arrays = getattr(networks, question.what)(question.path, *question.args)
+        value, *arrays = networks.handle(request)
     except UserError as error:
-        return Answer(user_error=str(error)), []
+        return RenderReply(user_error=str(error)), []
     except Exception as error:
-        _log.exception("%s failed", question.what)
+        _log.exception("%s failed", type(request).__name__)
         reason = str(error).partition("\n")[0] or type(error).__name__
-        return Answer(error=reason), []
-    return Answer(value), arrays
+        return RenderReply(error=reason), []
+    return RenderReply(value), arrays
 
 
 class Networks:
-    """The checkpoints that were loaded, by the path of their weights; for several threads.
-
-    Its methods are what can be asked for. Each gives something small first, then arrays.
-    """
+    """The loaded checkpoints, by the path of their weights; for several threads."""
 
     def __init__(self, options: ServerOptions) -> None:
-        from gansynth_server.render.models import set_threads
-
         set_threads(options.threads)
         self._options = options
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
-    def load(self, name: str) -> tuple[Loaded]:
-        """Loads a checkpoint by a name, a folder or a file, and prepares it for live notes."""
+    def handle(
+        self, request: RenderRequest
+    ) -> (
+        tuple[Loaded | BackendInfo | None]
+        | tuple[Loaded | BackendInfo | None, *tuple[Float32, ...]]
+    ):
+        """Do what a request asks for; return a small value first, then arrays."""
+        match request:
+            case LoadRequest(name):
+                return (self._loaded(name),)
+            case DropRequest(path):
+                with self._lock:
+                    self._models.pop(path, None)
+                return (None,)
+            case FramesRequest(path, z, labels, window, live):
+                model = self._model(path)
+                render = model.backend.live if live else model.backend.frames
+                parts = render(z, labels, window)
+                return _info(model), *parts  # after rendering: it may have fallen back
+            case SpectraRequest(path, z, pitches):
+                return None, self._model(path).spectra(z, pitches)
+            case HallucinationRequest(path, sequence, sample_rate):
+                return None, render_mono(self._model(path), sequence, sample_rate)
+            case InvertRequest(path, sound, name, pitch, seconds, seed):
+                from gansynth_server.analysis.inversion import invert_file
+
+                model = self._model(path)
+                asked = sound, name, pitch, seconds, seed
+                return None, invert_file(model.checkpoint.generator, model.presets, *asked)
+
+    def _loaded(self, name: str) -> Loaded:
         model = self._load(name)
         copy = replace(model.checkpoint)  # without the network
-        return (Loaded(copy, _facts(model), model.nbytes, model.remark),)
-
-    def drop(self, path: str) -> tuple[None]:
-        with self._lock:
-            self._models.pop(path, None)
-        return (None,)
-
-    def render(
-        self, path: str, what: str, z: Float32, labels: Labels, window: Span
-    ) -> tuple[Facts, Float32, Float32]:
-        """What ``frames`` or ``live`` of the backend makes."""
-        model = self._model(path)
-        magnitude, increment = getattr(model.backend, what)(z, labels, window)
-        return _facts(model), magnitude, increment
-
-    def work(self, path: str, what: str, *args: Any) -> tuple[None, Float32]:
-        """What a method of the model makes."""
-        return None, getattr(self._model(path), what)(*args)
+        return Loaded(copy, _info(model), model.nbytes, model.remark)
 
     def _model(self, path: str) -> Model:
-        """The one asked for; loaded first where it was dropped, or not loaded in this life."""
+        """Return the model; load it where it was dropped, or not loaded in this life."""
         return self._models.get(path) or self._load(path)
 
     def _load(self, name: str) -> Model:
-        from gansynth_server import api
-
         with self._lock:
-            model = self._models.get(name)  # it came meanwhile
+            model = self._models.get(name)  # another thread may have loaded it meanwhile
             if model is None:
-                options = self._options
-                model = api.load(
-                    *(name, options.torch_device, options.backend),
-                    *(options.precision, options.fallback),
-                )
+                o = self._options
+                model = Model.load(name, o.torch_device, o.backend, o.precision, o.fallback)
                 model.warm()
                 self._models[str(model.checkpoint.weights)] = model
             return model
 
 
-def _facts(model: Model) -> Facts:
-    backend = model.backend
-    return Facts(*(backend.name, backend.precision, backend.batch, backend.windows, backend.slices))
+def _info(model: Model) -> BackendInfo:
+    b = model.backend
+    return BackendInfo(b.name, b.precision, b.batch, b.windows, b.slices)

@@ -40,8 +40,8 @@ from functools import cached_property
 from typing import Any
 
 from gansynth_server import handlers
-from gansynth_server.api import Model
-from gansynth_server.audio.output import open_output
+from gansynth_server.audio.block_timer import Pulse, Watched
+from gansynth_server.audio.open import open_output
 from gansynth_server.audio.sample_clock import ClockLink
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.instrument.client import Client
@@ -50,27 +50,30 @@ from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
 from gansynth_server.net.pulls import Pulls
-from gansynth_server.net.sessions import Peer, Peers, Source
+from gansynth_server.net.sessions import Peer, Peers
 from gansynth_server.net.streams import PullStream
 from gansynth_server.options import ServerOptions
-from gansynth_server.osc.codec import Message, encode
+from gansynth_server.osc.codec import Message, Source, encode
 from gansynth_server.recording.recorder import Recorder
-from gansynth_server.render.models import Models, RemoteModel, set_threads
+from gansynth_server.render.model import Model
+from gansynth_server.render.models import Models
 from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.server.background import Background
-from gansynth_server.server.message_clock import MessageClock
+from gansynth_server.server.clock import MessageClock
 from gansynth_server.server.metrics import Exporter, Metrics, resident_mb
 from gansynth_server.server.oscquery import Discovery
 from gansynth_server.server.receiver import Receiver
+from gansynth_server.server.render_worker import serve
 from gansynth_server.server.startup import bind, check, warm_up
-from gansynth_server.server.watchdog import Pulse, Watchdog, Watched
+from gansynth_server.server.watchdog import Watchdog
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import Desk
 from gansynth_server.util.sandbox import Root
-from gansynth_server.util.threads import switch_often, use_realtime
+from gansynth_server.util.threads import set_threads, switch_often, use_realtime
 
 PATIENCE = 0.1
 """Seconds in which all that is heard should have faded out at the end."""
@@ -102,7 +105,7 @@ class Server:
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
         check(options)
-        self.render_process = RenderProcess(options)
+        self.render_process = RenderProcess(options, serve)
         set_threads(1)  # of this process, which has the sound to make and no network
         self.root = Root(options.root)
         self._output, remark = open_output(
@@ -295,6 +298,10 @@ class Server:
             withheld_total=counts["withheld"],
             log_lines_spared_total=self._spared(),
         )
+
+    def figures(self) -> dict[str, float]:
+        """Return all that is counted, by name."""
+        return self.metrics().values()
 
     def dump(self, level: int) -> None:
         """Logs what comes in: 1 messages, 2 bytes, 0 nothing."""

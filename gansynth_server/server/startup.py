@@ -7,14 +7,14 @@ import socket
 
 import numpy as np
 
-from gansynth_server.api import Model
 from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.jobs import Job, Rendering
-from gansynth_server.render.models import check_threads
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.render.model import Model
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
+from gansynth_server.util.threads import check_threads
 
 BUFFER = 1 << 20
 """Bytes of the socket's queues, for bursts."""

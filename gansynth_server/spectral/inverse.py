@@ -7,53 +7,12 @@ whose new bins stay empty is ideal band-limited interpolation, so at 48 kHz
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
-
-Float32 = NDArray[np.float32]
-
-
-@dataclass(slots=True, eq=False)
-class Spectrum:
-    """A note as the voices read it; shared by all voices that play it.
-
-    ``magnitude`` and ``increment`` are float32 [128, 1024]; the increments of
-    the phase are radians per frame, those of frame 0 the initial phases. The
-    frames from ``ready`` on hold nothing yet: who renders writes them first and
-    raises ``ready`` then, while the beginning sounds already.
-    """
-
-    magnitude: Float32
-    increment: Float32
-    ready: int = FRAMES
-    region: tuple[float, float] | None = None
-    """Frames of its steadiest part, once that was looked for (see :func:`steadiest`)."""
-
-    @property
-    def nbytes(self) -> int:
-        return self.magnitude.nbytes + self.increment.nbytes
-
-    @classmethod
-    def begin(cls, *heads: Spectrum) -> Spectrum:
-        """A note of which no frame is there yet, or those of one that ended early."""
-        shape = (FRAMES, BINS)
-        made = cls(np.empty(shape, np.float32), np.empty(shape, np.float32), 0)
-        for head in heads:
-            made.extend(head.magnitude, head.increment)
-        return made
-
-    def extend(self, magnitude: Float32, increment: Float32) -> None:
-        """Appends the next frames, [frames, 1024] each."""
-        end = self.ready + len(magnitude)
-        self.magnitude[self.ready : end] = magnitude
-        self.increment[self.ready : end] = increment
-        self.ready = end
-
+from gansynth_server.spectral.spectrum import Float32
 
 LOWEST_RATE, HIGHEST_RATE = 16000, 192000
 """Sample rates that a listener may have: a note has sound up to 8 kHz."""

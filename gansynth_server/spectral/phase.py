@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gansynth_server.spectral import transform
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 Method = Literal["if", "griffinlim", "random"]
 METHODS: tuple[Method, ...] = get_args(Method)

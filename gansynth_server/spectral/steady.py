@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 LENGTH = 32
 """Frames of the part, 1 s."""

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansynth_server.model.config import Normalizer, Representation
 from gansynth_server.spectral import mel
 from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SILENCE
+from gansynth_server.spectral.normalizer import Normalizer, Representation
 
 
 @cache

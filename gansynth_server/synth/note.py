@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.envelope import PLAIN, Envelope
 
 NoteId = int | float | str

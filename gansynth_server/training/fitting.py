@@ -21,7 +21,7 @@ from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.training.codes import Codes
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import Loudness
-from gansynth_server.training.sources import track
+from gansynth_server.util.progress import track
 
 FLOOR = 80 * math.log(10) / 20
 """Nepers of amplitude under a note's peak where its spectrum counts as flat."""

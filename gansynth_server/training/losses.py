@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansynth_server.model.config import GeneratorConfig, Normalizer
+from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.generator import stage_weights
+from gansynth_server.spectral.normalizer import Normalizer
 from gansynth_server.training.options import Loss
 
 PITCH_WEIGHT = 10.0

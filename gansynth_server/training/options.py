@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.config import GeneratorConfig, Representation, progressive_filters
+from gansynth_server.model.config import GeneratorConfig, progressive_filters
+from gansynth_server.spectral.normalizer import Representation
 
 ConfigName = Literal["mel_prog_hires", "linear_prog_hires", "mel_prog_lite", "mel_prog_tiny"]
 Loss = Literal["wgan-gp", "non-saturating"]

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.config import GeneratorConfig, Normalizer, Representation
+from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.spectral.normalizer import Normalizer, Representation
 from gansynth_server.training.dataset import Dataset
 
 AT_ONCE = 32

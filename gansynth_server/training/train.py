@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gansynth_server import __version__
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model import discriminator as discriminators
@@ -31,6 +30,7 @@ from gansynth_server.training.reconstruction import Reconstruction, prepare
 from gansynth_server.training.run import Run
 from gansynth_server.training.schedule import stages
 from gansynth_server.training.watch import Silent, Watch
+from gansynth_server.version import __version__
 
 CHECKPOINTS = ("start", "teacher")
 """Options that are checkpoints, of which a run keeps the names alone."""

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 
+from gansynth_server.errors import UserError
+
 AHEAD, NORMAL, BEHIND = -11, 0, 5
 """Niceness."""
 RANK = 70
@@ -156,3 +158,18 @@ def _set_niceness(value: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), value)
+
+
+def check_threads(threads: int) -> None:
+    """UserError for a number of threads that cannot be."""
+    if not 0 <= threads <= 1024:
+        raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
+
+
+def set_threads(threads: int) -> None:
+    """CPU threads of PyTorch; 0 is all cores but one; UserError for what cannot be."""
+    check_threads(threads)
+    import torch
+
+    # with a core left to it, the sound need not wait for the network
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))

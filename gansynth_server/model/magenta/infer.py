@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from gansynth_server.errors import UserError
-from gansynth_server.model.config import GeneratorConfig, Normalizer
+from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.magenta.stage import Source, step_of
+from gansynth_server.spectral.normalizer import Normalizer
 
 GENERATOR = "Generator/progressive_gan_generator/"
 BLOCK = "progressive_gan_block_{}/"

@@ -1,8 +1,18 @@
 """Whole notes for Pd arrays."""
 
-from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, NUMBER, PITCH_ARG, SLOT, TEXT, Arg, Row
+from gansynth_server.osc.schema import (
+    INTEGER,
+    MAX_INTEGER,
+    NUMBER,
+    PITCH_ARG,
+    SLOT,
+    TEXT,
+    Arg,
+    Row,
+    live,
+)
 
-ROWS: tuple[Row, ...] = (
+_ARRAYS: tuple[Row, ...] = live(
     Row(
         "/synthesize",
         (Arg("array", TEXT), PITCH_ARG, Arg("slot", SLOT, default="z")),
@@ -37,3 +47,22 @@ ROWS: tuple[Row, ...] = (
         ("sound", 0),
     ),
 )
+_SPECTRA: tuple[Row, ...] = live(
+    Row(
+        "/spectrum",
+        (PITCH_ARG, Arg("slot", SLOT, default="z")),
+        "`/spectrum.reply` slot pitch frames bins levels…",
+        "renders a note and keeps the image of its spectrum, to be fetched frame by frame; the "
+        "levels are the mean magnitudes of its frames",
+        (60,),
+    ),
+    Row(
+        "/spectrum/frame",
+        (Arg("frame", INTEGER, 0, 127),),
+        "`/magnitude` frame floats…, `/frequency` frame floats…",
+        "one frame of the image: log magnitude and instantaneous frequency by mel bin, each from "
+        "-1 to 1 as the network gives them",
+        (10,),
+    ),
+)
+ROWS: tuple[Row, ...] = (*_ARRAYS, *_SPECTRA)

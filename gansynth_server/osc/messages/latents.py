@@ -1,5 +1,6 @@
 """Latents by slot."""
 
+from gansynth_server.latent.descriptors import MEANINGS, MEASURES
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.osc.schema import (
     INTEGER,
@@ -15,8 +16,9 @@ from gansynth_server.osc.schema import (
 )
 
 FILE_ARG = Arg("file", TEXT)
+_PAIRS = Arg("component amount …", LATENT)
 
-ROWS: tuple[Row, ...] = (
+_LATENTS: tuple[Row, ...] = (
     Row(
         "/z/set",
         (SLOT_ARG, Arg("latent", LATENT)),
@@ -109,6 +111,7 @@ ROWS: tuple[Row, ...] = (
         "fills a slot with the timbre nearest to a note recorded in a sound file in `--root`; "
         "its pitch is heard where it is not given; dB is how far it is off",
         ("z", "horn.wav", 60, 1.0),
+        live=True,
     ),
     Row("/z/freeze", (SLOT_ARG,), "", "a slot that moves stays where it is", ("z",)),
     Row(
@@ -133,3 +136,61 @@ ROWS: tuple[Row, ...] = (
         ("latents.json",),
     ),
 )
+_DIRECTIONS: tuple[Row, ...] = (
+    Row(
+        "/pca",
+        (SLOT_ARG, _PAIRS),
+        "",
+        "moves a slot along principal directions of the checkpoint: amounts in standard "
+        "deviations by component, from where the slot was before the first /pca; components "
+        "that are not named keep theirs",
+        ("z", 0, 1.5, 1, -1.0),
+    ),
+    Row(
+        "/pca/noz",
+        (SLOT_ARG, _PAIRS),
+        "",
+        "the same without the slot's own latent: from the middle of the prior",
+        ("n", 0, 1.5, 1, -1.0),
+    ),
+    Row(
+        "/pca/amounts",
+        (
+            Arg("bare", INTEGER, 0, 1),
+            SLOT_ARG,
+            Arg("amounts", LATENT),
+        ),
+        "",
+        "the same with the amounts of the first components in their order, as an array holds them: "
+        "1 is /pca/noz, 0 is /pca",
+        (0, "z", 1.5, -1.0),
+    ),
+    Row(
+        "/pca/info",
+        (),
+        "`/pca/info.reply` components (share reach)…",
+        "how many components this client's checkpoint has; each one's share of the variance, and "
+        "how far it goes, 1 being as told and 0 where no latent leads",
+    ),
+)
+_ATLAS: tuple[Row, ...] = (
+    Row(
+        "/map",
+        (Arg("x", NUMBER, 0, 1), Arg("y", NUMBER, 0, 1), SLOT_ARG),
+        "",
+        "fills a slot with the timbre at a place of the checkpoint's map, mixed of the nearest "
+        "ones (see `gansynth map`)",
+        (0.25, 0.75, "z"),
+    ),
+    *(
+        Row(
+            f"/z/{name}",
+            (SLOT_ARG, Arg("amount", NUMBER, -10, 10)),
+            "",
+            f"moves a slot to {meaning}; 0 is where it was, -2…2 is most of what random latents do",
+            ("z", 1.0),
+        )
+        for name, meaning in zip(MEASURES, MEANINGS, strict=True)
+    ),
+)
+ROWS: tuple[Row, ...] = (*_LATENTS, *_DIRECTIONS, *_ATLAS)

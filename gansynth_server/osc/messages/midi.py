@@ -1,8 +1,8 @@
 """Live MIDI."""
 
-from gansynth_server.osc.schema import INTEGER, NUMBER, TEXT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, NUMBER, TEXT, Arg, Row, live
 
-ROWS: tuple[Row, ...] = (
+ROWS: tuple[Row, ...] = live(
     Row(
         "/midi/cc",
         (

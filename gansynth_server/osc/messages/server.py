@@ -1,8 +1,8 @@
 """The server itself."""
 
-from gansynth_server.osc.schema import ANY, INTEGER, MAX_INTEGER, TEXT, Arg, Row
+from gansynth_server.osc.schema import ANY, INTEGER, MAX_INTEGER, NAME_ARG, TEXT, Arg, Row, live
 
-ROWS: tuple[Row, ...] = (
+_SERVER: tuple[Row, ...] = live(
     Row(
         "/status",
         (),
@@ -62,3 +62,20 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("/quit", (), "`/done /quit`", "ends the server", exact=True),
 )
+_CHECKPOINTS: tuple[Row, ...] = (
+    Row(
+        "/checkpoint/load",
+        (NAME_ARG,),
+        "`/done /checkpoint/load` name",
+        "this client's notes come from another checkpoint; sounding ones go on",
+        ("all_instruments",),
+    ),
+    Row("/checkpoint/list", (), "`/checkpoint/list.reply` names…", "the checkpoints there are"),
+    Row(
+        "/checkpoint/info",
+        (),
+        "`/checkpoint/info.reply` name latent-size lowest-pitch highest-pitch presets…",
+        "what this client's checkpoint is, with the names of its presets",
+    ),
+)
+ROWS: tuple[Row, ...] = (*_SERVER, *_CHECKPOINTS)

@@ -1,10 +1,10 @@
 """The sound, pulled block by block."""
 
-from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, Arg, Row
+from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, TEXT, Arg, Row, live
 
 _STREAM = Arg("stream-id", INTEGER, 1, MAX_INTEGER)
 
-ROWS: tuple[Row, ...] = (
+_STREAMS: tuple[Row, ...] = live(
     Row(
         "/stream/open",
         (
@@ -44,3 +44,20 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("/stream/close", (), "`/done /stream/close`", "ends or leaves the stream"),
 )
+_RECORDINGS: tuple[Row, ...] = live(
+    Row(
+        "/record",
+        (Arg("file", TEXT),),
+        "",
+        "writes what this client hears to a .wav or .flac in `--root`, and beside it, as .jsonl, "
+        "the score: `gansynth render` makes the same sound of it, from the notes that begin now on",
+        ("take.wav",),
+    ),
+    Row(
+        "/record/stop",
+        (),
+        "`/done /record` file seconds",
+        "ends the recording; the answer comes when its files are ready",
+    ),
+)
+ROWS: tuple[Row, ...] = (*_STREAMS, *_RECORDINGS)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.render.receptive_field import Span, operations
 from gansynth_server.spectral.constants import FRAMES
-from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from gansynth_server.render.folded import Weights

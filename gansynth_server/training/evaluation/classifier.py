@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from gansynth_server.analysis.features import SPANS, shift
 from gansynth_server.spectral.constants import BINS
-from gansynth_server.training.sources import track
+from gansynth_server.util.progress import track
 
 FILTERS = (48, 64, 96, 64)
 KERNELS = (9, 5, 5, 3)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from gansynth_server.analysis import acoustics
 from gansynth_server.analysis.features import features_of, pictures
 from gansynth_server.analysis.sounds import Sounds
-from gansynth_server.api import Model
 from gansynth_server.options import SEARCH_SECONDS
+from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation import inverting, timbre
 from gansynth_server.training.evaluation.classifier import Verdict, classify
@@ -27,7 +27,7 @@ from gansynth_server.training.evaluation.distances import (
 )
 from gansynth_server.training.evaluation.reference import Reference, ReferenceOptions, reference
 from gansynth_server.training.evaluation.rows import Row, generate, make_rows
-from gansynth_server.training.sources import track
+from gansynth_server.util.progress import track
 
 HEADLINES = (
     "pitch_accuracy",

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from gansynth_server.analysis import acoustics
 from gansynth_server.analysis.features import EDGES, RANGE, features, pictures
-from gansynth_server.analysis.sounds import BATCH, Sounds
+from gansynth_server.analysis.sounds import BATCH
 from gansynth_server.training.dataset import INDEX, Dataset
 from gansynth_server.training.evaluation import classifier
 from gansynth_server.training.evaluation.classifier import Classifier, ClassifierOptions
 from gansynth_server.training.evaluation.distances import Bins
-from gansynth_server.training.sources import track
+from gansynth_server.util.progress import track
 
 VERSION = 1
 """Of the code; another one makes cached references anew."""
@@ -110,7 +110,7 @@ def _make(data: Dataset, options: ReferenceOptions) -> Reference:
         options.classifier,
     )
     some = rng.permutation(rows)[:CALIBRATION]
-    flat = np.quantile(acoustics.spectral(Sounds.of_data(data, some)).flatness, 0.99)
+    flat = np.quantile(acoustics.spectral(data.sounds(some)).flatness, 0.99)
     return Reference(
         net,
         classifier.classify(net, inputs).embedding,

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.analysis.sounds import Sounds, round_trip
-from gansynth_server.api import Model
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draws
+from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation import timbre
-from gansynth_server.training.sources import track
+from gansynth_server.util.progress import track
 
 CHUNK = 32
 
@@ -58,11 +58,9 @@ def make_rows(
     named = timbre.preset_rows(data, frozenset(model.presets), pitches)
     real = Row(
         "real",
-        Sounds.of_data(data, held),
-        (Sounds.of_data(data, pairs[:, 0]), Sounds.of_data(data, pairs[:, 1]))
-        if len(pairs)
-        else None,
-        Sounds.of_data(data, named) if len(named) else None,
+        data.sounds(held),
+        (data.sounds(pairs[:, 0]), data.sounds(pairs[:, 1])) if len(pairs) else None,
+        data.sounds(named) if len(named) else None,
     )
     return _mine(model, real, seed), real, _returned(real)
 

@@ -12,7 +12,8 @@ from gansynth_server.analysis import file_names, segmentation
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
-from gansynth_server.training.sources import PITCHES, track
+from gansynth_server.training.sources import PITCHES
+from gansynth_server.util.progress import track
 
 SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64".split())
 SHORTEST = SAMPLE_RATE // 10

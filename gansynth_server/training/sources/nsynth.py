@@ -23,7 +23,8 @@ from gansynth_server.training.dataset import (
     Writer,
     split_of,
 )
-from gansynth_server.training.sources import PITCHES, track
+from gansynth_server.training.sources import PITCHES
+from gansynth_server.util.progress import track
 
 PARTS: dict[str, Split] = {"nsynth-train": "train", "nsynth-valid": "test", "nsynth-test": "test"}
 EXAMPLES = "examples.json"

@@ -11,17 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.analysis.segmentation import PEAK, SILENT
 from gansynth_server.errors import UserError
-from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
-from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
-from gansynth_server.training.sources import PEAK, PITCHES, SILENT, track
+from gansynth_server.training.sources import PITCHES
+from gansynth_server.util import general_midi
+from gansynth_server.util.progress import track
 
 HELD = 3 * SAMPLE_RATE
 FADE = SAMPLE_RATE // 10
 """Samples in which a note that is told to stop is silent for sure."""
 INFO = {b"INAM": "title", b"IENG": "author", b"ICOP": "copyright", b"ICMT": "comment"}
+
+# electric grand and pianos, clavinet; tone-wheel organs; electric guitars; electric basses
+ELECTRONIC = frozenset({2, 4, 5, 7, 16, 17, 18, *range(26, 32), *range(33, 38)})
+# basses, strings, voice, brass; leads, pads, effects; the drum
+SYNTHETIC = frozenset({38, 39, 50, 51, 54, 62, 63, *range(80, 104), 118})
 
 
 def render(
@@ -56,7 +62,7 @@ def render(
     described = [describe(path) for path in soundfonts]
     if len({path.stem for path in soundfonts}) < len(soundfonts):
         raise UserError("the soundfonts need file names of their own; rename or leave out one")
-    wanted = [p for p in programs if source in (None, general_midi.source(p))]
+    wanted = [p for p in programs if source in (None, source_of(p))]
     about = {
         "kind": "soundfont",
         "title": ", ".join(font["title"] or font["file"] for font in described),
@@ -81,7 +87,7 @@ def render(
                 if synth.sfpreset_name(0, bank, program)
             ]
             for bank, program in track(presets, path.name):
-                name = GENERAL_MIDI[program]
+                name = general_midi.GENERAL_MIDI[program]
                 name += (f"_bank{bank}" if bank else "") + (f"@{path.stem}" if place else "")
                 synth.program_select(0, 0, bank, program)
                 for pitch, velocity in product(pitches, velocities):
@@ -99,7 +105,7 @@ def render(
                         velocity,
                         split_of(name, pitch),
                         general_midi.family(program),
-                        general_midi.source(program),
+                        source_of(program),
                     )
                     writer.add(key, note, wave * (PEAK / peak))
         return writer.finish()
@@ -152,3 +158,10 @@ def _render(synth: Any, pitch: int, velocity: int) -> NDArray[np.float32]:
     synth.sounds_off(0)
     synth.generate(FADE)
     return np.concatenate([held, released]).reshape(-1, 2).mean(axis=1)
+
+
+def source_of(program: int) -> Source:
+    """How the instrument of a program makes its sound."""
+    if program in ELECTRONIC:
+        return "electronic"
+    return "synthetic" if program in SYNTHETIC else "acoustic"

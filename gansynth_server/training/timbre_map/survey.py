@@ -15,10 +15,10 @@ from gansynth_server.analysis.sounds import Sounds
 from gansynth_server.errors import UserError
 from gansynth_server.latent.timbre_map import Atlas, regress
 from gansynth_server.latent.vectors import draws
-from gansynth_server.training.general_midi import family_of
+from gansynth_server.util.general_midi import family_of
 
 if TYPE_CHECKING:
-    from gansynth_server.api import Model
+    from gansynth_server.render.model import Model
 
 Float32 = NDArray[np.float32]
 CHUNK = 16

@@ -12,7 +12,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.descriptors import MEASURES
 from gansynth_server.latent.timbre_map import Atlas
 from gansynth_server.spectral.plot import load_pyplot, save
-from gansynth_server.training.general_midi import family_of
+from gansynth_server.util.general_midi import family_of
 
 EDGES = (2, 98)
 """Percent of the latents between which colours run."""

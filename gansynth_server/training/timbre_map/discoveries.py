@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.survey import Survey, distances
 from gansynth_server.latent.descriptors import ADJECTIVES, MEASURES
 from gansynth_server.latent.vectors import Latent
+from gansynth_server.training.timbre_map.survey import Survey, distances
 
 STRANGEST = 0.05
 """Share of the latents that are left out for being noisiest, and for being least pure."""

@@ -1,0 +1,141 @@
+"""What the server and its render process say to each other: plain records, one kind a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.options import ServerOptions
+from gansynth_server.render.backends.base import Labels, Slice
+from gansynth_server.render.channel import Channel
+from gansynth_server.render.receptive_field import Span
+
+if TYPE_CHECKING:
+    from gansynth_server.latent.sequence import Sequence as NoteSequence
+    from gansynth_server.model.checkpoint import Checkpoint
+
+Float32 = NDArray[np.float32]
+
+
+class Lane(IntEnum):
+    """Requests on one lane wait for none on another: each has a channel and a thread."""
+
+    LIVE = 0
+    """Frames of notes that sound."""
+    LOAD = 1
+    """Checkpoints."""
+    WORK = 2
+    """What takes long and is not waited for by a sounding note."""
+    SEARCH = 3
+    """What takes a minute or more."""
+
+
+TIMEOUT_S = {Lane.LIVE: 120.0, Lane.LOAD: 600.0, Lane.WORK: 3600.0, Lane.SEARCH: 3600.0}
+"""Seconds until a reply is given up: a compilation takes some, a device that hangs for ever."""
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Load a checkpoint (a bundled name, a folder or a file) → :class:`Loaded`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DropRequest:
+    """Forget the network of these weights."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class FramesRequest:
+    """Render frames of notes → :class:`BackendInfo`, magnitudes and increments.
+
+    ``live`` requests must not wait for a compilation (see :meth:`Backend.live`).
+    """
+
+    path: str
+    z: Float32
+    labels: Labels
+    window: Span
+    live: bool
+
+
+@dataclass(frozen=True)
+class SpectraRequest:
+    """Compute the network's normalised output (see :meth:`Model.spectra`) → one array."""
+
+    path: str
+    z: Float32
+    pitches: NDArray[np.int64] | list[int]
+
+
+@dataclass(frozen=True)
+class HallucinationRequest:
+    """Render a hallucination as a whole → float32 [samples]."""
+
+    path: str
+    sequence: NoteSequence
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class InvertRequest:
+    """Search the latent of a recorded note → float32 [latent_size + 2], with pitch and dB."""
+
+    path: str
+    sound: bytes
+    name: str
+    pitch: int | None
+    seconds: float
+    seed: int
+
+
+RenderRequest = (
+    LoadRequest
+    | DropRequest
+    | FramesRequest
+    | SpectraRequest
+    | HallucinationRequest
+    | InvertRequest
+)
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What there is to know of a backend on the other side."""
+
+    name: str
+    precision: str
+    batch: int
+    windows: int
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint whose network is on the other side."""
+
+    checkpoint: Checkpoint
+    info: BackendInfo
+    nbytes: int
+    remark: str
+
+
+@dataclass(frozen=True)
+class RenderReply:
+    """What comes back beside arrays, or the reason why nothing does."""
+
+    value: Any = None
+    user_error: str | None = None
+    error: str | None = None
+
+
+Serve = Callable[[ServerOptions, Sequence[Channel]], None]
+"""Runs in the render process: reply on each lane's channel until the other end is closed."""

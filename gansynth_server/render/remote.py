@@ -1,0 +1,81 @@
+"""Models whose network is in the render process: the server's kind."""
+
+from __future__ import annotations
+
+import contextlib
+
+from gansynth_server.errors import RenderError
+from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.model import Model, Pitches
+from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.protocol import BackendInfo, FramesRequest, SpectraRequest
+from gansynth_server.render.receptive_field import Span
+
+
+class RemoteBackend(Backend):
+    """A backend in the render process.
+
+    Args:
+        path: of the checkpoint's weights.
+    """
+
+    def __init__(self, process: RenderProcess, path: str, info: BackendInfo) -> None:
+        self._process, self._path = process, path
+        self._adopt(info)
+
+    def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        return self._rendered(FramesRequest(self._path, z, labels, window, live=False))
+
+    def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
+        return self._rendered(FramesRequest(self._path, z, labels, window, live=True))
+
+    def prepare(self, latent_size: int) -> None:
+        """Do nothing: it was prepared as it was loaded."""
+
+    def spectra(self, z: Float32, pitches: Pitches) -> Float32:
+        """See :meth:`Model.spectra`."""
+        return self._process.spectra(SpectraRequest(self._path, z, pitches))
+
+    def close(self) -> None:
+        """Have the render process forget the network."""
+        with contextlib.suppress(RenderError):  # it has, where it has ended
+            self._process.drop(self._path)
+
+    def _rendered(self, request: FramesRequest) -> tuple[Float32, Float32]:
+        info, (magnitude, increment) = self._process.frames(request)
+        self._adopt(info)
+        return magnitude, increment
+
+    def _adopt(self, info: BackendInfo) -> None:
+        """Take over what the backend is like now: it may have fallen back on another."""
+        self.name, self.precision = info.name, info.precision
+        self.batch, self.windows, self.slices = info.batch, info.windows, info.slices
+
+
+class RemoteModel(Model):
+    """A checkpoint whose network is in the render process.
+
+    Args:
+        name: a bundled name, a folder, or a .safetensors file.
+
+    Raises:
+        UserError: as for :func:`gansynth_server.load`.
+    """
+
+    def __init__(self, process: RenderProcess, name: str) -> None:
+        loaded = process.load(name)
+        self._nbytes = loaded.nbytes
+        self.backend: RemoteBackend = RemoteBackend(
+            process, str(loaded.checkpoint.weights), loaded.info
+        )
+        super().__init__(loaded.checkpoint, self.backend, loaded.remark)
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def spectra(self, z: Float32, pitches: Pitches) -> Float32:
+        return self.backend.spectra(z, pitches)
+
+    def close(self) -> None:
+        self.backend.close()

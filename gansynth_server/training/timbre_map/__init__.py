@@ -1,0 +1,1 @@
+"""Making a map of the timbres of a checkpoint, and discoveries on it."""
