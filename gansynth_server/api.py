@@ -23,7 +23,7 @@ from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
 
 Float32 = NDArray[np.float32]
-LONGEST = SAMPLES / SAMPLE_RATE
+MAX_SECONDS = SAMPLES / SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Model(model.Model):
         Raises:
             UserError: a value outside of these ranges.
         """
-        if not 0 < duration <= LONGEST:
-            raise UserError(f"a note lasts up to {LONGEST:g} s, not {duration:g}")
+        if not 0 < duration <= MAX_SECONDS:
+            raise UserError(f"a note lasts up to {MAX_SECONDS:g} s, not {duration:g}")
         if not 0 <= velocity <= 127:
             raise UserError(f"a velocity is 0 to 127, not {velocity:g}")
         check_rate(sample_rate)
@@ -83,7 +83,7 @@ class Model(model.Model):
         ((one, labels),) = self._batches(latent[None], [rendered], 1)
         note = VoiceNote(None, 0, pitch, velocity, rendered)
         note.spectrum = self.backend.render(one, labels)[0]
-        if duration < LONGEST:
+        if duration < MAX_SECONDS:
             note.off = max(0.0, duration - RELEASE)
         bus = Bus(sample_rate, 1, gain=1.0)
         bus.start(note)

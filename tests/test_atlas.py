@@ -11,7 +11,7 @@ from gansynth_server.analysis.descriptors import measure
 from gansynth_server.analysis.sounds import Sounds
 from gansynth_server.latent import timbre_map
 from gansynth_server.latent.descriptors import MEASURES
-from gansynth_server.latent.timbre_map import Atlas, regress
+from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
 from gansynth_server.training.timbre_map.discoveries import discover
@@ -93,7 +93,7 @@ def test_neighbours_that_look_alike_lie_together():
     nearest = np.repeat([0, 1, 2], 30)
     latents = np.zeros((90, 8), np.float32)
     names = ("violin", "flute", "trumpet")
-    atlas_ = Atlas(latents, places, latents[:, :5], names, nearest, latents[:5], latents[0, :5])
+    atlas_ = TimbreMap(latents, places, latents[:, :5], names, nearest, latents[:5], latents[0, :5])
     same, chance = agreement(atlas_)
     assert same > 0.95 and chance == pytest.approx(1 / 3)
 
@@ -133,7 +133,7 @@ def test_what_is_no_map_is_told(small, folder):
         path.write_bytes(data)
         with pytest.raises(UserError, match="holds no map"):
             timbre_map.load(found)
-    broken = Atlas(
+    broken = TimbreMap(
         *(small.latents, small.places[:-1], small.measures, small.presets, small.nearest),
         *(small.directions, small.fit),
     )
@@ -157,7 +157,7 @@ def test_discoveries_are_far_from_presets_and_from_each_other():
     nearest = np.zeros(60, np.int64)
     names = ("flute", "violin")
     known = np.zeros((2, 8), np.float32)
-    atlas_ = Atlas(latents, looks[:, :2], measures, names, nearest, latents[:5], latents[0, :5])
+    atlas_ = TimbreMap(latents, looks[:, :2], measures, names, nearest, latents[:5], latents[0, :5])
     found = discover(Survey(atlas_, looks, known), 40)
     chosen = [int(np.abs(latents - z).sum(axis=1).argmin()) for z in found.values()]
     assert 20 <= chosen[0] < 40 and chosen[1] < 20 and not {5, 25} & set(chosen)

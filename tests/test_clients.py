@@ -17,12 +17,12 @@ import pytest
 
 from gansynth_server.errors import UserError
 from gansynth_server.net.access import Access
-from gansynth_server.net.sessions import FACTOR, Peers
-from gansynth_server.net.sessions import Peer as Known
+from gansynth_server.net.sessions import FACTOR, Sessions
+from gansynth_server.net.sessions import Session as Known
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import TABLE
-from gansynth_server.render.jobs import Job, Ticket
-from gansynth_server.render.queue import TicketQueue
+from gansynth_server.render.jobs import Job, RenderTask
+from gansynth_server.render.queue import RenderQueue
 from gansynth_server.spectral.spectrum import Spectrum
 from tests.server_fixture import Peer, ServerProcess
 
@@ -123,7 +123,7 @@ class Silent:
 
 def peers_of(most, clock, busy=lambda peer: False):
     left = []
-    return Peers(most, lambda number: Silent(), busy, left.append, 60.0, clock), left
+    return Sessions(most, lambda number: Silent(), busy, left.append, 60.0, clock), left
 
 
 def test_silent_ones_are_forgotten_and_busy_ones_are_not():
@@ -424,7 +424,7 @@ class Next:
 def ticket(number, *owners, asked=0.0, begun=True):
     waits = (lambda spectrum: None) if begun else None
     jobs = [Job("net", np.float32([number]), 0, print, print, waits, owner=o) for o in owners]
-    return Ticket(("net", bytes([number]), 0), np.float32([number]), (Part,), asked, None, jobs)
+    return RenderTask(("net", bytes([number]), 0), np.float32([number]), (Part,), asked, None, jobs)
 
 
 def order(queue):
@@ -437,7 +437,7 @@ def order(queue):
 
 
 def test_renders_take_turns_between_clients_and_keep_each_ones_order():
-    queue = TicketQueue()
+    queue = RenderQueue()
     for n in range(6):
         queue.open(ticket(n, "a", asked=-n))  # the later, the sooner due
     for n in range(10, 12):
@@ -447,7 +447,7 @@ def test_renders_take_turns_between_clients_and_keep_each_ones_order():
 
 
 def test_heads_of_new_notes_come_before_the_turns_of_others():
-    queue = TicketQueue()
+    queue = RenderQueue()
     queue.open(ticket(1, "a", begun=False))
     queue.open(ticket(2, "b", begun=False))
     queue.open(ticket(3, "a"))
@@ -456,7 +456,7 @@ def test_heads_of_new_notes_come_before_the_turns_of_others():
 
 
 def test_a_note_of_two_clients_comes_with_the_first_of_them_and_once():
-    queue = TicketQueue()
+    queue = RenderQueue()
     for n in range(4):
         queue.open(ticket(n, "a"))
     queue.open(ticket(9, "a", "b", asked=5.0))
@@ -464,7 +464,7 @@ def test_a_note_of_two_clients_comes_with_the_first_of_them_and_once():
 
 
 def test_a_ticket_that_was_closed_or_pushed_again_counts_once():
-    queue = TicketQueue()
+    queue = RenderQueue()
     first, second = ticket(1, "a"), ticket(2, "a")
     queue.open(first)
     queue.open(second)
@@ -474,7 +474,7 @@ def test_a_ticket_that_was_closed_or_pushed_again_counts_once():
 
 
 def test_rests_that_nobody_wants_do_not_pile_up_behind_new_heads():
-    queue = TicketQueue()
+    queue = RenderQueue()
     wanted = {1: False, 2: True, 3: False}
     for n in wanted:
         made = ticket(n, n)
@@ -490,7 +490,7 @@ def test_rests_that_nobody_wants_do_not_pile_up_behind_new_heads():
 
 
 def test_wishes_that_were_taken_back_do_not_pile_up():
-    queue = TicketQueue()
+    queue = RenderQueue()
     queue.open(ticket(0, "a"))  # is never done
     for n in range(1, 201):
         wish = ticket(n)

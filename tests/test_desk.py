@@ -3,7 +3,7 @@
 import threading
 import time
 
-from gansynth_server.synth.render_lock import FULL, SPELL, Desk
+from gansynth_server.synth.render_lock import FULL, TIME_SLICE_S, RenderLock
 
 
 class Time:
@@ -19,7 +19,7 @@ class Time:
 
 def clocked():
     clock = Time()
-    return clock, Desk(lambda: clock.now, lambda: clock.worked)
+    return clock, RenderLock(lambda: clock.now, lambda: clock.worked)
 
 
 def turn(desk, clock, who, seconds, worked=None):
@@ -32,7 +32,7 @@ class Bus:
 
 
 def test_first_come_first_served():
-    desk, order, inside = Desk(), [], []
+    desk, order, inside = RenderLock(), [], []
     waiting = threading.Semaphore(0)
 
     def take(n):
@@ -57,7 +57,7 @@ def test_first_come_first_served():
 
 
 def test_who_comes_again_and_again_lets_the_others_in():
-    desk, over, turns = Desk(), threading.Event(), [0, 0]
+    desk, over, turns = RenderLock(), threading.Event(), [0, 0]
 
     def take(n):
         while not over.is_set():
@@ -76,7 +76,7 @@ def test_who_comes_again_and_again_lets_the_others_in():
 
 
 def test_a_turn_that_fails_is_over():
-    desk = Desk()
+    desk = RenderLock()
     for _ in range(2):
         try:
             with desk.of(desk):
@@ -86,7 +86,7 @@ def test_a_turn_that_fails_is_over():
 
 
 def test_a_pause_comes_once_all_have_had_their_turns():
-    desk, asked = Desk(), threading.Semaphore(0)
+    desk, asked = RenderLock(), threading.Semaphore(0)
     turns, over = [], threading.Event()
 
     def take():
@@ -117,9 +117,9 @@ def test_too_much_is_said_of_who_takes_the_most():
         turn(desk, clock, soft, 0.002)
         assert not desk.too_much(soft)
     assert desk.too_much(loud)
-    desk.eased()
+    desk.reset_load()
     assert not desk.too_much(loud)
-    turn(desk, clock, loud, SPELL / 10)
+    turn(desk, clock, loud, TIME_SLICE_S / 10)
     assert not desk.too_much(loud)  # a while has to pass
 
 

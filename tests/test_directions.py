@@ -10,9 +10,9 @@ import torch
 from gansynth_server import UserError, cli
 from gansynth_server.analysis.principal import activations, compute
 from gansynth_server.latent import directions
-from gansynth_server.latent.directions import Directions, Edited, edit
-from gansynth_server.latent.paths import MOST_PARTS, Walk, parts
-from gansynth_server.latent.slots import Still
+from gansynth_server.latent.directions import Directions, OffsetPath, edit
+from gansynth_server.latent.paths import MAX_PARTS, Walk, parts
+from gansynth_server.latent.slots import ConstantPath
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
@@ -158,10 +158,10 @@ def test_an_edit_is_absolute_and_moves_with_its_base():
 
 
 def test_edits_of_other_directions_lie_upon_it_and_are_bounded():
-    path = Still(np.ones(4, np.float32))
+    path = ConstantPath(np.ones(4, np.float32))
     for _ in range(100):
         path = edit(path, simple(), {0: 1.0}, False, 0.0)
-        assert isinstance(path, Edited) and parts(path) <= MOST_PARTS + 1
+        assert isinstance(path, OffsetPath) and parts(path) <= MAX_PARTS + 1
     assert np.allclose(path.at(0.0), 1 + 100 * simple().latent[0])
 
 

@@ -77,9 +77,9 @@ def test_speed_leaves_the_pitch(steady, speed):
     voices = bank(n)
     voices.render(RATE)
     voices.change(n, speed=speed)
-    before = voices.heading(n)[0]
+    before = voices.next_frame(n)[0]
     sound = voices.render(RATE // 2)[0]
-    moved = voices.heading(n)[0] - before
+    moved = voices.next_frame(n)[0] - before
     assert abs(moved - speed * 0.5 * RATE / 512) <= abs(speed) + 1e-9
     assert abs(cents(sound, 440)) < 3
     assert abs(level(sound) - level(bank(note(steady)).render(RATE)[0, RATE // 2 :])) < 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gansynth_server import UserError
 from gansynth_server.util import sandbox
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def listing(folder):
 
 
 def test_what_is_written_is_read(folder):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     root.write("a.bin", b"\0\1\2")
     assert root.read("a.bin") == b"\0\1\2"
     root.write("deep/down/b.txt", "grün".encode())
@@ -39,9 +39,9 @@ def test_what_is_written_is_read(folder):
 def test_no_root_no_files():
     for ask in (lambda root: root.read("a"), lambda root: root.write("a", b"")):
         with pytest.raises(UserError, match="--root"):
-            ask(Root(None))
+            ask(SandboxedFolder(None))
     with pytest.raises(UserError, match="no folder"):
-        Root("/nonexistent/folder")
+        SandboxedFolder("/nonexistent/folder")
 
 
 OUTSIDE = [
@@ -52,7 +52,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_no_name_leads_out(folder, name):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     for ask in (root.read, root.create, lambda name: root.write(name, b"gone")):
         with pytest.raises(UserError):
             ask(name)
@@ -63,14 +63,14 @@ def test_no_name_leads_out(folder, name):
 @given(st.text(st.sampled_from("./\\ab~:\0 "), max_size=12))
 def test_whatever_the_name_what_is_found_lies_inside(name):
     try:
-        found = Root("/usr").find(name)
+        found = SandboxedFolder("/usr").find(name)
     except UserError:
         return
     assert found.is_relative_to("/usr") and found != Path("/usr")
 
 
 def test_links_are_followed_only_inside(folder):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     (folder / "real").mkdir()
     root.write("real/a", b"a")
     (folder / "alias").symlink_to("real")
@@ -85,12 +85,12 @@ def test_links_are_followed_only_inside(folder):
                 ask(name)
     assert (folder.parent / "secret").read_text() == "not yours"
     assert not (folder.parent / "new").exists()
-    through = Root(folder / "alias")  # the root itself may be a link
+    through = SandboxedFolder(folder / "alias")  # the root itself may be a link
     assert through.read("a") == b"a"
 
 
 def test_only_plain_files(folder):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     os.mkfifo(folder / "pipe")  # reading it would wait for ever
     (folder / "sub").mkdir()
     (folder / "null").symlink_to("/dev/null")
@@ -108,7 +108,7 @@ def test_only_plain_files(folder):
 
 
 def test_size_and_text_are_checked(folder):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     root.write("a", b"x" * 100)
     assert len(root.read("a", 100)) == 100
     with pytest.raises(UserError, match="too large"):
@@ -119,7 +119,7 @@ def test_size_and_text_are_checked(folder):
 
 
 def test_a_draft_appears_whole_or_not_at_all(folder):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     root.write("take", b"old")
     draft = root.create("take")
     draft.file.write(b"new")
@@ -136,7 +136,7 @@ def test_a_draft_appears_whole_or_not_at_all(folder):
 
 
 def test_a_folder_exchanged_for_a_link_meanwhile_is_noticed(folder, monkeypatch):
-    root = Root(folder)
+    root = SandboxedFolder(folder)
     root.write("sub/a", b"mine")
     outside = folder.parent / "outside"
     outside.mkdir()

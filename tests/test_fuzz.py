@@ -66,7 +66,7 @@ def test_a_run_leaves_the_server_alive_and_its_sound_whole(server):
 
 
 def test_a_server_that_ends_is_a_finding(monkeypatch):
-    monkeypatch.setattr(fuzz, "PATIENCE", 1.0)
+    monkeypatch.setattr(fuzz, "REPLY_TIMEOUT_S", 1.0)
     with ServerProcess("--output", "none", "--rate-limit", "0") as process:
 
         def end_it(done):

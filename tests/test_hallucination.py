@@ -12,7 +12,7 @@ import gansynth_server as gs
 from gansynth_server import UserError, cli
 from gansynth_server.instrument.hallucination import AHEAD, SLOT, Hallucination, render
 from gansynth_server.latent import sequence as sequences
-from gansynth_server.latent.sequence import Line, Sequence
+from gansynth_server.latent.sequence import Sequence, SequencePath
 from gansynth_server.latent.vectors import draw, slerp
 from gansynth_server.offline import score as play
 from gansynth_server.offline.score_file import read
@@ -21,7 +21,7 @@ from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 from tests.server_fixture import Peer, ServerProcess
 
 KEYS = sequences.random_keys(3, 32, 5)
@@ -47,7 +47,7 @@ def test_notes_go_from_key_to_key_along_the_sphere():
 @pytest.mark.parametrize("start", [0.0, 12345.678, 9e5 + 1 / 3])
 def test_the_path_is_where_each_note_is_at_its_time(start):
     plain = Sequence(KEYS, steps=6, spacing=0.1)
-    path = Line(plain, start)
+    path = SequencePath(plain, start)
     for note in range(len(plain)):
         assert np.array_equal(path.at(start + note * 0.1), plain.latent(note))
     assert np.allclose(path.at(start + 0.25), plain.latent(2.5), atol=1e-5)
@@ -234,7 +234,7 @@ def test_an_end_sounds_the_same_however_early_it_is_dealt_with(tmp_path, monkeyp
     models, sounds = Models(), []
     for lead in (0.0, 0.25, 1.0):
         monkeypatch.setattr("gansynth_server.offline.score_file.LEAD", lead)
-        blocks = play.Score(setting, models, Root(None)).play(events)
+        blocks = play.Score(setting, models, SandboxedFolder(None)).play(events)
         sounds.append(np.concatenate(list(blocks), axis=1))
     assert np.abs(sounds[0]).max() > 0.01
     assert 1.55 < sounds[0].shape[1] / setting.rate < 1.7

@@ -12,8 +12,8 @@ from pythonosc.osc_message import OscMessage
 
 from gansynth_server import UserError
 from gansynth_server.latent import files
-from gansynth_server.latent.paths import MOST_PARTS, SHAPES, Glide, Lfo, Walk, parts
-from gansynth_server.latent.slots import Still
+from gansynth_server.latent.paths import MAX_PARTS, SHAPES, Glide, Lfo, Walk, parts
+from gansynth_server.latent.slots import ConstantPath
 from gansynth_server.latent.vectors import draw, mix, slerp
 from tests.server_fixture import Peer, ServerProcess
 
@@ -21,7 +21,7 @@ A, B, C = (draw(32, seed) for seed in (1, 2, 3))
 
 
 def test_a_glide_leaves_and_arrives_exactly_and_gently():
-    glide = Glide(Still(A), Still(B), start=10.0, seconds=2.0)
+    glide = Glide(ConstantPath(A), ConstantPath(B), start=10.0, seconds=2.0)
     for before in (-5.0, 9.9, 10.0):
         assert np.array_equal(glide.at(before), A)
     for after in (12.0, 12.1, 1e9):
@@ -34,21 +34,21 @@ def test_a_glide_leaves_and_arrives_exactly_and_gently():
 
 
 def test_a_glide_without_time_is_a_jump():
-    glide = Glide(Still(A), Still(B), start=1.0, seconds=0.0)
+    glide = Glide(ConstantPath(A), ConstantPath(B), start=1.0, seconds=0.0)
     assert np.array_equal(glide.at(0.999), A)
     assert np.array_equal(glide.at(1.0), B)
 
 
 def test_glides_upon_glides_stay_small_and_go_on_without_a_jump():
-    path = Still(A)
+    path = ConstantPath(A)
     for n in range(1000):
         start = n * 0.1
-        after = Glide(path, Still((B, C)[n % 2]), start, 5.0)
+        after = Glide(path, ConstantPath((B, C)[n % 2]), start, 5.0)
         assert np.allclose(after.at(start), path.at(start), atol=1e-6)
         path = after
-        assert parts(path) <= 2 * MOST_PARTS
+        assert parts(path) <= 2 * MAX_PARTS
     assert np.array_equal(path.at(200.0), C)
-    assert np.array_equal(Glide(path, Still(A), 300.0, 1.0).at(300.0), C)
+    assert np.array_equal(Glide(path, ConstantPath(A), 300.0, 1.0).at(300.0), C)
 
 
 def test_a_walk_is_a_pure_function_of_time():
@@ -98,8 +98,8 @@ def test_a_walk_moves_on_without_kinks():
     ],
 )
 def test_an_lfo_goes_to_and_fro(shape, amounts):
-    lfo = Lfo(Still(A), Still(B), shape, rate=0.5, phase=0.0, start=3.0)
-    ahead = Lfo(Still(A), Still(B), shape, rate=0.5, phase=0.25, start=3.0)
+    lfo = Lfo(ConstantPath(A), ConstantPath(B), shape, rate=0.5, phase=0.0, start=3.0)
+    ahead = Lfo(ConstantPath(A), ConstantPath(B), shape, rate=0.5, phase=0.25, start=3.0)
     for quarter, amount in enumerate(amounts):
         expected = slerp(A, B, amount)
         for period in (-1, 0, 1000):
@@ -110,12 +110,12 @@ def test_an_lfo_goes_to_and_fro(shape, amounts):
 
 def test_an_lfos_ends_may_move_and_are_bounded():
     walk = Walk(32, 1, 1.0, 1.0, 0.0)
-    lfo = Lfo(walk, Still(B), "saw", 1.0, 0.0, 0.0)
+    lfo = Lfo(walk, ConstantPath(B), "saw", 1.0, 0.0, 0.0)
     assert np.allclose(lfo.at(9.25), slerp(walk.at(9.25), B, 0.25))
-    path = Still(A)
+    path = ConstantPath(A)
     for n in range(100):
         path = Lfo(path, path, "sine", 1.0, 0.0, float(n))
-        assert parts(path) <= 2 * MOST_PARTS
+        assert parts(path) <= 2 * MAX_PARTS
     assert np.isfinite(path.at(1234.5)).all()
     assert set(SHAPES) == {"sine", "triangle", "square", "saw"}
 

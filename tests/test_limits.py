@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers import kept
-from gansynth_server.instrument.instrument import MOST_UNHEARD
-from gansynth_server.latent.slots import MOST_KEPT, MOST_SLOTS, Slots, Still
-from gansynth_server.net.rate_limit import MOST_SOURCES, Bucket, RateLimit
+from gansynth_server.handlers import arrays as kept
+from gansynth_server.instrument.instrument import MAX_UNHEARD
+from gansynth_server.latent.slots import MAX_HISTORY, MAX_SLOTS, ConstantPath, Slots
+from gansynth_server.net.rate_limit import MAX_SOURCES, Bucket, RateLimit
 from gansynth_server.osc.codec import MAX_ATOMS, Message, OscError, decode, encode, encode_bundle
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.scheduler import SHARE_BYTES, Scheduler
 from gansynth_server.osc.schema import LATENT, NUMBER, parse
 from gansynth_server.osc.table import ROWS, TABLE
-from gansynth_server.server.osc_log import MOST, Dump
-from gansynth_server.server.receiver import MOST_UNPULLED
-from gansynth_server.util.fair_queue import Turns
+from gansynth_server.server.osc_log import MAX_PER_SECOND, OscLog
+from gansynth_server.server.receiver import MAX_UNPULLED
+from gansynth_server.util.fair_queue import FairQueue
 from tests.server_fixture import Peer, ServerProcess
 
 # rates and queues
@@ -48,7 +48,7 @@ def test_rates_of_messages_and_of_bytes_by_source():
 
 def test_sources_are_forgotten_in_the_order_of_their_silence():
     limit = RateLimit(1)
-    for n in range(MOST_SOURCES):
+    for n in range(MAX_SOURCES):
         assert limit.datagram(n, 1, 0.0) and limit.datagram(n, 1, 0.0)
     assert not limit.datagram(0, 1, 0.0)
     assert limit.datagram("new", 1, 0.0)  # makes room: 1 was silent longest
@@ -64,7 +64,7 @@ def test_complaints_are_one_a_second_and_counted():
 
 @given(st.lists(st.sampled_from("abc"), max_size=60))
 def test_turns_are_fair_and_keep_each_owners_order(owners):
-    turns: Turns[tuple[str, int]] = Turns(100, 100, 1)
+    turns: FairQueue[tuple[str, int]] = FairQueue(100, 100, 1)
     for number, owner in enumerate(owners):
         assert turns.put(owner, (owner, number))
     taken = [turns.take() for _ in owners]
@@ -82,7 +82,7 @@ def test_turns_are_fair_and_keep_each_owners_order(owners):
 
 
 def test_turns_are_bounded():
-    turns: Turns[int] = Turns(5, 3, 400)
+    turns: FairQueue[int] = FairQueue(5, 3, 400)
     assert [turns.put("a", n) for n in range(4)] == [True] * 3 + [False]
     assert [turns.put("b", n) for n in range(4)] == [True] * 2 + [False] * 2
     for _ in range(5):
@@ -210,24 +210,24 @@ def test_dispatch_ends_in_rows_or_one_failure(address, data):
 
 def test_a_client_holds_so_many_slots_only():
     slots, still = Slots(4), Slots(4).still(np.zeros(4, np.float32), "still")
-    for n in range(MOST_SLOTS):
+    for n in range(MAX_SLOTS):
         slots.put(f"s{n}", still, 0.0)
     with pytest.raises(UserError):
         slots.put("one more", still, 0.0)
 
 
 def test_a_slot_remembers_so_much_of_what_it_held():
-    slots, paths = Slots(1), [Still(np.zeros(1, np.float32), str(n)) for n in range(1000)]
+    slots, paths = Slots(1), [ConstantPath(np.zeros(1, np.float32), str(n)) for n in range(1000)]
     for n, path in enumerate(paths):
         slots.put("a", path, n / 1000)
-    for n in range(1000 - MOST_KEPT, 1000):
+    for n in range(1000 - MAX_HISTORY, 1000):
         assert slots.path("a", n / 1000) is paths[n]
-    assert slots.path("a", 0) is paths[1000 - MOST_KEPT]
+    assert slots.path("a", 0) is paths[1000 - MAX_HISTORY]
 
 
 def test_dump_is_as_scsynth_shows_it_and_bounded(caplog):
     now = [0.0]
-    dump = Dump(lambda: now[0])
+    dump = OscLog(lambda: now[0])
     dump.level = 1
     datagram = encode("/note", 60, 100.5, "lead\n", b"blob")
     with caplog.at_level("WARNING", "gansynth_server.dump"):
@@ -240,12 +240,12 @@ def test_dump_is_as_scsynth_shows_it_and_bounded(caplog):
         assert "2f 6e 6f 74 65" in caplog.messages[1] and "|/note" in caplog.messages[1]
         caplog.clear()
         dump.level = 1
-        for _ in range(5 * MOST):
+        for _ in range(5 * MAX_PER_SECOND):
             dump(("127.0.0.1", 9), datagram, decode(datagram))
-        assert len(caplog.messages) == MOST - 2
+        assert len(caplog.messages) == MAX_PER_SECOND - 2
         now[0] = 1.5
         dump(("127.0.0.1", 9), datagram, decode(datagram))
-        assert f"({4 * MOST + 2} not shown)" in caplog.messages[-2]
+        assert f"({4 * MAX_PER_SECOND + 2} not shown)" in caplog.messages[-2]
 
 
 # the real server
@@ -381,17 +381,17 @@ def test_commands_that_nobody_pulls_are_bounded():
     with ServerProcess("--output", "none", "--rate-limit", "0") as process:
         peer = Peer(process.port)
         peer.ask("/stream/open", 48000, 512, 4)
-        for n in range(MOST_UNHEARD):
+        for n in range(MAX_UNHEARD):
             peer.send("/note", 60, 100, n)
         posted, refused = 0, False
-        while not refused and posted < 2 * MOST_UNPULLED:
+        while not refused and posted < 2 * MAX_UNPULLED:
             for n in range(20):
                 peer.send("/note/bend", "all", n % 2)
-            posted += 20 * MOST_UNHEARD
+            posted += 20 * MAX_UNHEARD
             peer.send("/sync", posted)
             while (reply := peer.receive())[0] != "/synced" and not refused:
                 refused = "nobody pulls" in str(reply)
-        assert refused and posted > 0.9 * MOST_UNPULLED
+        assert refused and posted > 0.9 * MAX_UNPULLED
         peer.send("/stream/close")
         assert peer.until("/done") == ("/done", "/stream/close")
         peer.send("/sync", -1)
@@ -409,29 +409,29 @@ def seconds(count):
 
 
 def test_sounds_kept_for_a_client_are_bounded():
-    sounds, owner = kept.Kept(), Owner()
-    for n in range(kept.MOST + 4):
+    sounds, owner = kept.KeptSounds(), Owner()
+    for n in range(kept.MAX_SOUNDS + 4):
         sounds.put(owner, f"a{n}", seconds(4))
-    assert sounds.names(owner) == [f"a{n}" for n in range(4, kept.MOST + 4)]
+    assert sounds.names(owner) == [f"a{n}" for n in range(4, kept.MAX_SOUNDS + 4)]
     sounds.put(owner, "a4", seconds(4))
     assert sounds.names(owner)[-1] == "a4"  # the newest now
     for name in ("long", "longer"):
-        sounds.put(owner, name, seconds(kept.LONGEST - 32))
+        sounds.put(owner, name, seconds(kept.MAX_SECONDS - 32))
     assert sounds.names(owner) == ["longer"]
-    sounds.put(owner, "longest", seconds(kept.LONGEST + 1))
+    sounds.put(owner, "longest", seconds(kept.MAX_SECONDS + 1))
     assert sounds.names(owner) == ["longest"]
 
 
 def test_sounds_kept_for_all_clients_are_bounded():
-    sounds, small = kept.Kept(), Owner()
+    sounds, small = kept.KeptSounds(), Owner()
     sounds.put(small, "mine", seconds(4))
-    large = [Owner() for _ in range(kept.ALTOGETHER // kept.LONGEST)]
+    large = [Owner() for _ in range(kept.MAX_TOTAL_SECONDS // kept.MAX_SECONDS)]
     for owner in large:
         for name in "ab":
-            sounds.put(owner, name, seconds(kept.LONGEST // 2))
+            sounds.put(owner, name, seconds(kept.MAX_SECONDS // 2))
     assert sounds.names(small) == ["mine"]  # it had least
     assert sum(len(sounds.names(owner)) for owner in large) == 2 * len(large) - 1
     large.clear()
     gc.collect()
-    sounds.put(small, "more", seconds(kept.LONGEST - 4))
+    sounds.put(small, "more", seconds(kept.MAX_SECONDS - 4))
     assert sounds.names(small) == ["mine", "more"]  # what others had went with them

@@ -11,10 +11,10 @@ import urllib.request
 import numpy as np
 import pytest
 
-from gansynth_server.audio.block_timer import Pulse, Watched
+from gansynth_server.audio.block_timer import BlockTimer, Watched
 from gansynth_server.errors import UserError
 from gansynth_server.server import log
-from gansynth_server.server.log import Calm
+from gansynth_server.server.log import LogThrottle
 from gansynth_server.server.metrics import Metrics
 from gansynth_server.server.watchdog import LIMIT, Watchdog
 from tests.server_fixture import Peer, ServerProcess
@@ -29,29 +29,29 @@ def line(text, level=logging.WARNING, name="gansynth_server.server.receiver", **
 
 def test_a_flood_of_lines_becomes_a_count():
     now = [0.0]
-    calm = Calm(lambda: now[0])
+    throttle = LogThrottle(lambda: now[0])
     passed = []
     for n in range(10_000):
         now[0] = n / 1000
-        passed.append(calm.passes(line("bad datagram")))
+        passed.append(throttle.passes(line("bad datagram")))
     written = [hidden for hidden in passed if hidden is not None]
     assert len(written) == 10 and sum(written) + 10 == 10_000 - passed[::-1].index(written[-1])
-    assert calm.spared == 9990
+    assert throttle.spared == 9990
 
 
 def test_kinds_and_sources_do_not_hide_each_other():
-    calm = Calm(lambda: 0.0)
-    assert calm.passes(line("a")) == 0 and calm.passes(line("a")) is None
-    assert calm.passes(line("b")) == 0
-    assert calm.passes(line("a", source="10.0.0.1")) == 0
-    assert calm.passes(line("a", source="10.0.0.1")) is None
-    assert calm.passes(line("a", name="gansynth_server.clients")) == 0
+    throttle = LogThrottle(lambda: 0.0)
+    assert throttle.passes(line("a")) == 0 and throttle.passes(line("a")) is None
+    assert throttle.passes(line("b")) == 0
+    assert throttle.passes(line("a", source="10.0.0.1")) == 0
+    assert throttle.passes(line("a", source="10.0.0.1")) is None
+    assert throttle.passes(line("a", name="gansynth_server.clients")) == 0
 
 
 def test_ten_thousand_sources_are_a_handful_too():
-    calm = Calm(lambda: 0.0)
-    passed = [calm.passes(line("refused", source=n)) for n in range(10_000)]
-    assert sum(hidden is not None for hidden in passed) == log.MOST
+    throttle = LogThrottle(lambda: 0.0)
+    passed = [throttle.passes(line("refused", source=n)) for n in range(10_000)]
+    assert sum(hidden is not None for hidden in passed) == log.MAX_LINES
 
 
 def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
@@ -63,7 +63,7 @@ def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
             return len(text)
 
     monkeypatch.setattr(sys, "stderr", Pipe())
-    writer = log.Writer(Calm())
+    writer = log.Writer(LogThrottle())
     writer.setFormatter(logging.Formatter("%(message)s"))
     for n in range(100):
         writer.emit(line(f"line {n}"))  # would hang here
@@ -88,7 +88,7 @@ class Clock:
 
 def test_the_watchdog_says_what_held_the_sound_up(caplog):
     clock = Clock()
-    pulse = Pulse("the output", clock)
+    pulse = BlockTimer("the output", clock)
     dog = Watchdog([pulse], clock=clock)
     release, inside = threading.Event(), threading.Event()
 
@@ -119,7 +119,7 @@ def test_the_watchdog_says_what_held_the_sound_up(caplog):
 
 def test_a_busy_machine_is_told_from_a_busy_thread(caplog):
     clock = Clock()
-    pulse = Pulse("a stream", clock)
+    pulse = BlockTimer("a stream", clock)
     dog = Watchdog([pulse], clock=clock)
     with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
         pulse.begin(clock.now)
@@ -131,12 +131,12 @@ def test_a_busy_machine_is_told_from_a_busy_thread(caplog):
 
 
 def test_a_steady_source_is_never_late_and_a_late_one_is():
-    class Still:
+    class ConstantPath:
         def render(self, frames):
             return np.zeros((1, frames), np.float32)
 
-    pulse = Pulse("the output")
-    source = Watched(Still(), 48000, pulse)
+    pulse = BlockTimer("the output")
+    source = Watched(ConstantPath(), 48000, pulse)
     for _ in range(5):
         source.render(4800)
         assert pulse.behind(time.monotonic()) < 0

@@ -16,7 +16,7 @@ from gansynth_server.options import ServerOptions
 from gansynth_server.osc.schema import REQUIRED, parse
 from gansynth_server.osc.table import ROWS, TABLE
 from gansynth_server.server.namespace import find, namespace
-from gansynth_server.server.oscquery import CROWD, NAME, Discovery
+from gansynth_server.server.oscquery import CROWD, NAME, OscQuery
 from tests.server_fixture import Peer, ServerProcess
 
 
@@ -194,9 +194,9 @@ def test_off_unless_asked_for():
 def test_a_taken_port_says_what_to_do():
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(UserError, match="--oscquery"):
-        Discovery("127.0.0.1", taken.getsockname()[1], 1)
+        OscQuery("127.0.0.1", taken.getsockname()[1], 1)
     with pytest.raises(UserError, match="--oscquery"):
-        Discovery("127.0.0.1", 70000, 1)
+        OscQuery("127.0.0.1", 70000, 1)
 
 
 def test_the_sound_is_still_there(server):

@@ -51,7 +51,7 @@ def test_there_is_a_wait_before_each_step():
     token = yielding_json.wait.set(waits.append)
     try:
         assert list(yielding_json.steps("abc")) == ["a", "b", "c"]
-        assert waits == 3 * [yielding_json.PATIENCE]
+        assert waits == 3 * [yielding_json.STEP_TIMEOUT_S]
         waits.clear()
         rows = [list(range(5000)) for _ in range(50)]
         data = yielding_json.dumps([np.arange(9.0) for _ in range(50)])

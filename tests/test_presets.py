@@ -8,7 +8,7 @@ import pytest
 
 from gansynth_server import UserError, api, cli
 from gansynth_server.latent import files
-from gansynth_server.latent.presets import MOST, Shelf, nearest, preset
+from gansynth_server.latent.presets import MAX_PRESETS, UserPresets, nearest, preset
 from gansynth_server.latent.vectors import draw
 
 LATENTS = [draw(256, n) for n in range(3)]
@@ -28,17 +28,17 @@ def home(tmp_path, monkeypatch):
 
 def test_what_is_added_is_there_to_the_bit(model, home):
     made = preset(LATENTS[0], "horn.wav, pitch 60, 3.10 dB off")
-    model.shelf.add({"mine": made})
-    model.shelf.add({"ours": preset(LATENTS[1], ""), "größer": preset(LATENTS[2], "")})
-    assert model.shelf.path == home / "all_instruments.json"
-    found = Shelf(model.checkpoint).presets()
+    model.user_presets.add({"mine": made})
+    model.user_presets.add({"ours": preset(LATENTS[1], ""), "größer": preset(LATENTS[2], "")})
+    assert model.user_presets.path == home / "all_instruments.json"
+    found = UserPresets(model.checkpoint).presets()
     assert list(found) == ["mine", "ours", "größer"]
     assert all(np.array_equal(p.latent, z) for p, z in zip(found.values(), LATENTS, strict=True))
     assert found["mine"].origin == made.origin and found["mine"].made == made.made
     assert list(model.presets)[-3:] == list(found)
     assert np.array_equal(model.preset("mine"), LATENTS[0])
-    model.shelf.remove(("mine", "größer"))
-    assert list(model.shelf.presets()) == ["ours"]
+    model.user_presets.remove(("mine", "größer"))
+    assert list(model.user_presets.presets()) == ["ours"]
     with pytest.raises(UserError, match="mine"):
         model.preset("mine")
 
@@ -55,19 +55,19 @@ def test_what_is_added_is_there_to_the_bit(model, home):
 )
 def test_names_that_cannot_be(model, name, said):
     with pytest.raises(UserError, match=said):
-        model.shelf.add({name: preset(LATENTS[0], "")})
-    assert not model.shelf.path.exists()
+        model.user_presets.add({name: preset(LATENTS[0], "")})
+    assert not model.user_presets.path.exists()
 
 
 @pytest.mark.parametrize("z", [draw(255, 0), np.full(256, np.nan, np.float32)])
 def test_latents_that_cannot_be(model, z):
     with pytest.raises(UserError, match="256 finite numbers"):
-        model.shelf.add({"mine": preset(z, "")})
+        model.user_presets.add({"mine": preset(z, "")})
 
 
 def test_not_too_many(model):
-    with pytest.raises(UserError, match=f"{MOST} presets at most"):
-        model.shelf.add({f"n{n}": preset(LATENTS[0], "") for n in range(MOST + 1)})
+    with pytest.raises(UserError, match=f"{MAX_PRESETS} presets at most"):
+        model.user_presets.add({f"n{n}": preset(LATENTS[0], "") for n in range(MAX_PRESETS + 1)})
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ def test_a_damaged_file_leaves_the_checkpoints_own(model, home, text, caplog):
     home.mkdir(parents=True)
     (home / "all_instruments.json").write_text(text)
     with pytest.raises(UserError, match=r"all_instruments\.json"):
-        model.shelf.presets()
+        model.user_presets.presets()
     assert model.presets == model.checkpoint.presets
     assert len(model.presets) > 16
     assert len(caplog.records) == 1  # once, though it was looked at twice
     with pytest.raises(UserError):
-        model.shelf.add({"mine": preset(LATENTS[0], "")})
+        model.user_presets.add({"mine": preset(LATENTS[0], "")})
     assert (home / "all_instruments.json").read_text() == text  # nothing is lost
 
 
 def test_presets_of_another_training_are_told(model):
-    model.shelf.add({"mine": preset(LATENTS[0], "")})
+    model.user_presets.add({"mine": preset(LATENTS[0], "")})
     other = SimpleNamespace(
         name="all_instruments",
         config=model.checkpoint.config,
@@ -104,7 +104,7 @@ def test_presets_of_another_training_are_told(model):
         presets={},
     )
     with pytest.raises(UserError, match="other weights"):
-        Shelf(other).presets()
+        UserPresets(other).presets()
 
 
 def test_the_nearest_come_first():
@@ -133,9 +133,9 @@ def test_add_export_remove_import(model, tmp_path, capsys):
     cli.main(["presets", "export", "--file", str(out)])
     assert json.loads(out.read_text())["presets"]["low"]["from"] == "file slots.json"
     cli.main(["presets", "remove", "low", "high"])
-    assert not model.shelf.presets()
+    assert not model.user_presets.presets()
     cli.main(["presets", "import", "low", "--file", str(out)])
-    assert np.array_equal(model.shelf.presets()["low"].latent, LATENTS[0])
+    assert np.array_equal(model.user_presets.presets()["low"].latent, LATENTS[0])
     capsys.readouterr()
     cli.main(["presets", "export"])
     assert list(json.loads(capsys.readouterr().out)["presets"]) == ["low"]

@@ -15,7 +15,7 @@ from gansynth_server.recording import recorder as module
 from gansynth_server.recording.files import Files
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.synth.bus import Bus
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 from tests.server_fixture import Peer, ServerProcess
 from tests.timed import Listener, TimedPeer
 from tests.tiny import tiny  # noqa: F401
@@ -34,7 +34,7 @@ def server(tiny, tmp_path):  # noqa: F811
 
 def rendered(path, models, seconds):
     setting, events = read(path)
-    score = Score(setting, models, Root(path.parent), seconds)
+    score = Score(setting, models, SandboxedFolder(path.parent), seconds)
     return np.concatenate(list(score.play(events)), axis=1)
 
 
@@ -269,4 +269,4 @@ def test_a_full_disk_ends_the_recording(tmp_path):
     recorder.join()
     assert "no space" in told[0][2] and bus.tap is None
     with pytest.raises(UserError, match="--root"):
-        Files(Root(None), "a.wav", 48000, 1)
+        Files(SandboxedFolder(None), "a.wav", 48000, 1)

@@ -17,7 +17,7 @@ from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.render.spectrum_cache import SpectrumCache
-from gansynth_server.render.window_requests import Request
+from gansynth_server.render.window_requests import WindowRequest
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
@@ -155,15 +155,15 @@ def test_equal_notes_are_rendered_once(backend, renderer):
 
 
 def test_who_does_not_wait_for_the_head_has_no_hurry(backend, renderer):
-    first, calm, new = Heard(backend, 1), Heard(backend, 2, hurry=False), Heard(backend, 3)
+    first, throttle, new = Heard(backend, 1), Heard(backend, 2, hurry=False), Heard(backend, 3)
     renderer.submit(first.job)
     until(lambda: backend.calls)
-    renderer.submit(calm.job)
+    renderer.submit(throttle.job)
     renderer.submit(new.job)
     backend.gate.release(20)
-    for heard in (first, calm, new):
+    for heard in (first, throttle, new):
         assert heard.over.wait(20)
-    assert calm.events == ["done"]
+    assert throttle.events == ["done"]
     heads = [labels for labels, window in backend.calls if window == HEAD]
     assert heads == [[1], [3], [2]]
 
@@ -240,7 +240,7 @@ class Asked:
         self.over = threading.Event()
         self.z = np.random.default_rng(seed).standard_normal(256).astype(np.float32)
         told = self._done, self._failed
-        renderer.window(Request(client, owner, backend, self.z, label, window, *told))
+        renderer.window(WindowRequest(client, owner, backend, self.z, label, window, *told))
 
     def _done(self, magnitude, increment):
         self.events.append((magnitude, increment))
@@ -329,7 +329,7 @@ def test_a_request_that_fails_is_told_and_the_next_one_works(backend, renderer, 
     nowhere = Asked(renderer, backend.real, "a", 1, (124, 132))
     assert nowhere.over.wait(20) and "no such frames" in str(nowhere.events[0])
     assert "failed" in caplog.text
-    raises = Request("me", "b", backend, nowhere.z, 1, HEAD, lambda *frames: 1 / 0, print)
+    raises = WindowRequest("me", "b", backend, nowhere.z, 1, HEAD, lambda *frames: 1 / 0, print)
     renderer.window(raises)
     good = Asked(renderer, backend, "c", 1, HEAD)
     assert good.over.wait(20) and len(good.events[0]) == 2
@@ -337,7 +337,7 @@ def test_a_request_that_fails_is_told_and_the_next_one_works(backend, renderer, 
 
 
 def test_too_many_at_once(backend, renderer, monkeypatch):
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
     for label in range(2):
         renderer.submit(Heard(backend, label).job)
     with pytest.raises(UserError, match="fewer"):
@@ -415,7 +415,7 @@ def test_a_late_rest_holds_the_last_frame_without_a_click(whole):
     note.spectrum.extend(whole.magnitude[8:], whole.increment[8:])
     late = note.late
     sound = np.concatenate([sound, bank.render(56000)[0]])
-    assert note.late == late and bank.spoilt == 0
+    assert note.late == late and bank.non_finite == 0
     assert np.isfinite(sound).all() and bank.sounding == 0
     same, _ = started(whole)
     expected = same.render(len(sound))[0]

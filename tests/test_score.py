@@ -19,7 +19,7 @@ from gansynth_server.osc.table import TABLE
 from gansynth_server.render.models import Models
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 from tests.server_fixture import ServerProcess
 from tests.test_record import warm
 from tests.timed import BLOCK, RATE, Listener, TimedPeer, bundle
@@ -40,7 +40,7 @@ def models():
 
 def sound(path, models, seconds=None, root=None, **changes):
     setting, events = read(path)
-    score = Score(setting.but("", changes), models, Root(root), seconds)
+    score = Score(setting.but("", changes), models, SandboxedFolder(root), seconds)
     return np.concatenate(list(score.play(events)), axis=1)
 
 

@@ -12,7 +12,7 @@ from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.limiter import CEILING
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import Desk
+from gansynth_server.synth.render_lock import RenderLock
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess
 
@@ -33,18 +33,18 @@ def note(spectrum_, id=0, **attributes):
 
 
 def spoil(what):
-    spoilt = spectrum()
+    non_finite = spectrum()
     if what == "nan magnitude":
-        spoilt.magnitude[40, 30] = np.nan
+        non_finite.magnitude[40, 30] = np.nan
     elif what == "infinite magnitude":
-        spoilt.magnitude[40] = np.inf
+        non_finite.magnitude[40] = np.inf
     elif what == "nan phase":
-        spoilt.increment[40, 27] = np.nan
+        non_finite.increment[40, 27] = np.nan
     elif what == "huge":  # finite, but the sum of some is not
-        spoilt.magnitude[40:] = 1e37
+        non_finite.magnitude[40:] = 1e37
     elif what == "deafening":
-        spoilt.magnitude[40:] *= 1e6
-    return spoilt
+        non_finite.magnitude[40:] *= 1e6
+    return non_finite
 
 
 def burdened(bus, share, wait):
@@ -66,10 +66,10 @@ def work(seconds):
 
 
 def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(caplog):
-    bus = burdened(Bus(RATE, 32, desk=Desk()), 0.1, work)
+    bus = burdened(Bus(RATE, 32, desk=RenderLock()), 0.1, work)
     ended = []
     bus._on_end = lambda n: ended.append(n.id)
-    assert bus._desk is not None
+    assert bus._render_lock is not None
     for n in range(12):
         bus.start(note(spectrum(), n))
     for n in range(2):
@@ -85,7 +85,7 @@ def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(capl
     assert roughness(sound[BLOCK:]) < 2 * roughness(alone[BLOCK:]) + 1e-3  # no click
 
 
-@pytest.mark.parametrize(("desk", "wait"), [(Desk(), time.sleep), (None, work)])
+@pytest.mark.parametrize(("desk", "wait"), [(RenderLock(), time.sleep), (None, work)])
 def test_who_stands_still_or_has_time_ends_no_voice(desk, wait):
     bus = burdened(Bus(RATE, 32, desk=desk), 0.1, wait)
     for n in range(14):
@@ -111,7 +111,7 @@ def test_a_broken_voice_is_ended_and_the_others_sound_as_if_alone(what, channels
     sound, alone = (np.concatenate([b.render(256) for _ in range(700)], axis=1) for b in buses)
     assert np.isfinite(sound).all() and np.abs(sound).max() <= CEILING
     assert sorted(n for n in ended if n.startswith("bad")) == ["bad 0", "bad 1", "bad 2"]
-    assert buses[0].voices.spoilt == 3
+    assert buses[0].voices.non_finite == 3
     # neither the limiter nor the resampler remembers them
     tail = slice(3 * rate, None)
     assert np.abs(alone[:, tail]).max() > 1e-3

@@ -8,7 +8,7 @@ import pytest
 
 from gansynth_server import api
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.instrument.morphing import DELAY, LENGTH, SETTLE, TICK, Timbre, _window
+from gansynth_server.instrument.morphing import DELAY, LENGTH, SETTLE, TICK, Morpher, _window
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.render.backends.base import WHOLE
 from gansynth_server.render.offline import BatchRenderer
@@ -35,7 +35,7 @@ class Engine:
         parts = []
         for _ in range(round(seconds * 100)):
             self.renderer.finish()
-            while self.instrument.timbre.work():
+            while self.instrument.morpher.work():
                 self.renderer.finish()
             parts.append(self.bus.render(RATE // 100)[0])
             self.time = self.bus.time / RATE
@@ -67,7 +67,7 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
     instrument.preset(client, "reed", "trumpet")
-    client.manner.hold = True
+    client.style.hold = True
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
     (played,) = instrument.played(client, 1)
@@ -80,14 +80,14 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     target = model.backend.frames(model.preset("trumpet")[None], np.array([31]), WHOLE)
     assert played.note.overlay is None
     assert np.allclose(played.note.spectrum.magnitude, target[0][0], rtol=1e-4, atol=1e-5)
-    assert not instrument.timbre._followers and not engine.told
+    assert not instrument.morpher._followers and not engine.told
 
 
 def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model):
     instrument, client = engine.instrument, engine.client
     ends = model.preset("whistle"), model.preset("trumpet")
     instrument.set(client, "z", ends[0])
-    client.manner.hold = True
+    client.style.hold = True
     instrument.follow(client, "z", True)
     for pitch in (48, 55, 60, 64):
         instrument.play(client, pitch, 100, pitch, "z")
@@ -98,24 +98,24 @@ def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model)
     for k in range(30):
         instrument.set(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
         sound.append(engine.run(0.1))
-    assert 9 <= instrument.timbre.rate <= 1 / TICK
+    assert 9 <= instrument.morpher.rate <= 1 / TICK
     assert roughest(np.concatenate(sound)) < 1.2 * max(map(roughest, still))
     engine.run(2 * TICK + DELAY)
     instrument.release_all(client)
     engine.run(1.0)
-    assert not instrument.timbre._followers  # those that are over are looked at no more
+    assert not instrument.morpher._followers  # those that are over are looked at no more
 
 
 def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.manner.hold = True
+    client.style.hold = True
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
     instrument.follow(client, "z", False)
     engine.run(3 * TICK)
-    assert not instrument.timbre._followers
+    assert not instrument.morpher._followers
     instrument.preset(client, "z", "trumpet")
     assert abs(centroid(engine.run(1.0)[-8000:]) - dull) < 0.05 * dull
 
@@ -123,7 +123,7 @@ def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, mo
 def test_a_timed_change_is_heard_at_its_time(engine):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.manner.hold = True
+    client.style.hold = True
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z", 0.0)
     instrument.preset(client, "z", "trumpet", 4.5)
@@ -146,7 +146,7 @@ def test_windows_hold_the_frames_that_come_next(place, step, covers):
 
 
 def test_the_end_waits_for_no_looks(monkeypatch):
-    timbre = Timbre(BatchRenderer(), time.monotonic)
+    morpher = Morpher(BatchRenderer(), time.monotonic)
     tended, begun, go_on = [], threading.Event(), threading.Event()
 
     def slow(*look):
@@ -154,11 +154,11 @@ def test_the_end_waits_for_no_looks(monkeypatch):
         begun.set()
         assert go_on.wait(10)
 
-    monkeypatch.setattr(timbre, "_tend", slow)
+    monkeypatch.setattr(morpher, "_tend", slow)
     for n in range(100):
-        timbre._looks.put((n, 0.0, None))
-    timbre.start()
+        morpher._looks.put((n, 0.0, None))
+    morpher.start()
     assert begun.wait(10)
     threading.Timer(0.1, go_on.set).start()
-    timbre.stop()
+    morpher.stop()
     assert len(tended) == 1

@@ -11,7 +11,7 @@ from gansynth_server.synth.bus import EXACT, GRAIN, PART, Bus
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import Desk
+from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.synth.voices import Voices
 
 
@@ -97,7 +97,7 @@ def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
 
 
 def test_commands_to_the_sample_and_a_crowd_of_them_nearly(monkeypatch):
-    bus, heard, sizes = Bus(48000, 4, desk=Desk()), [], []
+    bus, heard, sizes = Bus(48000, 4, desk=RenderLock()), [], []
     render = bus.voices.render
     monkeypatch.setattr(bus.voices, "render", lambda n: [sizes.append(n), render(n)][1])
     for n in range(PART):  # each at a sample of its own
@@ -206,7 +206,7 @@ def test_a_voice_that_is_not_finite_ends_alone(sounds):
     with np.errstate(invalid="ignore"):
         sound = np.concatenate([bank.render(256)[0] for _ in range(100)])
     assert np.isfinite(sound).all()
-    assert bank.spoilt == 1 and bank.sounding == 1
+    assert bank.non_finite == 1 and bank.sounding == 1
     assert np.abs(sound[-2000:]).max() > 0.1
 
 

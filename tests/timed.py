@@ -55,8 +55,8 @@ class Listener:
     """Opens a stream and pulls it in real time while the context lasts."""
 
     def __init__(self, port: int, ahead: int = 16) -> None:
-        self._peer = Peer(port)
-        self.id = int(self._peer.ask("/stream/open", RATE, BLOCK, ahead)[2])
+        self._session = Peer(port)
+        self.id = int(self._session.ask("/stream/open", RATE, BLOCK, ahead)[2])
         self._blocks: list[Samples] = []
         self._ending = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -68,8 +68,8 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._ending = True
         self._thread.join()
-        self._peer.send("/stream/close")
-        self._peer.close()
+        self._session.send("/stream/close")
+        self._session.close()
 
     def _run(self) -> None:
         begun = time.monotonic()
@@ -77,8 +77,8 @@ class Listener:
             number = len(self._blocks)
             time.sleep(max(0.0, begun + number * BLOCK / RATE - time.monotonic()))
             while True:
-                self._peer.send("/stream/pull", float(number), float(self.id))
-                reply = self._peer.until("/b")
+                self._session.send("/stream/pull", float(number), float(self.id))
+                reply = self._session.until("/b")
                 if reply[1] == number:
                     break
             self._blocks.append(np.float32(reply[3:]))

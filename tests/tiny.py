@@ -9,7 +9,7 @@ import pytest
 from gansynth_server.analysis import principal
 from gansynth_server.latent import directions, timbre_map
 from gansynth_server.latent.descriptors import MEASURES
-from gansynth_server.latent.timbre_map import Atlas, regress
+from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
 from gansynth_server.model.magenta import ganspace
@@ -17,7 +17,7 @@ from gansynth_server.render.models import Models
 from tests import golden_rule
 
 
-def any_map(count: int) -> Atlas:
+def any_map(count: int) -> TimbreMap:
     """A map of random latents, at random places."""
     rng = np.random.default_rng(0)
     latents = draws(256, range(count))
@@ -26,7 +26,7 @@ def any_map(count: int) -> Atlas:
     named = regress(latents, measures)
     presets = ("violin", "viola", "flute")
     nearest = np.arange(count) % len(presets)
-    return Atlas(latents, places, measures.astype(np.float32), presets, nearest, *named)
+    return TimbreMap(latents, places, measures.astype(np.float32), presets, nearest, *named)
 
 
 @pytest.fixture(scope="module")

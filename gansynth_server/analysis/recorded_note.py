@@ -14,7 +14,7 @@ from gansynth_server.errors import UserError
 
 Float32 = NDArray[np.float32]
 
-LONGEST = 30.0
+MAX_SECONDS = 30.0
 """Seconds of a file that are looked at."""
 
 
@@ -45,7 +45,7 @@ def read(sound: bytes, name: str, pitches: tuple[int, ...], pitch: int | None = 
         UserError: it cannot be read, holds no such note, or librosa is missing for hearing it.
     """
     try:
-        wave = segmentation.load(io.BytesIO(sound), LONGEST)
+        wave = segmentation.load(io.BytesIO(sound), MAX_SECONDS)
     except ValueError as error:
         raise UserError(f"{name} cannot be read as sound: {error}") from error
     takes = segmentation.takes(wave)

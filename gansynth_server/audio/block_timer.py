@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from gansynth_server.audio.output import Source
 
-MOST_AHEAD = 0.030
+MAX_AHEAD = 0.030
 """Seconds that a listener may be ahead of its clock."""
 
 
-class Pulse:
+class BlockTimer:
     """When an audio thread last began and ended a block.
 
     Written by that thread alone, without a lock; the watchdog reads it.
@@ -52,7 +52,7 @@ class Pulse:
 class Watched:
     """A source whose blocks are looked after; the listener asks for each when it plays the last."""
 
-    def __init__(self, source: Source, rate: int, pulse: Pulse) -> None:
+    def __init__(self, source: Source, rate: int, pulse: BlockTimer) -> None:
         self._source, self._rate, self._pulse = source, rate, pulse
 
     def render(self, frames: int) -> NDArray[np.float32]:
@@ -62,5 +62,5 @@ class Watched:
         sound = self._source.render(frames)
         # the next is asked for one block after this one was, and takes less than another;
         # who asks for some at one go pauses all the longer
-        pulse.end(now + 2 * seconds + min(MOST_AHEAD, 0.9 * ahead))
+        pulse.end(now + 2 * seconds + min(MAX_AHEAD, 0.9 * ahead))
         return sound

@@ -21,7 +21,7 @@ STILL = 1.0
 """Seconds without a block after which a stream stands still."""
 
 
-class Line(NamedTuple):
+class ClockFit(NamedTuple):
     """Samples = rate · seconds + offset; the offset moves from ``since`` to ``until``."""
 
     offset: float
@@ -64,8 +64,8 @@ class ClockLink:
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._clock = clock
-        self._line: Line | None = None
-        self._before: Line | None = None
+        self._line: ClockFit | None = None
+        self._before: ClockFit | None = None
         self._born = -YOUNG
         self._seen = 0.0
         self._asked = 0
@@ -90,7 +90,7 @@ class ClockLink:
         return 0 if when is None else self.sample(when)
 
     @property
-    def still(self) -> bool:
+    def idle(self) -> bool:
         """Whether nobody has asked for samples lately."""
         return self._line is None or self._clock() - self._seen > STILL
 
@@ -115,10 +115,10 @@ class ClockLink:
             self._follow(now, offset, line)
         self._seen, self._asked = now, sample
 
-    def _near(self, line: Line, now: float, offset: float) -> bool:
+    def _near(self, line: ClockFit, now: float, offset: float) -> bool:
         return abs(offset - line.at(now)) <= JUMP * self._rate
 
-    def _follow(self, now: float, offset: float, line: Line) -> None:
+    def _follow(self, now: float, offset: float, line: ClockFit) -> None:
         second = int(now)
         if self._earliest and self._earliest[-1][0] == second:
             self._earliest[-1] = second, max(offset, self._earliest[-1][1])
@@ -128,9 +128,9 @@ class ClockLink:
             off = wanted - line.at(now)
             if abs(off) > DEAD_BAND * self._rate:
                 slope = SLEW * self._rate * (1 if off > 0 else -1)
-                self._line = Line(line.at(now), now, now + off / slope, slope)
+                self._line = ClockFit(line.at(now), now, now + off / slope, slope)
         self._earliest.append((second, offset))
 
 
-def _straight(offset: float) -> Line:
-    return Line(offset, 0.0, 0.0, 0.0)
+def _straight(offset: float) -> ClockFit:
+    return ClockFit(offset, 0.0, 0.0, 0.0)

@@ -15,7 +15,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.util.threads import raise_priority
 
 AHEAD = 4
-FADE_PATIENCE = 1.0
+FADE_TIMEOUT_S = 1.0
 PREFILL_SECONDS = 5.0
 WATCH_SECONDS = 1.0
 RETRY_SECONDS = (0.5, 8.0)  # the first and the longest wait
@@ -103,7 +103,7 @@ class SoundCard:
         """Fades out, ends the threads and closes the device."""
         playback = self._playback
         playback.fade_out()
-        patience = time.monotonic() + FADE_PATIENCE
+        patience = time.monotonic() + FADE_TIMEOUT_S
         while not (playback.silent or self._lost.is_set() or time.monotonic() > patience):
             time.sleep(self._blocksize / self.rate)
         self._stopped.set()

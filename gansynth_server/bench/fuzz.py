@@ -23,7 +23,7 @@ WINDOW = 32
 """Datagrams between two answers that are waited for, so that none is lost on the way."""
 SOURCE = 20_000
 """Datagrams from one port; then another client goes on."""
-PATIENCE = 5.0
+REPLY_TIMEOUT_S = 5.0
 """Seconds without an answer after which the server counts as hanging."""
 WARM = 0.25
 """Of all datagrams: those before memory is looked at first, for what they fill for good."""
@@ -75,7 +75,7 @@ class Line:
 
     def ask(self, address: str, *args: object, answer: str) -> Message:
         """Sends and waits for an answer; UserError if the server hangs."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + REPLY_TIMEOUT_S
         while time.monotonic() < end:
             self.send(encode(address, *args))  # type: ignore[arg-type]
             try:
@@ -85,7 +85,7 @@ class Line:
                         return message
             except TimeoutError:
                 continue
-        raise UserError(f"{address} was not answered for {PATIENCE:g} s")
+        raise UserError(f"{address} was not answered for {REPLY_TIMEOUT_S:g} s")
 
     def metrics(self) -> dict[str, float]:
         """What the server counts."""
@@ -136,7 +136,7 @@ class Player:
 
     def _pull(self, number: int, begun: float) -> float:
         """Gets a block; returns the seconds by which it was late."""
-        figures, patience = self._figures, time.monotonic() + PATIENCE
+        figures, patience = self._figures, time.monotonic() + REPLY_TIMEOUT_S
         figures.blocks += 1
         while time.monotonic() < patience:
             self._line.send(encode("/stream/pull", float(number), self._id))
@@ -156,7 +156,7 @@ class Player:
                         raise UserError(f"the stream was lost: {decode(datagram)[0][1].args}")
             except TimeoutError:
                 continue
-        raise UserError(f"block {number} did not come for {PATIENCE:g} s")
+        raise UserError(f"block {number} did not come for {REPLY_TIMEOUT_S:g} s")
 
 
 def run(
@@ -206,7 +206,7 @@ def run(
 def _until_handled(line: Line, figures: Figures) -> None:
     """Takes all answers, up to that to a question which comes after all else."""
     mark = f"/mark/{figures.sent}"
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + REPLY_TIMEOUT_S
     while time.monotonic() < end:
         line.send(encode(mark))
         try:
@@ -220,7 +220,9 @@ def _until_handled(line: Line, figures: Figures) -> None:
                     figures.replies[answer.address] += 1
         except TimeoutError:
             figures.lost += 1
-    raise UserError(f"after {figures.sent} datagrams the server did not answer for {PATIENCE:g} s")
+    raise UserError(
+        f"after {figures.sent} datagrams the server did not answer for {REPLY_TIMEOUT_S:g} s"
+    )
 
 
 def _message(datagram: bytes) -> Message | None:

@@ -27,7 +27,7 @@ CROWD_BLOCK, CROWD_AHEAD = 512, 4
 AUDIBLE = 1e-4
 """Level of the first audible sample: 80 dB below full scale."""
 PAUSE = 0.25  # seconds between two notes, in which the server becomes idle
-PATIENCE = 10.0
+REPLY_TIMEOUT_S = 10.0
 START = "from gansynth_server.cli import server; server()"
 NOTE_SECONDS = 3.5
 _seeds = count(1000)  # every note that is to be new has its own
@@ -99,7 +99,7 @@ class Listener:
 
     def __init__(self, port: int, block: int, ahead: int) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(REPLY_TIMEOUT_S)
         self._socket.connect(("127.0.0.1", port))
         self.block = block
         self.heard = math.inf
@@ -250,8 +250,8 @@ def _first_sound(listener: Listener, n: int, cached: bool) -> float:
     begun = time.perf_counter()
     listener.send("/note", 60, 127, 1, slot)
     while listener.heard == math.inf:
-        if time.perf_counter() - begun > PATIENCE:
-            raise UserError(f"a note was not heard within {PATIENCE:g} s")
+        if time.perf_counter() - begun > REPLY_TIMEOUT_S:
+            raise UserError(f"a note was not heard within {REPLY_TIMEOUT_S:g} s")
         listener.pull()
     listener.send("/allsoundoff")
     return listener.heard - begun

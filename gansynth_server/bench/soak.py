@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from gansynth_server.bench.live import PATIENCE, Process
+from gansynth_server.bench.live import REPLY_TIMEOUT_S, Process
 from gansynth_server.bench.traffic import Traffic
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
@@ -99,7 +99,7 @@ class Client:
 
     def ask(self, address: str, *args: Any, answer: str) -> Message:
         """Sends until the answer comes, at most ten seconds; UserError without one."""
-        patience = time.monotonic() + PATIENCE
+        patience = time.monotonic() + REPLY_TIMEOUT_S
         while time.monotonic() < patience:
             self.send(address, *args)
             until = time.monotonic() + 1
@@ -109,7 +109,7 @@ class Client:
                     message = decode(datagram)[0][1] if datagram else None
                     if message is not None and message.address in (answer, "/fail"):
                         return message
-        raise UserError(f"the server did not answer {address} within {PATIENCE:g} s")
+        raise UserError(f"the server did not answer {address} within {REPLY_TIMEOUT_S:g} s")
 
     def close(self) -> None:
         self._socket.close()

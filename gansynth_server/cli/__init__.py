@@ -56,10 +56,10 @@ def _serve(options: ServerOptions) -> None:
 
     from gansynth_server.server import log
 
-    calm = log.set_up(options.verbosity, options.log)
+    throttle = log.set_up(options.verbosity, options.log)
     from gansynth_server.server.server import Server
 
-    server = Server(options, lambda: calm.spared)
+    server = Server(options, lambda: throttle.spared)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.quit())
     server.start()

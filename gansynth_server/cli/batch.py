@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 SHEET = "sheet.png"
-MOST_ROWS = 256
+MAX_ROWS = 256
 """Rows of a contact sheet; a picture of more would be too tall to open."""
 
 
 @dataclass(frozen=True)
-class Timbre:
+class Morpher:
     """A latent [latent_size], what its files are called, and where it came from."""
 
     name: str
@@ -92,30 +92,30 @@ class BatchCommand:
             self._draw(model, timbres)
         print(f"{self.output}: {len(index)} notes and {INDEX}")
 
-    def _timbres(self, model: Model) -> list[Timbre]:
+    def _timbres(self, model: Model) -> list[Morpher]:
         from gansynth_server.latent.vectors import draw
 
         if self.presets and self.latents is not None:
             raise UserError("give either --presets or --latents")
         if self.presets:
-            return [Timbre(n, model.preset(n), {"preset": n}) for n in dict.fromkeys(self.presets)]
+            return [Morpher(n, model.preset(n), {"preset": n}) for n in dict.fromkeys(self.presets)]
         if self.latents is not None:
             listed = _listed(self.latents, model.latent_size)
             origin = str(self.latents.name)
-            return [Timbre(n, z, {"latents": origin, "name": n}) for n, z in listed.items()]
+            return [Morpher(n, z, {"latents": origin, "name": n}) for n, z in listed.items()]
         seeds = range(self.seed, self.seed + self.count)
         if self.seed < 0:
             raise UserError(f"a seed is 0 or more, not {self.seed}")
-        return [Timbre(f"seed{s}", draw(model.latent_size, s), {"seed": s}) for s in seeds]
+        return [Morpher(f"seed{s}", draw(model.latent_size, s), {"seed": s}) for s in seeds]
 
     def _check_sheet(self, rows: int) -> None:
         from gansynth_server.spectral.plot import check_plots
 
         check_plots()
-        if rows > MOST_ROWS:
-            raise UserError(f"a contact sheet has up to {MOST_ROWS} timbres, not {rows}")
+        if rows > MAX_ROWS:
+            raise UserError(f"a contact sheet has up to {MAX_ROWS} timbres, not {rows}")
 
-    def _draw(self, model: Model, timbres: list[Timbre]) -> None:
+    def _draw(self, model: Model, timbres: list[Morpher]) -> None:
         """The sheet is drawn from the whole notes at 16 kHz, whatever the files hold."""
         import numpy as np
         import torch

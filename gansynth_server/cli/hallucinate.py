@@ -80,8 +80,8 @@ class HallucinateCommand:
             except OSError as error:
                 raise UserError(f"cannot read {self.load}: {error.strerror}") from error
             return sequences.decode(str(self.load), data, model.latent_size, model.preset)
-        if not 1 <= self.notes <= sequences.MOST_KEYS or self.seed < 0:
-            raise UserError(f"--notes is 1 to {sequences.MOST_KEYS}, and --seed 0 or more")
+        if not 1 <= self.notes <= sequences.MAX_KEYS or self.seed < 0:
+            raise UserError(f"--notes is 1 to {sequences.MAX_KEYS}, and --seed 0 or more")
         keys = sequences.random_keys(self.notes, model.latent_size, self.seed)
         times = self.spacing, self.trim, self.attack, self.sustain, self.release
         return sequences.check(

@@ -68,13 +68,13 @@ class InvertCommand:
             )
         name = self.name or "_".join(self.sound.stem.split())
         origin = f"{self.sound.name}, pitch {recorded.pitch}, {found.distance:.2f} dB off"
-        model.shelf.add({name: preset(found.z, origin)})
+        model.user_presets.add({name: preset(found.z, origin)})
         how = "heard" if recorded.heard else "given"
         print(
             f"{name}: {found.distance:.2f} dB from {self.sound.name} at pitch {recorded.pitch} "
             f"({how}); started from {found.start}, {found.before:.2f} dB off"
         )
-        print(f"kept in {model.shelf.path}; play it with /z/preset z {name}")
+        print(f"kept in {model.user_presets.path}; play it with /z/preset z {name}")
         if self.wave is not None:
             model.generate(recorded.pitch, found.z).save(self.wave)
         if self.picture is not None:

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from gansynth_server.errors import UserError
 
 if TYPE_CHECKING:
-    from gansynth_server.latent.timbre_map import Atlas
+    from gansynth_server.latent.timbre_map import TimbreMap
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class MapCommand:
         if self.output is not None and self.output.suffix == ".png":
             check_plots()
 
-    def _export(self, found: Atlas, name: str) -> None:
+    def _export(self, found: TimbreMap, name: str) -> None:
         from gansynth_server.training.timbre_map import export
 
         if self.output is None:

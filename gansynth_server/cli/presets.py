@@ -13,7 +13,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 
 if TYPE_CHECKING:
-    from gansynth_server.latent.presets import Preset, Shelf
+    from gansynth_server.latent.presets import Preset, UserPresets
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,26 @@ class PresetsCommand:
     """A bundled name, a folder, or a .safetensors file."""
 
     def run(self) -> None:
-        from gansynth_server.latent.presets import Shelf
+        from gansynth_server.latent.presets import UserPresets
         from gansynth_server.model import checkpoint
 
         found = checkpoint.load(self.checkpoint)
-        shelf = Shelf(found)
+        user_presets = UserPresets(found)
         if self.action == "list":
-            print("\n".join([*found.presets, *shelf.presets()]))
+            print("\n".join([*found.presets, *user_presets.presets()]))
         elif self.action == "remove":
             if not self.names:
                 raise UserError("name the presets to remove; gansynth presets lists them")
-            shelf.remove(self.names)
+            user_presets.remove(self.names)
         elif self.action == "export":
-            self._export(shelf)
+            self._export(user_presets)
         else:
-            added = self._chosen(self._read(shelf))
-            shelf.add(added)
-            print(f"{shelf.path}: {', '.join(added)}")
+            added = self._chosen(self._read(user_presets))
+            user_presets.add(added)
+            print(f"{user_presets.path}: {', '.join(added)}")
 
-    def _export(self, shelf: Shelf) -> None:
-        data = shelf.encode(self._chosen(shelf.presets()))
+    def _export(self, user_presets: UserPresets) -> None:
+        data = user_presets.encode(self._chosen(user_presets.presets()))
         if self.file is None:
             sys.stdout.write(data.decode())
             return
@@ -59,20 +59,20 @@ class PresetsCommand:
         except OSError as error:
             raise UserError(f"{self.file} cannot be written: {error.strerror}") from error
 
-    def _read(self, shelf: Shelf) -> dict[str, Preset]:
+    def _read(self, user_presets: UserPresets) -> dict[str, Preset]:
         from gansynth_server.latent import files
         from gansynth_server.latent.presets import preset
 
         path = self._needed()
         if self.action == "import":
-            return shelf.read(path)
+            return user_presets.read(path)
         try:
-            if path.stat().st_size > files.MOST_BYTES:
-                raise UserError(f"{path} has more than {files.MOST_BYTES:,} bytes")
+            if path.stat().st_size > files.MAX_BYTES:
+                raise UserError(f"{path} has more than {files.MAX_BYTES:,} bytes")
             data = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
-        latents = files.decode(path.name, data, shelf.latent_size)
+        latents = files.decode(path.name, data, user_presets.latent_size)
         return {name: preset(z, f"file {path.name}") for name, z in latents.items()}
 
     def _needed(self) -> Path:

@@ -73,20 +73,20 @@ class RenderCommand:
         from gansynth_server.offline import score_file, sound_files
         from gansynth_server.offline.score import Score
         from gansynth_server.render.models import Models
-        from gansynth_server.util.sandbox import Root
+        from gansynth_server.util.sandbox import SandboxedFolder
 
         if {f.name for f in fields(self) if getattr(self, f.name) != f.default} - SCORE_FLAGS:
             raise UserError(
                 "a score goes with --checkpoint, --rate, --seed, --seconds and --root; "
                 "its timbres and places are in its messages"
             )
-        if self.seconds is not None and not 0 < self.seconds <= score_file.LONGEST:
-            raise UserError(f"--seconds is up to {score_file.LONGEST:g}, not {self.seconds:g}")
+        if self.seconds is not None and not 0 < self.seconds <= score_file.MAX_SECONDS:
+            raise UserError(f"--seconds is up to {score_file.MAX_SECONDS:g}, not {self.seconds:g}")
         setting, events = score_file.read(self.song)
         given = {"checkpoint": self.checkpoint, "rate": self.rate, "seed": self.seed}
         setting = setting.but("", {k: v for k, v in given.items() if v is not None})
         begun = time.perf_counter()
-        root = Root(self.song.parent if self.root is None else self.root)
+        root = SandboxedFolder(self.song.parent if self.root is None else self.root)
         score = Score(setting, Models(), root, self.seconds)
         frames = sound_files.write(self.output, score.play(events), setting.rate)
         self._report(frames, setting.rate, time.perf_counter() - begun)

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from gansynth_server.handlers.arrays import ArrayMessages
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.host import Host, LiveHost
 from gansynth_server.handlers.latents import InversionMessages, LatentMessages
 from gansynth_server.handlers.midi import MidiMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
+from gansynth_server.handlers.request import Request
 from gansynth_server.handlers.server import CheckpointMessages, ServerMessages
 from gansynth_server.handlers.streams import StreamMessages
 from gansynth_server.osc.schema import Row
@@ -54,11 +54,11 @@ class Handlers:
                 raise LookupError(f"{row.address} has {len(found)} handlers")
             self._methods[row.address] = found[0]
 
-    def __call__(self, call: Call, row: Row, args: list[Any]) -> None:
+    def __call__(self, request: Request, row: Row, args: list[Any]) -> None:
         """Run one message; UserError when it asks for what cannot be."""
         method = self._methods.get(row.address)
         if method is not None:
-            method(call, *args)
+            method(request, *args)
 
 
 def live(host: LiveHost) -> Handlers:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import LiveHost, Task
+from gansynth_server.handlers.request import Request
 from gansynth_server.latent.sequence import Sequence, check, random_keys
 from gansynth_server.render.model import nearest_pitch
 from gansynth_server.spectral.constants import SAMPLE_RATE
@@ -20,11 +20,11 @@ Float32 = NDArray[np.float32]
 
 CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""
-MOST = 16
+MAX_SOUNDS = 16
 """Sounds of one owner."""
-LONGEST = 600
+MAX_SECONDS = 600
 """Seconds of a sound, and, but for a second, of all that one owner has: 38 MB."""
-ALTOGETHER = 3600
+MAX_TOTAL_SECONDS = 3600
 """Seconds of all owners: 230 MB."""
 
 
@@ -33,19 +33,19 @@ class ArrayMessages:
         self._instrument = host.instrument
         self._background = host.background
         self._render_process = host.render_process
-        self._kept = Kept()
+        self._kept = KeptSounds()
 
-    def synthesize(self, call: Call, array: str, pitch: float, slot: str) -> None:
+    def synthesize(self, request: Request, array: str, pitch: float, slot: str) -> None:
         def done(wave: NDArray[np.float32]) -> None:
-            self._keep(call, array, wave)
+            self._keep(request, array, wave)
 
-        fail = call.failing("/synthesize")
-        z = self._instrument.latent(call.client, slot, call.when)
-        self._instrument.work.wave(call.client, z, pitch, done, fail)
+        fail = request.failing("/synthesize")
+        z = self._instrument.latent(request.client, slot, request.when)
+        self._instrument.work.wave(request.client, z, pitch, done, fail)
 
     def hallucinate_array(
         self,
-        call: Call,
+        request: Request,
         array: str,
         notes: int,
         steps: int,
@@ -57,59 +57,60 @@ class ArrayMessages:
         seed: int | None,
         pitch: float,
     ) -> None:
-        model = call.client.model
+        model = request.client.model
         path = str(model.checkpoint.weights)
         keys = random_keys(notes, model.latent_size, self._instrument.seed(seed))
         times = spacing, trim, attack, sustain, release
         sequence = check(Sequence(keys, steps, *times, 100.0, (pitch,)))
-        if sequence.seconds > LONGEST:
+        if sequence.seconds > MAX_SECONDS:
             raise UserError(
-                f"{sequence.seconds:.0f} s are too long for an array: up to {LONGEST} s, or play it"
+                f"{sequence.seconds:.0f} s are too long for an array: up to {MAX_SECONDS} s, "
+                "or play it"
             )
 
         def render() -> None:
             wave = self._render_process.hallucination(path, sequence, SAMPLE_RATE)
-            self._keep(call, array, wave)
+            self._keep(request, array, wave)
 
-        self._background.run(call, "/hallucinate/array", render, Task.SOUND)
+        self._background.run(request, "/hallucinate/array", render, Task.SOUND)
 
-    def _keep(self, call: Call, array: str, wave: NDArray[np.float32]) -> None:
+    def _keep(self, request: Request, array: str, wave: NDArray[np.float32]) -> None:
         """Keeps a sound for the client to fetch, and tells it so."""
-        self._kept.put(call.peer, array, wave)
+        self._kept.put(request.session, array, wave)
         chunks = -(-len(wave) // CHUNK)
-        call.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
+        request.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
 
-    def synthesize_get(self, call: Call, array: str, chunk: int) -> None:
-        wave = self._kept.get(call.peer, array)
+    def synthesize_get(self, request: Request, array: str, chunk: int) -> None:
+        wave = self._kept.get(request.session, array)
         if wave is None:
             raise UserError(f"nothing was synthesized for {array!r} yet; send /synthesize first")
         part = wave[chunk * CHUNK : (chunk + 1) * CHUNK]
         if not len(part):
             raise UserError(f"{array!r} has {-(-len(wave) // CHUNK)} chunks, counted from 0")
-        call.reply("/chunk", array, chunk, chunk * CHUNK, part)
+        request.reply("/chunk", array, chunk, chunk * CHUNK, part)
 
-    def spectrum(self, call: Call, pitch: float, slot: str) -> None:
-        model = call.client.model
+    def spectrum(self, request: Request, pitch: float, slot: str) -> None:
+        model = request.client.model
         rendered = nearest_pitch(model.pitches, pitch)
-        z = self._instrument.latent(call.client, slot, call.when)
+        z = self._instrument.latent(request.client, slot, request.when)
 
         def render() -> None:
-            image = call.peer.spectrum = model.spectra(z[None], [rendered])[0]
+            image = request.session.spectrum = model.spectra(z[None], [rendered])[0]
             frames, bins, _ = image.shape
             levels = image[..., 0].mean(axis=1)
-            call.reply("/spectrum.reply", slot, rendered, frames, bins, levels)
+            request.reply("/spectrum.reply", slot, rendered, frames, bins, levels)
 
-        self._background.run(call, "/spectrum", render, Task.SOUND)
+        self._background.run(request, "/spectrum", render, Task.SOUND)
 
-    def spectrum_frame(self, call: Call, frame: int) -> None:
-        image = call.peer.spectrum
+    def spectrum_frame(self, request: Request, frame: int) -> None:
+        image = request.session.spectrum
         if image is None:
             raise UserError("there is no spectrum yet; send /spectrum and a pitch first")
-        call.reply("/magnitude", frame, image[frame, :, 0])
-        call.reply("/frequency", frame, image[frame, :, 1])
+        request.reply("/magnitude", frame, image[frame, :, 0])
+        request.reply("/frequency", frame, image[frame, :, 1])
 
 
-class Kept:
+class KeptSounds:
     """Mono sounds at 16 kHz by owner and name; for any thread. They go with their owner.
 
     Where there are too many, the owner's oldest go; where there are too many of
@@ -126,9 +127,9 @@ class Kept:
             own = self._of.setdefault(owner, {})
             own.pop(name, None)
             own[name] = wave
-            while len(own) > MOST or _samples(own) > (LONGEST + 1) * SAMPLE_RATE:
+            while len(own) > MAX_SOUNDS or _samples(own) > (MAX_SECONDS + 1) * SAMPLE_RATE:
                 _drop(own)
-            while sum(map(_samples, self._of.values())) > ALTOGETHER * SAMPLE_RATE:
+            while sum(map(_samples, self._of.values())) > MAX_TOTAL_SECONDS * SAMPLE_RATE:
                 _drop(max(self._of.values(), key=_samples))
 
     def get(self, owner: Hashable, name: str) -> Float32 | None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
-from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
-from gansynth_server.net.sessions import Peer
+from gansynth_server.net.sessions import Session
 from gansynth_server.net.streams import PullStream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source
@@ -18,7 +18,7 @@ from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.synth.bus import Bus
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 
 
 class Task(Enum):
@@ -43,7 +43,7 @@ class Work(Protocol):
     """Runs what takes time (see :class:`Background`)."""
 
     def run(
-        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+        self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
         """Run some work, now or later; its UserError becomes a ``/fail``."""
         ...
@@ -59,7 +59,7 @@ class Host(Protocol):
     def models(self) -> Models: ...
 
     @property
-    def root(self) -> Root: ...
+    def root(self) -> SandboxedFolder: ...
 
     @property
     def background(self) -> Work: ...
@@ -122,11 +122,11 @@ class LiveHost(Host, Protocol):
         """Ask the server to end."""
         ...
 
-    def schedule(self, peer: Peer, message: Message, when: float) -> None:
+    def schedule(self, session: Session, message: Message, when: float) -> None:
         """Handle a peer's message at a time; UserError if it is too far ahead."""
         ...
 
-    def clear_scheduled(self, peer: Peer) -> None:
+    def clear_scheduled(self, session: Session) -> None:
         """Forget what a peer has sent for later."""
         ...
 

@@ -6,21 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host, LiveHost, Task
+from gansynth_server.handlers.request import Request
 from gansynth_server.latent import directions, files, timbre_map
 from gansynth_server.latent.descriptors import MEASURES
 from gansynth_server.latent.directions import edit
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
-from gansynth_server.latent.slots import MOST_SLOTS, Path, Still
+from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.schema import MAX_TEXT
 from gansynth_server.render.protocol import InvertRequest
 from gansynth_server.util.yielding_json import steps
 
 LIST_BYTES = 7000
-MOST_AMOUNT = 100.0
+MAX_AMOUNT = 100.0
 
 
 class LatentMessages:
@@ -29,24 +29,24 @@ class LatentMessages:
         self._root = host.root
         self._background = host.background
 
-    def z_set(self, call: Call, slot: str, z: NDArray[np.float32]) -> None:
-        self._instrument.set(call.client, slot, z, call.when)
+    def z_set(self, request: Request, slot: str, z: NDArray[np.float32]) -> None:
+        self._instrument.set(request.client, slot, z, request.when)
 
-    def z_get(self, call: Call, slot: str) -> None:
-        call.reply("/z", slot, self._instrument.latent(call.client, slot, call.when))
+    def z_get(self, request: Request, slot: str) -> None:
+        request.reply("/z", slot, self._instrument.latent(request.client, slot, request.when))
 
-    def z_random(self, call: Call, slot: str, seed: int | None, spread: float) -> None:
-        self._instrument.random(call.client, slot, seed, spread, call.when)
+    def z_random(self, request: Request, slot: str, seed: int | None, spread: float) -> None:
+        self._instrument.random(request.client, slot, seed, spread, request.when)
 
-    def z_slerp(self, call: Call, to: str, a: str, b: str, amount: float) -> None:
-        self._instrument.slerp(call.client, to, a, b, amount, call.when)
+    def z_slerp(self, request: Request, to: str, a: str, b: str, amount: float) -> None:
+        self._instrument.slerp(request.client, to, a, b, amount, request.when)
 
-    def z_preset(self, call: Call, slot: str, name: str) -> None:
-        self._instrument.preset(call.client, slot, name, call.when)
+    def z_preset(self, request: Request, slot: str, name: str) -> None:
+        self._instrument.preset(request.client, slot, name, request.when)
 
     def z_mix(
         self,
-        call: Call,
+        request: Request,
         slot: str,
         a: str,
         wa: float,
@@ -61,45 +61,47 @@ class LatentMessages:
         for corner, weight in ((b, wb), (c, wc), (d, wd)):
             if corner is not None:
                 corners[corner] = corners.get(corner, 0.0) + weight
-        latents = [self._instrument.latent(call.client, name, call.when) for name in corners]
+        latents = [self._instrument.latent(request.client, name, request.when) for name in corners]
         blend = mix(latents, list(corners.values()))
         text = " ".join(f"{name} {weight:g}" for name, weight in corners.items())
-        self._instrument.set(call.client, slot, blend, call.when, f"mix {text}")
+        self._instrument.set(request.client, slot, blend, request.when, f"mix {text}")
 
-    def z_walk(self, call: Call, slot: str, speed: float, spread: float, seed: int | None) -> None:
-        size, seed = call.client.latents.size, self._instrument.seed(seed)
-        path = Walk(size, seed, speed, spread, self._instrument.time(call.when))
-        self._instrument.put(call.client, slot, path, call.when)
+    def z_walk(
+        self, request: Request, slot: str, speed: float, spread: float, seed: int | None
+    ) -> None:
+        size, seed = request.client.latents.size, self._instrument.seed(seed)
+        path = Walk(size, seed, speed, spread, self._instrument.time(request.when))
+        self._instrument.put(request.client, slot, path, request.when)
 
     def z_lfo(
-        self, call: Call, slot: str, a: str, b: str, rate: float, shape: str, phase: float
+        self, request: Request, slot: str, a: str, b: str, rate: float, shape: str, phase: float
     ) -> None:
         names = list(SHAPES)
         if shape in map(str, range(len(names))):
             shape = names[int(shape)]
         if shape not in SHAPES:
             raise UserError(f"a shape is {', '.join(names)} or 0 to {len(names) - 1}, not {shape}")
-        start = self._instrument.time(call.when)
-        first, second = (call.client.latents.path(end, start) for end in (a, b))
+        start = self._instrument.time(request.when)
+        first, second = (request.client.latents.path(end, start) for end in (a, b))
         path = Lfo(first, second, shape, rate, phase, start)
-        self._instrument.put(call.client, slot, path, call.when)
+        self._instrument.put(request.client, slot, path, request.when)
 
-    def z_freeze(self, call: Call, slot: str) -> None:
-        now = self._instrument.time(call.when)
-        path = call.client.latents.path(slot, now)
-        if not isinstance(path, Still):
-            self._instrument.set(call.client, slot, path.at(now), call.when, f"frozen {path}")
+    def z_freeze(self, request: Request, slot: str) -> None:
+        now = self._instrument.time(request.when)
+        path = request.client.latents.path(slot, now)
+        if not isinstance(path, ConstantPath):
+            self._instrument.set(request.client, slot, path.at(now), request.when, f"frozen {path}")
 
-    def z_nearest(self, call: Call, slot: str, count: int) -> None:
-        z = self._instrument.latent(call.client, slot, call.when)
-        found = nearest(z, call.client.model.presets, count)
-        call.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
+    def z_nearest(self, request: Request, slot: str, count: int) -> None:
+        z = self._instrument.latent(request.client, slot, request.when)
+        found = nearest(z, request.client.model.presets, count)
+        request.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
 
-    def z_list(self, call: Call, skip: int) -> None:
-        latents, room = call.client.latents, LIST_BYTES
-        now = self._instrument.time(call.when)
+    def z_list(self, request: Request, skip: int) -> None:
+        latents, room = request.client.latents, LIST_BYTES
+        now = self._instrument.time(request.when)
         entries = [[slot, str(latents.path(slot, now))[:MAX_TEXT]] for slot in latents]
-        entries += [[name] for name in call.client.model.presets]
+        entries += [[name] for name in request.client.model.presets]
         slots: list[str] = []
         names: list[str] = []
         for entry in entries[skip:]:
@@ -108,94 +110,96 @@ class LatentMessages:
                 break
             (slots if len(entry) == 2 else names).extend(entry)
         counts = len(entries), len(slots) // 2, len(names)
-        call.reply("/z/list.reply", *counts, *slots, *names)
+        request.reply("/z/list.reply", *counts, *slots, *names)
 
-    def z_save(self, call: Call, file: str) -> None:
-        now, name = self._instrument.time(call.when), call.client.model.checkpoint.name
-        paths = {slot: call.client.latents.path(slot, now) for slot in call.client.latents}
+    def z_save(self, request: Request, file: str) -> None:
+        now, name = self._instrument.time(request.when), request.client.model.checkpoint.name
+        paths = {slot: request.client.latents.path(slot, now) for slot in request.client.latents}
         latents = {slot: path.at(now) for slot, path in paths.items()}
         origins = {slot: str(path) for slot, path in paths.items()}
         files.suffix_of(file)
 
         def save() -> None:
             self._root.write(file, files.encode(file, latents, name, origins))
-            call.reply("/done", "/z/save", file, len(latents))
+            request.reply("/done", "/z/save", file, len(latents))
 
-        self._background.run(call, "/z/save", save)
+        self._background.run(request, "/z/save", save)
 
-    def z_load(self, call: Call, file: str) -> None:
+    def z_load(self, request: Request, file: str) -> None:
         files.suffix_of(file)
 
         def load() -> None:
-            data = self._root.read(file, files.MOST_BYTES)
-            found = files.decode(file, data, call.client.latents.size)
-            if len(set(found).union(call.client.latents)) > MOST_SLOTS:
+            data = self._root.read(file, files.MAX_BYTES)
+            found = files.decode(file, data, request.client.latents.size)
+            if len(set(found).union(request.client.latents)) > MAX_SLOTS:
                 raise UserError(f"{file} has {len(found)} latents: more than there are free slots")
             for slot, z in steps(found.items()):
-                self._instrument.set(call.client, slot, z, call.when, f"file {file}")
-            call.reply("/done", "/z/load", file, len(found))
+                self._instrument.set(request.client, slot, z, request.when, f"file {file}")
+            request.reply("/done", "/z/load", file, len(found))
 
-        self._background.run(call, "/z/load", load)
+        self._background.run(request, "/z/load", load)
 
-    def pca(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
-        self._edit(call, slot, pairs, bare=False)
+    def pca(self, request: Request, slot: str, pairs: NDArray[np.float32]) -> None:
+        self._edit(request, slot, pairs, bare=False)
 
-    def pca_noz(self, call: Call, slot: str, pairs: NDArray[np.float32]) -> None:
-        self._edit(call, slot, pairs, bare=True)
+    def pca_noz(self, request: Request, slot: str, pairs: NDArray[np.float32]) -> None:
+        self._edit(request, slot, pairs, bare=True)
 
-    def pca_amounts(self, call: Call, bare: int, slot: str, amounts: NDArray[np.float32]) -> None:
+    def pca_amounts(
+        self, request: Request, bare: int, slot: str, amounts: NDArray[np.float32]
+    ) -> None:
         pairs = np.stack([np.arange(len(amounts), dtype=np.float32), amounts], axis=1)
-        self._edit(call, slot, pairs.ravel(), bare=bool(bare))
+        self._edit(request, slot, pairs.ravel(), bare=bool(bare))
 
-    def pca_info(self, call: Call) -> None:
-        found = directions.load(call.client.model.checkpoint)
+    def pca_info(self, request: Request) -> None:
+        found = directions.load(request.client.model.checkpoint)
         table = np.stack([found.share, found.reach], axis=1)
-        call.reply("/pca/info.reply", len(found), table.ravel())
+        request.reply("/pca/info.reply", len(found), table.ravel())
 
-    def _edit(self, call: Call, slot: str, pairs: NDArray[np.float32], bare: bool) -> None:
-        if len(pairs) % 2 or (pairs[::2] % 1).any() or (np.abs(pairs[1::2]) > MOST_AMOUNT).any():
+    def _edit(self, request: Request, slot: str, pairs: NDArray[np.float32], bare: bool) -> None:
+        if len(pairs) % 2 or (pairs[::2] % 1).any() or (np.abs(pairs[1::2]) > MAX_AMOUNT).any():
             raise UserError(
-                f"after the slot come pairs: a component's number and -{MOST_AMOUNT:g} to "
-                f"{MOST_AMOUNT:g} standard deviations"
+                f"after the slot come pairs: a component's number and -{MAX_AMOUNT:g} to "
+                f"{MAX_AMOUNT:g} standard deviations"
             )
         amounts = dict(zip(pairs[::2].astype(int).tolist(), pairs[1::2].tolist(), strict=True))
-        found = directions.load(call.client.model.checkpoint)
-        latents, now = call.client.latents, self._instrument.time(call.when)
-        path: Path = Still(np.zeros(latents.size, np.float32), "no latent")
+        found = directions.load(request.client.model.checkpoint)
+        latents, now = request.client.latents, self._instrument.time(request.when)
+        path: Path = ConstantPath(np.zeros(latents.size, np.float32), "no latent")
         if not bare:
             path = latents.path(slot, now)
         elif slot in latents:
             before = latents.path(slot, now)
-            if isinstance(before, directions.Edited) and before.bare:
+            if isinstance(before, directions.OffsetPath) and before.bare:
                 path = before
         edited = directions.edit(path, found, amounts, bare, now)
-        self._instrument.put(call.client, slot, edited, call.when)
+        self._instrument.put(request.client, slot, edited, request.when)
 
-    def map(self, call: Call, x: float, y: float, slot: str) -> None:
-        z = timbre_map.load(call.client.model.checkpoint).at(x, y)
-        self._instrument.set(call.client, slot, z, call.when, f"map {x:g} {y:g}")
+    def map(self, request: Request, x: float, y: float, slot: str) -> None:
+        z = timbre_map.load(request.client.model.checkpoint).at(x, y)
+        self._instrument.set(request.client, slot, z, request.when, f"map {x:g} {y:g}")
 
-    def z_brighter(self, call: Call, slot: str, amount: float) -> None:
-        self._move(call, slot, "brighter", amount)
+    def z_brighter(self, request: Request, slot: str, amount: float) -> None:
+        self._move(request, slot, "brighter", amount)
 
-    def z_slower(self, call: Call, slot: str, amount: float) -> None:
-        self._move(call, slot, "slower", amount)
+    def z_slower(self, request: Request, slot: str, amount: float) -> None:
+        self._move(request, slot, "slower", amount)
 
-    def z_longer(self, call: Call, slot: str, amount: float) -> None:
-        self._move(call, slot, "longer", amount)
+    def z_longer(self, request: Request, slot: str, amount: float) -> None:
+        self._move(request, slot, "longer", amount)
 
-    def z_noisier(self, call: Call, slot: str, amount: float) -> None:
-        self._move(call, slot, "noisier", amount)
+    def z_noisier(self, request: Request, slot: str, amount: float) -> None:
+        self._move(request, slot, "noisier", amount)
 
-    def z_purer(self, call: Call, slot: str, amount: float) -> None:
-        self._move(call, slot, "purer", amount)
+    def z_purer(self, request: Request, slot: str, amount: float) -> None:
+        self._move(request, slot, "purer", amount)
 
-    def _move(self, call: Call, slot: str, measure: str, amount: float) -> None:
-        directions = timbre_map.load(call.client.model.checkpoint).named
-        latents, now = call.client.latents, self._instrument.time(call.when)
+    def _move(self, request: Request, slot: str, measure: str, amount: float) -> None:
+        directions = timbre_map.load(request.client.model.checkpoint).named
+        latents, now = request.client.latents, self._instrument.time(request.when)
         amounts = {MEASURES.index(measure): amount}
         path = edit(latents.path(slot, now), directions, amounts, bare=False, seconds=now)
-        self._instrument.put(call.client, slot, path, call.when)
+        self._instrument.put(request.client, slot, path, request.when)
 
 
 class InversionMessages:
@@ -205,8 +209,10 @@ class InversionMessages:
         self._background = host.background
         self._render_process = host.render_process
 
-    def z_invert(self, call: Call, slot: str, file: str, pitch: int | None, seconds: float) -> None:
-        model, seed = call.client.model, self._instrument.seed(None)
+    def z_invert(
+        self, request: Request, slot: str, file: str, pitch: int | None, seconds: float
+    ) -> None:
+        model, seed = request.client.model, self._instrument.seed(None)
 
         def invert() -> None:
             path, sound = str(model.checkpoint.weights), self._root.read(file)
@@ -214,7 +220,7 @@ class InversionMessages:
                 InvertRequest(path, sound, file, pitch, seconds, seed)
             )
             *_, heard, distance = found.tolist()
-            self._instrument.set(call.client, slot, found[:-2], None, f"inverted {file}")
-            call.reply("/done", "/z/invert", slot, file, int(heard), distance)
+            self._instrument.set(request.client, slot, found[:-2], None, f"inverted {file}")
+            request.reply("/done", "/z/invert", slot, file, int(heard), distance)
 
-        self._background.run(call, "/z/invert", invert, Task.SEARCH)
+        self._background.run(request, "/z/invert", invert, Task.SEARCH)

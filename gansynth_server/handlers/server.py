@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host, LiveHost, Task
+from gansynth_server.handlers.request import Request
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import ROWS
@@ -24,9 +24,9 @@ class ServerMessages:
         self._host = host
         self._instrument = host.instrument
 
-    def status(self, call: Call) -> None:
-        bus = call.client.bus
-        call.reply(
+    def status(self, request: Request) -> None:
+        bus = request.client.bus
+        request.reply(
             "/status.reply",
             self._host.sounding,
             self._host.waiting,
@@ -35,68 +35,70 @@ class ServerMessages:
             round(bus.load.peak, 2),
             bus.rate,
             self._host.underruns,
-            round(self._instrument.timbre.rate, 1),
+            round(self._instrument.morpher.rate, 1),
         )
 
-    def help(self, call: Call, address: str) -> None:
+    def help(self, request: Request, address: str) -> None:
         row = ROWS.get(address)
         if row is not None:
             arguments = ", ".join(arg.text for arg in row.args)
-            call.reply("/help.reply", address, arguments, row.reply.replace("`", ""), row.help)
+            request.reply("/help.reply", address, arguments, row.reply.replace("`", ""), row.help)
             return
         found = [known for known in ROWS if _covers(address, known)]
         if not found:
             raise UserError(f"no message {address!r}; /help lists them all")
         for part in _parts(found):
-            call.reply("/help.list", *part)
+            request.reply("/help.list", *part)
 
-    def version(self, call: Call) -> None:
+    def version(self, request: Request) -> None:
         numbers = [int(part) for part in __version__.split(".")[:3]]
-        call.reply("/version.reply", "gansynth-server", *numbers)
+        request.reply("/version.reply", "gansynth-server", *numbers)
 
-    def sync(self, call: Call, id: int) -> None:
+    def sync(self, request: Request, id: int) -> None:
         with self._instrument.lock:
-            call.client.sync(lambda: call.reply("/synced", id))
+            request.client.sync(lambda: request.reply("/synced", id))
 
-    def notify(self, call: Call, on: int) -> None:
-        call.peer.notified = bool(on)
+    def notify(self, request: Request, on: int) -> None:
+        request.session.notified = bool(on)
         most = self._host.options.max_clients
-        call.reply("/done", "/notify", call.client.number, most)
+        request.reply("/done", "/notify", request.client.number, most)
 
-    def clearSched(self, call: Call) -> None:  # noqa: N802 as in scsynth
-        self._host.clear_scheduled(call.peer)
+    def clearSched(self, request: Request) -> None:  # noqa: N802 as in scsynth
+        self._host.clear_scheduled(request.session)
 
-    def dirt_handshake(self, call: Call) -> None:
-        call.reply(
+    def dirt_handshake(self, request: Request) -> None:
+        request.reply(
             "/dirt/handshake/reply",
             *("&serverHostname", self._host.options.bind),
             *("&serverPort", self._host.port),
             *("&controlBusIndices", *range(BUSES)),
         )
 
-    def login(self, call: Call, word: str | float) -> None:
-        peer = call.peer
-        if peer.proven or (word != "" and peer.prove(word in (peer.token, str(peer.token)))):
-            call.reply("/done", "/login")
+    def login(self, request: Request, word: str | float) -> None:
+        session = request.session
+        if session.proven or (
+            word != "" and session.prove(word in (session.token, str(session.token)))
+        ):
+            request.reply("/done", "/login")
         else:
-            call.reply("/login.reply", peer.token)
+            request.reply("/login.reply", session.token)
 
-    def metrics(self, call: Call) -> None:
+    def metrics(self, request: Request) -> None:
         values = self._host.figures()
-        call.reply("/metrics.reply", *(part for pair in values.items() for part in pair))
+        request.reply("/metrics.reply", *(part for pair in values.items() for part in pair))
 
-    def dump(self, call: Call, level: int) -> None:
-        _known(call)
+    def dump(self, request: Request, level: int) -> None:
+        _known(request)
         self._host.dump(level)
 
-    def quit(self, call: Call) -> None:
-        _known(call)
-        call.reply("/done", "/quit")
+    def quit(self, request: Request) -> None:
+        _known(request)
+        request.reply("/done", "/quit")
         self._host.quit()
 
 
-def _known(call: Call) -> None:
-    if not call.peer.proven:
+def _known(request: Request) -> None:
+    if not request.session.proven:
         raise UserError("only for those who are known to hear the server; see /login")
 
 
@@ -126,18 +128,18 @@ class CheckpointMessages:
         self._models = host.models
         self._background = host.background
 
-    def checkpoint_list(self, call: Call) -> None:
-        call.reply("/checkpoint/list.reply", *self._models.names())
+    def checkpoint_list(self, request: Request) -> None:
+        request.reply("/checkpoint/list.reply", *self._models.names())
 
-    def checkpoint_info(self, call: Call) -> None:
-        model = call.client.model
+    def checkpoint_info(self, request: Request) -> None:
+        model = request.client.model
         name, size = model.checkpoint.name, model.latent_size
-        call.reply(
+        request.reply(
             "/checkpoint/info.reply",
             *(name, size, model.pitches[0], model.pitches[-1], *model.presets),
         )
 
-    def checkpoint_load(self, call: Call, name: str) -> None:
+    def checkpoint_load(self, request: Request, name: str) -> None:
         if name not in self._models.names() and (last := re.split(r"[/\\]", name)[-1]):
             name = last  # a path, as other programs of the kind want it
         if name not in self._models.names():
@@ -145,12 +147,12 @@ class CheckpointMessages:
             raise UserError(f"no checkpoint called {name!r}; there are: {known}")
 
         def load() -> None:
-            self._instrument.use(call.client, self._models.get(name))
-            call.reply("/done", "/checkpoint/load", name)
-            if call.peer.notified:
-                call.reply("/checkpoint", name)
+            self._instrument.use(request.client, self._models.get(name))
+            request.reply("/done", "/checkpoint/load", name)
+            if request.session.notified:
+                request.reply("/checkpoint", name)
 
         if self._models.loaded(name):
             load()  # at its time, as all that follows it expects
         else:
-            self._background.run(call, "/checkpoint/load", load, Task.LOAD)
+            self._background.run(request, "/checkpoint/load", load, Task.LOAD)

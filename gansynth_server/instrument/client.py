@@ -18,7 +18,7 @@ from gansynth_server.synth.envelope import PLAIN, Envelope
 from gansynth_server.synth.note import Note, NoteId
 
 RECENT = 2
-MOST_JOBS = 256
+MAX_JOBS = 256
 """Renders and other work that one client may have waiting."""
 
 
@@ -36,7 +36,7 @@ class Sequencer(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Played:
+class ActiveNote:
     """A note of a client: the bus that it sounds on, and the latent that it is to have."""
 
     note: Note
@@ -48,7 +48,7 @@ class Played:
 
 
 @dataclass(eq=False)
-class Manner:
+class PlayingStyle:
     """How a client's notes are played, where they do not say it themselves."""
 
     envelope: Envelope = PLAIN
@@ -72,9 +72,9 @@ class Client:
     model: Model
     bus: Bus
     latents: Slots
-    notes: dict[NoteId, Played] = field(default_factory=dict)
+    notes: dict[NoteId, ActiveNote] = field(default_factory=dict)
     """Those not released yet."""
-    manner: Manner = field(default_factory=Manner)
+    style: PlayingStyle = field(default_factory=PlayingStyle)
     followed: set[str] = field(default_factory=set)
     """Slots whose notes change as they do."""
     warned: set[str] = field(default_factory=set)
@@ -103,8 +103,8 @@ class Client:
         Args:
             job: its number, larger than those before.
         """
-        if len(self._jobs) >= MOST_JOBS:
-            raise UserError(f"{MOST_JOBS} things of yours are waiting already; ask for fewer")
+        if len(self._jobs) >= MAX_JOBS:
+            raise UserError(f"{MAX_JOBS} things of yours are waiting already; ask for fewer")
         self._jobs[job] = None
         self._newest = job
 
@@ -117,7 +117,7 @@ class Client:
 
     def sync(self, answer: Callable[[], None]) -> None:
         """Calls ``answer`` once all jobs begun so far are done; UserError if too many wait."""
-        if len(self._syncs) >= MOST_JOBS:
-            raise UserError(f"{MOST_JOBS} /sync of yours are waiting already; wait for one")
+        if len(self._syncs) >= MAX_JOBS:
+            raise UserError(f"{MAX_JOBS} /sync of yours are waiting already; wait for one")
         self._syncs.append((self._newest, answer))
         self.finish(-1)

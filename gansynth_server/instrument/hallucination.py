@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.latent.sequence import Line, Sequence
+from gansynth_server.latent.sequence import Sequence, SequencePath
 from gansynth_server.latent.slots import Slots
 from gansynth_server.render.model import Model
 from gansynth_server.render.offline import BatchRenderer
@@ -32,7 +32,7 @@ SLOT = "hallucination"
 AHEAD = 0.75
 """Seconds before its time, or more, that a note is asked for."""
 BLOCK = 1024
-MOST_VOICES = 64
+MAX_VOICES = 64
 
 
 class Hallucination:
@@ -69,7 +69,7 @@ class Hallucination:
 
     def begin(self) -> None:
         """Asks for the first notes; UserError if there can be none."""
-        path = Line(self._sequence, self._start)
+        path = SequencePath(self._sequence, self._start)
         self._instrument.put(self._client, SLOT, path, self._start)
         for _ in range(math.ceil((self._sequence.length + AHEAD) / self._sequence.spacing) + 1):
             self._ask()
@@ -172,7 +172,7 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
 
     renderer = BatchRenderer()
     instrument = Instrument(renderer, 0, tell, clock=lambda: 0.0)
-    bus = Bus(rate, MOST_VOICES, on_end=instrument.ended, channels=2)
+    bus = Bus(rate, MAX_VOICES, on_end=instrument.ended, channels=2)
     client = Client(0, model, bus, Slots(model.latent_size))
     over: list[bool] = []
     playing = Hallucination(

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.client import Client, Played
-from gansynth_server.instrument.morphing import SlotPath, Timbre
+from gansynth_server.instrument.client import ActiveNote, Client
+from gansynth_server.instrument.morphing import Morpher, SlotPath
 from gansynth_server.instrument.rendering import Work
 from gansynth_server.latent.presets import find_preset
-from gansynth_server.latent.slots import Path, Slots, Still
+from gansynth_server.latent.slots import ConstantPath, Path, Slots
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
@@ -30,8 +30,8 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 
-MOST_NOTES = 4096
-MOST_UNHEARD = 16
+MAX_NOTES = 4096
+MAX_UNHEARD = 16
 """Notes of a client whose stream nobody pulls."""
 Tell = Callable[..., None]
 
@@ -52,7 +52,7 @@ class Instrument:
         seed: int,
         tell: Tell,
         clock: Callable[[], float] = time.monotonic,
-        most_notes: int = MOST_NOTES,
+        most_notes: int = MAX_NOTES,
     ) -> None:
         self._most_notes = most_notes
         self.lock = threading.RLock()
@@ -60,7 +60,7 @@ class Instrument:
         self._tell = tell
         self._clock = clock
         self.work = Work(renderer, self.lock, clock)
-        self.timbre = Timbre(renderer, clock)
+        self.morpher = Morpher(renderer, clock)
 
     def time(self, when: float | None) -> float:
         """Seconds of the clock that are meant by a ``when``."""
@@ -94,7 +94,7 @@ class Instrument:
         with self.lock:
             client.latents.put(slot, path, self.time(when))
             if slot == client.slot and client.recent:
-                self.work.look_ahead(client)
+                self.work.prefetch(client)
 
     def seed(self, given: int | None) -> int:
         """A seed for what is drawn: the given one, or the next of the instrument's own."""
@@ -155,7 +155,7 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
-        most = min(MOST_UNHEARD, self._most_notes) if client.bus.link.still else self._most_notes
+        most = min(MAX_UNHEARD, self._most_notes) if client.bus.link.idle else self._most_notes
         if len(client.alive) >= most:
             raise UserError(
                 f"{most} of your notes wait or sound already: release some, or pull their stream "
@@ -165,7 +165,7 @@ class Instrument:
         rendered = nearest_pitch(client.model.pitches, pitch)
         note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
         label = client.model.checkpoint.config.label(rendered)
-        played = Played(note, client.bus, client.model, label, slot, Still(z))
+        played = ActiveNote(note, client.bus, client.model, label, slot, ConstantPath(z))
 
         def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
@@ -207,9 +207,9 @@ class Instrument:
                 self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
-            self.work.look_ahead(client)
+            self.work.prefetch(client)
         if slot in client.followed:
-            self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
+            self.morpher.follow(played, SlotPath(client.latents, slot), note.on)
 
     def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
         """Has the notes of a slot follow its latent while they sound, or no longer."""
@@ -217,12 +217,17 @@ class Instrument:
             (client.followed.add if on else client.followed.discard)(slot)
             for played in client.notes.values():
                 if played.slot == slot and on:
-                    self.timbre.follow(played, SlotPath(client.latents, slot), self.time(when))
+                    self.morpher.follow(played, SlotPath(client.latents, slot), self.time(when))
                 elif played.slot == slot:
-                    self.timbre.rest(played, self.time(when))
+                    self.morpher.rest(played, self.time(when))
 
     def morph(
-        self, played: Played, client: Client, slot: str, seconds: float, when: float | None = None
+        self,
+        played: ActiveNote,
+        client: Client,
+        slot: str,
+        seconds: float,
+        when: float | None = None,
     ) -> None:
         """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
         start = self.time(when)
@@ -230,7 +235,7 @@ class Instrument:
         if slot in client.followed:
             target = SlotPath(client.latents, slot)
         if client.latents.size == played.model.latent_size:
-            self.timbre.morph(played, target, start, seconds)
+            self.morpher.morph(played, target, start, seconds)
 
     def _note(
         self,
@@ -243,13 +248,13 @@ class Instrument:
         when: float | None,
         expression: dict[str, Any],
     ) -> Note:
-        manner = client.manner
+        style = client.style
         shape = {key: expression.pop(key) for key in Envelope.__slots__ if key in expression}
-        loud = 127 * (velocity / 127) ** manner.curve
+        loud = 127 * (velocity / 127) ** style.curve
         note = Note(client, id, pitch, loud, rendered, self.time(when))
-        note.envelope = replace(manner.envelope, **shape)
-        note.hold, note.region, note.pressed = manner.hold, manner.region, manner.pressed
-        note.choke = manner.chokes.get(slot)
+        note.envelope = replace(style.envelope, **shape)
+        note.hold, note.region, note.pressed = style.hold, style.region, style.pressed
+        note.choke = style.chokes.get(slot)
         for name, value in expression.items():
             setattr(note, name, value)
         if abs(pitch - rendered) > 0.5 and "range" not in client.warned:
@@ -270,13 +275,13 @@ class Instrument:
             played = client.notes.get(id)
             if played is None:
                 return
-            if client.manner.pedal:
+            if client.style.pedal:
                 played.note.pedalled = True
                 return
             del client.notes[id]
         self._release(played, when)
 
-    def _release(self, played: Played, when: float | None) -> None:
+    def _release(self, played: ActiveNote, when: float | None) -> None:
         note = played.note
         note.off = self.time(when)
         played.bus.release(note, when)
@@ -291,25 +296,25 @@ class Instrument:
     def pedal(self, client: Client, down: bool, when: float | None = None) -> None:
         """The sustain pedal: what is released while it is down sounds on until it comes up."""
         with self.lock:
-            client.manner.pedal = down
+            client.style.pedal = down
             if not down:
                 for id, played in list(client.notes.items()):
                     if played.note.pedalled:
                         self.release(client, id, when)
 
     def change(
-        self, played: Played, when: float | None = None, seconds: float = 0.0, **changes: Any
+        self, played: ActiveNote, when: float | None = None, seconds: float = 0.0, **changes: Any
     ) -> None:
         """Sets attributes of a note (see :meth:`Voices.change`) at a time."""
         note = played.note
         played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
 
-    def seek(self, played: Played, place: float, when: float | None = None) -> None:
+    def seek(self, played: ActiveNote, place: float, when: float | None = None) -> None:
         """Has a note go on from another of its frames at a time."""
         note = played.note
         played.bus.post(lambda voices: voices.seek(note, place), when, note)
 
-    def played(self, client: Client, id: NoteId) -> list[Played]:
+    def played(self, client: Client, id: NoteId) -> list[ActiveNote]:
         """The notes that an id means: one, all for "all", or none if it is over already."""
         with self.lock:
             if id == "all":
@@ -362,14 +367,14 @@ class Instrument:
                 note.over = True
             client.alive.clear()
             client.notes.clear()
-        self.timbre.forget(client)
+        self.morpher.forget(client)
 
     def use(self, client: Client, model: Model) -> None:
         """Changes a client's checkpoint; latents of another size give way to a random one."""
         with self.lock:
             client.model = model
             client.recent.clear()
-            self.work.look_away(client)
+            self.work.cancel_prefetch(client)
             if client.latents.size != model.latent_size:
                 client.latents = Slots(model.latent_size)
             if "z" not in client.latents:

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.instrument.client import Played
+from gansynth_server.instrument.client import ActiveNote
 from gansynth_server.latent.paths import Glide
-from gansynth_server.latent.slots import Path, Slots, Still
+from gansynth_server.latent.slots import ConstantPath, Path, Slots
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.receptive_field import Span
-from gansynth_server.render.window_requests import Request
+from gansynth_server.render.window_requests import WindowRequest
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import steadiest
@@ -39,7 +39,7 @@ DELAY = 0.060
 """Seconds from such a look to its being heard."""
 SETTLE = 0.25
 """Seconds after a latent has come to rest until the note has its whole spectrum."""
-PATIENCE = 10.0
+START_TIMEOUT_S = 10.0
 """Seconds that a note may take to begin."""
 ALIGNED = 4
 LENGTH = 8
@@ -64,7 +64,7 @@ class SlotPath:
 class _Follower:
     """A note whose latent may move."""
 
-    played: Played
+    played: ActiveNote
     since: float
     z: Latent
     """What it was last rendered for."""
@@ -76,7 +76,7 @@ class _Follower:
 _Look = tuple[_Follower, float, tuple[float, float] | None]
 
 
-class Timbre:
+class Morpher:
     """Renders the notes that follow latents.
 
     Threads: ``morph`` and ``follow`` may be called from any; the looks are put
@@ -89,7 +89,7 @@ class Timbre:
         self._clock = clock
         self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._followers: dict[Played, _Follower] = {}
+        self._followers: dict[ActiveNote, _Follower] = {}
         self._applied: deque[float] = deque(maxlen=4096)
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -113,11 +113,11 @@ class Timbre:
         recent = sum(now - time < RATE_SECONDS for time in list(self._applied))
         return recent / RATE_SECONDS / max(1, len(self._followers))
 
-    def morph(self, played: Played, target: Path, when: float, seconds: float) -> None:
+    def morph(self, played: ActiveNote, target: Path, when: float, seconds: float) -> None:
         """Moves a note's latent to a path within so many seconds."""
         self.follow(played, Glide(played.path, target, when, seconds), when)
 
-    def follow(self, played: Played, path: Path, when: float) -> None:
+    def follow(self, played: ActiveNote, path: Path, when: float) -> None:
         """Has a note follow a path from a time on."""
         with self._lock:
             z = played.path.at(when)
@@ -127,9 +127,9 @@ class Timbre:
             follower = self._followers[played] = _Follower(played, when, z)
         self._look_at(follower, when)
 
-    def rest(self, played: Played, when: float) -> None:
+    def rest(self, played: ActiveNote, when: float) -> None:
         """Has a note keep the latent that it has at a time."""
-        played.path = Still(played.path.at(when))
+        played.path = ConstantPath(played.path.at(when))
 
     def forget(self, owner: object) -> None:
         """Drops the notes of someone who is gone."""
@@ -160,7 +160,7 @@ class Timbre:
         note = follower.played.note
 
         def look(voices: Voices) -> None:
-            self._looks.put((follower, when, voices.heading(note)))
+            self._looks.put((follower, when, voices.next_frame(note)))
 
         follower.played.bus.post(look, when, coarse=True)
 
@@ -168,10 +168,12 @@ class Timbre:
         with self._lock:
             self._followers.pop(follower.played, None)
 
-    def _tend(self, follower: _Follower, when: float, heading: tuple[float, float] | None) -> None:
+    def _tend(
+        self, follower: _Follower, when: float, next_frame: tuple[float, float] | None
+    ) -> None:
         """What follows from one look: where the note is, and the step after it."""
-        if heading is None:
-            if follower.begun or when - follower.since > PATIENCE:
+        if next_frame is None:
+            if follower.begun or when - follower.since > START_TIMEOUT_S:
                 self._drop(follower)  # it is over, or never came
             else:
                 self._look_at(follower, when + TICK)
@@ -180,20 +182,22 @@ class Timbre:
         z = follower.played.path.at(when)
         if not np.array_equal(z, follower.z):
             follower.z, follower.settled = z, False
-            self._request(follower, z, when, heading)
+            self._request(follower, z, when, next_frame)
         elif not follower.settled:
             follower.settled = True
             self._settle(follower, z, when)
-        elif isinstance(follower.played.path, Still | Glide) and _over(follower.played.path, when):
+        elif isinstance(follower.played.path, ConstantPath | Glide) and _over(
+            follower.played.path, when
+        ):
             self._drop(follower)
             return
         self._look_at(follower, when + TICK)
 
     def _request(
-        self, follower: _Follower, z: Latent, when: float, heading: tuple[float, float]
+        self, follower: _Follower, z: Latent, when: float, next_frame: tuple[float, float]
     ) -> None:
         played = follower.played
-        window = _window(*heading)
+        window = _window(*next_frame)
 
         def done(magnitude: NDArray[np.float32], increment: NDArray[np.float32]) -> None:
             overlay = Overlay(window[0], magnitude.copy(), increment.copy())
@@ -206,7 +210,7 @@ class Timbre:
             self._applied.append(self._clock())
 
         self._renderer.window(
-            Request(
+            WindowRequest(
                 *(played.note.owner, played, played.model.backend, z, played.label, window),
                 done=done,
                 failed=self._failed,
@@ -243,7 +247,7 @@ def _over(path: Path, when: float) -> bool:
         if when < path.end:
             return False
         path = path.target
-    return isinstance(path, Still)
+    return isinstance(path, ConstantPath)
 
 
 def _window(place: float, step: float) -> Span:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
-from gansynth_server.latent.slots import Still
+from gansynth_server.latent.slots import ConstantPath
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.spectral.spectrum import Spectrum
@@ -117,18 +117,18 @@ class Work:
 
         self.render(client, z, int(pitch), invert, failed)
 
-    def look_ahead(self, client: Client) -> None:
+    def prefetch(self, client: Client) -> None:
         """Has the keys around a client's last notes rendered while there is time."""
         now = self._clock()
         path = client.latents.path(client.slot, now)
-        if not isinstance(path, Still):
-            self.look_away(client)  # it will have moved on
+        if not isinstance(path, ConstantPath):
+            self.cancel_prefetch(client)  # it will have moved on
             return
         z, config = path.at(now), client.model.checkpoint.config
         near = [pitch + s * d for d in range(REACH + 1) for pitch in client.recent for s in (1, -1)]
         keys = [config.label(pitch) for pitch in dict.fromkeys(near) if pitch in config.pitches]
         self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])
 
-    def look_away(self, client: Client) -> None:
+    def cancel_prefetch(self, client: Client) -> None:
         """Has no keys rendered ahead any more."""
         self._renderer.ahead(client, client.model.backend, [])

@@ -16,8 +16,8 @@ from gansynth_server.errors import UserError
 
 CONCERT_PITCH = 440.0
 MIDDLE_C = 60
-MOST_DEGREES = 1024
-MOST_CENTS = 120000
+MAX_DEGREES = 1024
+MAX_CENTS = 120000
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)")
 _RATIO = re.compile(r"(\d+)(?:\s*/\s*(\d+))?")
 _FREQUENCY = "the reference frequency"
@@ -134,7 +134,7 @@ def read_scale(text: str) -> Scale:
     if not lines:
         raise UserError("the .scl text ends before its number of notes")
     (number, line), degrees = lines[0], lines[1:]
-    count = _whole(line, f".scl line {number}", "the number of notes", 0, MOST_DEGREES)
+    count = _whole(line, f".scl line {number}", "the number of notes", 0, MAX_DEGREES)
     if len(degrees) < count:
         raise UserError(f"the .scl text promises {count} notes and has {len(degrees)}")
     cents = tuple(_degree(line, f".scl line {number}") for number, line in degrees[:count])
@@ -153,8 +153,8 @@ def read_mapping(text: str) -> Mapping:
     ]
     frequency = numbers.pop(5)
     size, first, last, middle, reference, octave = map(int, numbers)
-    if not 0 <= size <= MOST_DEGREES:
-        raise UserError(f"{places[0]}: a map has 0 to {MOST_DEGREES} keys, not {size}")
+    if not 0 <= size <= MAX_DEGREES:
+        raise UserError(f"{places[0]}: a map has 0 to {MAX_DEGREES} keys, not {size}")
     if not 1 <= frequency <= 100000:
         raise UserError(f"{places[5]}: {_FREQUENCY} must be 1 to 100000 Hz, not {frequency:g}")
     entries = list(zip(places, lines, strict=True))[len(_HEAD) :][:size]
@@ -173,7 +173,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 
 def _whole(
-    line: str, place: str, what: str, low: int = -MOST_DEGREES, high: int = MOST_DEGREES
+    line: str, place: str, what: str, low: int = -MAX_DEGREES, high: int = MAX_DEGREES
 ) -> int:
     found = re.match(r"\s*(-?\d{1,9})(?![\d.])", line)
     if found is None or not low <= int(found[1]) <= high:
@@ -200,6 +200,6 @@ def _degree(line: str, place: str) -> float:
         cents = float(number[0])
     elif ratio is not None and len(ratio[0]) <= 100 and int(ratio[1]) > 0 < int(ratio[2] or 1):
         cents = 1200 * (math.log2(int(ratio[1])) - math.log2(int(ratio[2] or 1)))
-    if not abs(cents) <= MOST_CENTS:
+    if not abs(cents) <= MAX_CENTS:
         raise UserError(f"{place}: {text[:40]!r} is neither cents (386.3) nor a ratio (5/4)")
     return cents

@@ -73,7 +73,7 @@ class Directions:
         return (weights @ self.latent[list(amounts)]).astype(np.float32)
 
 
-class Edited:
+class OffsetPath:
     """A path moved along principal directions.
 
     Args:
@@ -99,15 +99,15 @@ class Edited:
 
 def edit(
     path: Path, directions: Directions, amounts: Mapping[int, float], bare: bool, seconds: float
-) -> Edited:
+) -> OffsetPath:
     """Moves a path along directions; one that was moved already gets further amounts.
 
     Raises:
         UserError: there is no such component.
     """
-    if isinstance(path, Edited) and path.directions is directions and path.bare == bare:
-        return Edited(path.base, directions, {**path.amounts, **amounts}, bare)
-    return Edited(held(path, seconds), directions, amounts, bare)
+    if isinstance(path, OffsetPath) and path.directions is directions and path.bare == bare:
+        return OffsetPath(path.base, directions, {**path.amounts, **amounts}, bare)
+    return OffsetPath(held(path, seconds), directions, amounts, bare)
 
 
 def file_of(checkpoint: Checkpoint) -> FilePath:

@@ -24,8 +24,8 @@ from gansynth_server.latent.vectors import Latent
 from gansynth_server.util import yielding_json
 
 SUFFIXES = (".json", ".npz", ".npy")
-MOST_BYTES = 32 << 20
-MOST_NAME = 256
+MAX_BYTES = 32 << 20
+MAX_NAME = 256
 _BROKEN = (
     *(ValueError, TypeError, KeyError, OverflowError, RecursionError, EOFError, OSError),
     *(RuntimeError, zipfile.BadZipFile, zlib.error),
@@ -92,8 +92,8 @@ def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
         why = str(error).partition("\n")[0]
         raise UserError(f"{name} holds no latents: {why}") from error
     for slot, z in yielding_json.steps(table.items()):
-        if not 0 < len(slot) <= MOST_NAME:
-            raise UserError(f"{name}: a latent's name has 1 to {MOST_NAME} characters")
+        if not 0 < len(slot) <= MAX_NAME:
+            raise UserError(f"{name}: a latent's name has 1 to {MAX_NAME} characters")
         if z.shape != (size,) or not np.isfinite(z).all():
             raise UserError(
                 f"{name}: latents of this checkpoint are {size} finite numbers, "
@@ -119,8 +119,8 @@ def _listed(table: NDArray[Any]) -> dict[str, Any]:
 def _arrays(data: bytes) -> dict[str, Any]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        if sum(member.file_size for member in members) > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_BYTES:,} bytes")
         arrays = {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
     if "latents" not in arrays:
         return arrays

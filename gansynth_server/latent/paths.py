@@ -11,10 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from gansynth_server.latent.slots import Path, Still
+from gansynth_server.latent.slots import ConstantPath, Path
 from gansynth_server.latent.vectors import Latent, slerp
 
-MOST_PARTS = 16
+MAX_PARTS = 16
 
 
 def parts(path: Path) -> int:
@@ -22,9 +22,9 @@ def parts(path: Path) -> int:
     return getattr(path, "parts", 1)
 
 
-def held(path: Path, seconds: float, most: int = MOST_PARTS) -> Path:
+def held(path: Path, seconds: float, most: int = MAX_PARTS) -> Path:
     """A path to build another upon: itself, or where it is at a time if it has too many parts."""
-    return path if parts(path) <= most else Still(path.at(seconds))
+    return path if parts(path) <= most else ConstantPath(path.at(seconds))
 
 
 def elapsed(seconds: float, start: float) -> float:
@@ -47,8 +47,8 @@ class Glide:
     def __init__(self, from_path: Path, to_path: Path, start: float, seconds: float) -> None:
         while isinstance(from_path, Glide) and from_path.end <= start:
             from_path = from_path.target  # the way there is not needed any more
-        self._from = held(from_path, start, MOST_PARTS // 2)
-        self.target: Path = held(to_path, start, MOST_PARTS // 2)
+        self._from = held(from_path, start, MAX_PARTS // 2)
+        self.target: Path = held(to_path, start, MAX_PARTS // 2)
         self._start, self._seconds = start, max(0.0, seconds)
         self.parts = 1 + parts(self._from) + parts(self.target)
 
@@ -66,8 +66,8 @@ class Glide:
         gone = elapsed(seconds, self._start) / self._seconds if self._seconds else 0.0
         if gone <= 0:
             return self._from.at(seconds)
-        eased = gone * gone * (3 - 2 * gone)
-        return slerp(self._from.at(seconds), self.target.at(seconds), eased)
+        reset_load = gone * gone * (3 - 2 * gone)
+        return slerp(self._from.at(seconds), self.target.at(seconds), reset_load)
 
 
 class Walk:
@@ -137,7 +137,7 @@ class Lfo:
     def __init__(
         self, a: Path, b: Path, shape: str, rate: float, phase: float, start: float
     ) -> None:
-        self._ends = [held(path, start, MOST_PARTS // 2) for path in (a, b)]
+        self._ends = [held(path, start, MAX_PARTS // 2) for path in (a, b)]
         self._shape, self._rate, self._phase, self._start = shape, rate, phase, start
         self.parts = 1 + sum(map(parts, self._ends))
 

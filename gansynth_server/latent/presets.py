@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST = 4096
+MAX_PRESETS = 4096
 """Presets of a checkpoint."""
-MOST_NAME = 64
+MAX_NAME = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Preset:
     made: str = ""
 
 
-class Shelf:
+class UserPresets:
     """The user's presets of one checkpoint; each call reads the file anew if it has changed.
 
     Args:
@@ -131,9 +131,9 @@ class Shelf:
         return decode(path, _json(path), self._checkpoint.config.latent_size, self.weights)
 
     def _check(self, name: str, latent: Latent) -> None:
-        if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name.split() != [name]:
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable() or name.split() != [name]:
             raise UserError(
-                f"a preset's name has 1 to {MOST_NAME} characters without blanks, not {name!r}"
+                f"a preset's name has 1 to {MAX_NAME} characters without blanks, not {name!r}"
             )
         if name in self._checkpoint.presets:
             raise UserError(f"{name} is a preset of {self._checkpoint.name}: take another name")
@@ -144,8 +144,8 @@ class Shelf:
     def _write(self, presets: Mapping[str, Preset]) -> None:
         from gansynth_server.model.checkpoint import replace
 
-        if len(presets) > MOST:
-            raise UserError(f"{MOST} presets at most; remove some")
+        if len(presets) > MAX_PRESETS:
+            raise UserError(f"{MAX_PRESETS} presets at most; remove some")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         replace(self.path, self.encode(presets))
 

@@ -22,14 +22,14 @@ from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.util import yielding_json
 
-MOST_KEYS = 64
-MOST_STEPS = 64
-MOST_PITCHES = 1024
+MAX_KEYS = 64
+MAX_STEPS = 64
+MAX_PITCHES = 1024
 NEAR = 1e-3
 """Part of the way to the next note that is no way yet."""
-LONGEST = 4.0
+MAX_SECONDS = 4.0
 """Seconds of a note."""
-MOST_AT_ONCE = 48
+MAX_AT_ONCE = 48
 """Notes that may overlap."""
 
 
@@ -80,7 +80,7 @@ class Sequence:
         return slerp(self.keys[key], self.keys[following], at - key)
 
 
-class Line:
+class SequencePath:
     """A sequence as a path: at each note's time it is where that note is."""
 
     def __init__(self, sequence: Sequence, start: float) -> None:
@@ -104,29 +104,29 @@ def check(sequence: Sequence) -> Sequence:
     """The sequence itself; UserError if it cannot be played."""
     s = sequence
     for name, value, low, high in (
-        ("the number of keys", len(s.keys), 1, MOST_KEYS),
-        ("steps", s.steps, 0, MOST_STEPS),
+        ("the number of keys", len(s.keys), 1, MAX_KEYS),
+        ("steps", s.steps, 0, MAX_STEPS),
         ("spacing", s.spacing, 0.01, 60.0),
-        ("trim", s.trim, 0.0, LONGEST),
-        ("attack", s.attack, 0.0, LONGEST),
-        ("sustain", s.sustain, 0.0, LONGEST),
-        ("release", s.release, 0.0, LONGEST),
+        ("trim", s.trim, 0.0, MAX_SECONDS),
+        ("attack", s.attack, 0.0, MAX_SECONDS),
+        ("sustain", s.sustain, 0.0, MAX_SECONDS),
+        ("release", s.release, 0.0, MAX_SECONDS),
         ("velocity", s.velocity, 1.0, 127.0),
-        ("the number of pitches", len(s.pitches), 1, MOST_PITCHES),
+        ("the number of pitches", len(s.pitches), 1, MAX_PITCHES),
         *(("a pitch", pitch, 0.0, 127.0) for pitch in s.pitches),
     ):
         if not low <= value <= high:
             raise UserError(f"{name} must be {low:g} to {high:g}, not {value:g}")
     whole = s.trim + s.length
-    if s.length <= 0 or whole > LONGEST + 1e-6:
+    if s.length <= 0 or whole > MAX_SECONDS + 1e-6:
         raise UserError(
-            f"a note has attack, sustain or release, with trim up to {LONGEST:g} s together, "
+            f"a note has attack, sustain or release, with trim up to {MAX_SECONDS:g} s together, "
             f"not {whole:g}"
         )
-    if s.length / s.spacing > MOST_AT_ONCE:
+    if s.length / s.spacing > MAX_AT_ONCE:
         raise UserError(
-            f"at most {MOST_AT_ONCE} notes overlap; make the spacing "
-            f"{s.length / MOST_AT_ONCE:.3g} s or longer"
+            f"at most {MAX_AT_ONCE} notes overlap; make the spacing "
+            f"{s.length / MAX_AT_ONCE:.3g} s or longer"
         )
     return s
 
@@ -162,13 +162,13 @@ def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -
         if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
             raise UserError('it lacks "keys"')
         numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}
-        found = Sequence(np.stack([_key(k, size, preset) for k in content["keys"][:MOST_KEYS]]))
+        found = Sequence(np.stack([_key(k, size, preset) for k in content["keys"][:MAX_KEYS]]))
         if "pitches" in content:
             pitches = tuple(_number("a pitch", pitch) for pitch in content["pitches"])
             found = replace(found, pitches=pitches)
         found = replace(found, **numbers)
-        if found.steps != int(found.steps) or len(content["keys"]) > MOST_KEYS:
-            raise UserError(f"steps are whole, and there are up to {MOST_KEYS} keys")
+        if found.steps != int(found.steps) or len(content["keys"]) > MAX_KEYS:
+            raise UserError(f"steps are whole, and there are up to {MAX_KEYS} keys")
         return check(replace(found, steps=int(found.steps)))
     except UserError as error:
         raise UserError(f"{name} holds no sequence to play: {error}") from error

@@ -9,10 +9,10 @@ from typing import Protocol
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 
-MOST_SLOTS = 1024
-KEPT = 2.0
+MAX_SLOTS = 1024
+HISTORY_S = 2.0
 """Seconds for which it is remembered what a slot held before."""
-MOST_KEPT = 64
+MAX_HISTORY = 64
 """What is remembered of a slot at most; a time before all of it has the first."""
 
 
@@ -24,7 +24,7 @@ class Path(Protocol):
         ...
 
 
-class Still:
+class ConstantPath:
     """A latent that stays where it is; ``origin`` says in words where that is from."""
 
     def __init__(self, z: Latent, origin: str = "still") -> None:
@@ -73,18 +73,18 @@ class Slots:
 
     def put(self, slot: str, path: Path, seconds: float) -> None:
         """Fills a slot from a time on; UserError where there are too many."""
-        if slot not in self._paths and len(self._paths) >= MOST_SLOTS:
-            raise UserError(f"all {MOST_SLOTS} slots are taken; use one of them again")
+        if slot not in self._paths and len(self._paths) >= MAX_SLOTS:
+            raise UserError(f"all {MAX_SLOTS} slots are taken; use one of them again")
         before = [entry for entry in self._paths.get(slot, ()) if entry[0] < seconds]
-        kept = bisect_right(before, seconds - KEPT, key=_time) - 1
-        recent = max(0, kept, len(before) + 1 - MOST_KEPT)
+        kept = bisect_right(before, seconds - HISTORY_S, key=_time) - 1
+        recent = max(0, kept, len(before) + 1 - MAX_HISTORY)
         self._paths[slot] = [*before[recent:], (seconds, path)]
 
-    def still(self, z: Latent, origin: str = "still") -> Still:
+    def still(self, z: Latent, origin: str = "still") -> ConstantPath:
         """A latent as a path that stays; UserError where its size is wrong."""
         if len(z) != self.size:
             raise UserError(f"a latent of this checkpoint has {self.size} numbers, not {len(z)}")
-        return Still(z, origin)
+        return ConstantPath(z, origin)
 
 
 def _time(entry: tuple[float, Path]) -> float:

@@ -36,7 +36,7 @@ NEIGHBOURS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Atlas:
+class TimbreMap:
     """See the module; ``directions[k]`` is the change of a latent for one standard deviation of
     measure k, ``fit[k]`` the share of that measure's variance which latents explain linearly."""
 
@@ -101,7 +101,7 @@ def file_of(checkpoint: Checkpoint) -> Path:
     return checkpoint.beside(FILE)
 
 
-def load(checkpoint: Checkpoint) -> Atlas:
+def load(checkpoint: Checkpoint) -> TimbreMap:
     """A checkpoint's map; the same object until its file changes.
 
     Raises:
@@ -121,7 +121,7 @@ def load(checkpoint: Checkpoint) -> Atlas:
 
 
 @lru_cache(maxsize=16)
-def _read(path: Path, stamp: int, how: str) -> tuple[Atlas, str]:
+def _read(path: Path, stamp: int, how: str) -> tuple[TimbreMap, str]:
     try:
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
@@ -146,4 +146,4 @@ def _read(path: Path, stamp: int, how: str) -> tuple[Atlas, str]:
     )
     if not whole:
         raise UserError(f"{path} is damaged; {how}")
-    return Atlas(latents, places, measures, presets, nearest, directions, fit), weights
+    return TimbreMap(latents, places, measures, presets, nearest, directions, fit), weights

@@ -15,7 +15,7 @@ from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.instrument.morphing import SlotPath
 from gansynth_server.latent import directions
-from gansynth_server.latent.slots import Path, Still
+from gansynth_server.latent.slots import ConstantPath, Path
 from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
 from gansynth_server.midi.mapping import TIMES, defaults
 from gansynth_server.util.general_midi import GENERAL_MIDI
@@ -78,7 +78,7 @@ class MidiPlayer:
         self._instrument.play(
             self.client,
             *(pitch, message.velocity, _id(channel, message.note), channel.slot, when),
-            **channel.expression(self.mapping, self.client.manner.envelope),
+            **channel.expression(self.mapping, self.client.style.envelope),
         )
 
     def _note_off(self, message: Any, channel: Channel, when: float | None) -> None:
@@ -125,7 +125,7 @@ class MidiPlayer:
             self._pedal_up(channel, when)
             for one in self.channels.under(channel):
                 self._move(one, when)
-            names = channel.expression(self.mapping, self.client.manner.envelope)
+            names = channel.expression(self.mapping, self.client.style.envelope)
             self._change(channel, tuple(names), when)
         elif control in (DATA, RPN_LOW, RPN_HIGH):
             self.channels.parameter(channel, control, message.value)
@@ -159,7 +159,7 @@ class MidiPlayer:
     def _change(self, channel: Channel, names: tuple[str, ...], when: float | None) -> None:
         """Has the sounding notes of a channel, or a zone, changed in some respects."""
         for one in self.channels.under(channel):
-            expression = one.expression(self.mapping, self.client.manner.envelope)
+            expression = one.expression(self.mapping, self.client.style.envelope)
             changes = {name: expression[name] for name in names if name not in TIMES}
             for key in one.keys:
                 for played in self._instrument.played(self.client, _id(one, key)):
@@ -176,9 +176,9 @@ class MidiPlayer:
             channel.slot = f"midi {channel.number + 1}"
         elif channel.base is None:
             channel.base = self.client.latents.path(channel.slot, time)
-        moved: Path = directions.Edited(channel.base, found, amounts, bare=False)
-        if isinstance(channel.base, Still):
-            moved = Still(moved.at(time), str(moved))
+        moved: Path = directions.OffsetPath(channel.base, found, amounts, bare=False)
+        if isinstance(channel.base, ConstantPath):
+            moved = ConstantPath(moved.at(time), str(moved))
         self._instrument.put(self.client, channel.slot, moved, when)
         self._instrument.follow(self.client, channel.slot, True, when)
 

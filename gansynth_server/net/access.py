@@ -24,7 +24,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds after a wrong password until another is looked at, doubled each time."""
 GUESSES = 10
 """Passwords a second that are looked at, of everybody."""
-MOST_HOSTS = 1024
+MAX_HOSTS = 1024
 """Hosts of wrong passwords that are remembered."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -56,8 +56,8 @@ class Access:
         self._password = None if password is None else _digest(password)
         self._guesses = Bucket(GUESSES, 0.0)
         self._wrong: dict[str, tuple[int, float]] = {}  # by host: how often, and when it may again
-        self.local = lru_cache(MOST_HOSTS)(self._local)
-        self.allows = lru_cache(MOST_HOSTS)(self._allows)
+        self.local = lru_cache(MAX_HOSTS)(self._local)
+        self.allows = lru_cache(MAX_HOSTS)(self._allows)
 
     @property
     def remark(self) -> str | None:
@@ -103,7 +103,7 @@ class Access:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(times, 16))
         self._wrong.pop(host, None)
         self._wrong[host] = times + 1, now + wait
-        if len(self._wrong) > MOST_HOSTS:
+        if len(self._wrong) > MAX_HOSTS:
             del self._wrong[next(iter(self._wrong))]
         raise UserError("wrong password")
 

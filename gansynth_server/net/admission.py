@@ -9,18 +9,18 @@ from collections.abc import Callable, Hashable
 from gansynth_server.errors import UserError
 from gansynth_server.net.access import Access
 from gansynth_server.net.rate_limit import RateLimit
-from gansynth_server.net.sessions import FACTOR, Peer, Peers
+from gansynth_server.net.sessions import FACTOR, Session, Sessions
 from gansynth_server.osc.codec import Message, OscError, Source, decode, encode
 
 LOGIN = b"/login\0"
 """What a datagram of someone who has to log in begins with."""
-MOST_LOGIN = 512
+MAX_LOGIN = 512
 """Bytes of such a datagram."""
 
 _log = logging.getLogger("gansynth_server.clients")
 
 
-class Gate:
+class Admission:
     """Looks at each datagram before anything else does; used by the OSC thread.
 
     Args:
@@ -32,12 +32,12 @@ class Gate:
     def __init__(
         self,
         access: Access,
-        peers: Peers,
+        sessions: Sessions,
         send: Callable[[Source, bytes], None],
         rate: float,
         clock: Callable[[], float],
     ) -> None:
-        self._access, self._peers, self._send, self._clock = access, peers, send, clock
+        self._access, self._sessions, self._send, self._clock = access, sessions, send, clock
         self._limit = RateLimit(rate)
         self.counts: Counter[str] = Counter()
         """Datagrams that came (``in``), and those not handled: ``refused``, ``limited``;
@@ -55,22 +55,22 @@ class Gate:
         self._limited(source, size)
         return False
 
-    def peer(self, source: Source, datagram: bytes) -> Peer | None:
+    def session(self, source: Source, datagram: bytes) -> Session | None:
         """Who sent a datagram; None for someone who is not in, and was told how to get in.
 
         Raises:
             UserError: there is no room for another client.
         """
-        peer = self._peers.get(source)
-        if peer is None:
+        session = self._sessions.get(source)
+        if session is None:
             local = self._access.local(source[0])
             if not local and self._access.must_log_in(source[0]):
                 if not self._logs_in(source, datagram):
                     return None
                 local = True  # whoever knows the password is believed as well
-            peer = self._peers.at(source, proven=local)
-        peer.heard(len(datagram), self._clock())
-        return peer
+            session = self._sessions.at(source, proven=local)
+        session.heard(len(datagram), self._clock())
+        return session
 
     def handles(self, source: Source, size: int, messages: int) -> bool:
         """Whether so many messages of one datagram may be handled."""
@@ -96,9 +96,9 @@ class Gate:
 
     def answer(self, source: Source, heard: int, datagram: bytes) -> None:
         """Answers someone who may be no peer."""
-        peer = self._peers.get(source)
-        if peer is not None:
-            may = peer.affords(len(datagram))
+        session = self._sessions.get(source)
+        if session is not None:
+            may = session.affords(len(datagram))
         else:
             may = self._access.local(source[0]) or len(datagram) <= FACTOR * heard
         if may:
@@ -115,7 +115,7 @@ class Gate:
     def _logs_in(self, source: Source, datagram: bytes) -> bool:
         """Whether a datagram has the password; if not, its sender is told."""
         size = len(datagram)
-        if not datagram.startswith(LOGIN) or size > MOST_LOGIN:
+        if not datagram.startswith(LOGIN) or size > MAX_LOGIN:
             self.counts["refused"] += 1
             self.complain(source, size, "/login", "log in first: /login password")
             return False

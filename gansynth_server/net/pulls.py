@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from gansynth_server.audio.block_timer import Pulse
+from gansynth_server.audio.block_timer import BlockTimer
 from gansynth_server.net.streams import PullStream
 from gansynth_server.osc.codec import Source
-from gansynth_server.util.fair_queue import Turns
+from gansynth_server.util.fair_queue import FairQueue
 from gansynth_server.util.threads import raise_priority
 
-MOST, SHARE = 1024, 64
+MAX_WAITING, MAX_PER_CLIENT = 1024, 64
 """Blocks that may be asked for and not sent yet, of all streams and of one."""
 
 _log = logging.getLogger(__name__)
@@ -32,9 +32,11 @@ class Pulls:
         """That were sent."""
         self.late = 0
         """Of these, after the listener needed them."""
-        self.pulse = Pulse("a stream")
+        self.pulse = BlockTimer("a stream")
         self._send = send
-        self._waiting: Turns[tuple[Source, PullStream, int, float]] = Turns(MOST, SHARE, 1)
+        self._waiting: FairQueue[tuple[Source, PullStream, int, float]] = FairQueue(
+            MAX_WAITING, MAX_PER_CLIENT, 1
+        )
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._lock = threading.Lock()
 

@@ -10,7 +10,7 @@ SECONDS = 2.0
 """Of traffic at the full rate that may come at one go."""
 BYTES_PER_MESSAGE = 800
 """The rate of bytes, by that of messages."""
-MOST_SOURCES = 4096
+MAX_SOURCES = 4096
 """Sources that are remembered; the one that was silent longest is forgotten."""
 PAUSE = 1.0
 """Seconds from one complaint to a source to the next."""
@@ -80,7 +80,7 @@ class RateLimit:
     def _sender(self, source: Hashable, now: float) -> _Sender:
         sender = self._senders.get(source)
         if sender is None:
-            if len(self._senders) >= MOST_SOURCES:
+            if len(self._senders) >= MAX_SOURCES:
                 self._senders.popitem(last=False)
             sender = _Sender(Bucket(self._rate, now), Bucket(self._rate * BYTES_PER_MESSAGE, now))
             self._senders[source] = sender

@@ -22,16 +22,16 @@ GRACE = 5.0
 """Seconds of silence after which a client makes room for another, when all places are taken."""
 FACTOR = 3
 """Bytes that are sent for each one that came, to an address that is not proved."""
-MOST_CREDIT = 4096
+MAX_CREDIT = 4096
 """Such bytes that can be saved up."""
-MOST_GUESSES = 8
+MAX_GUESSES = 8
 """Numbers that may be tried before there is another one to be guessed."""
 
 _log = logging.getLogger("gansynth_server.clients")
 
 
 @dataclass(eq=False)
-class Peer:
+class Session:
     """A client as the wire knows it."""
 
     source: Source
@@ -56,7 +56,7 @@ class Peer:
         self.seen = now
         if not self.proven:
             with self._lock:
-                self._credit = min(self._credit + FACTOR * size, MOST_CREDIT)
+                self._credit = min(self._credit + FACTOR * size, MAX_CREDIT)
 
     def affords(self, size: int) -> bool:
         """Whether so many bytes may be sent to its address; any thread."""
@@ -75,12 +75,12 @@ class Peer:
             _log.info("client %d hears us at %s:%s", self.client.number, *self.source[:2])
         elif not self.proven:
             self._guesses += 1
-            if self._guesses >= MOST_GUESSES:
+            if self._guesses >= MAX_GUESSES:
                 self._guesses, self.token, self.stream = 0, new_token(), None
         return self.proven
 
 
-class Peers:
+class Sessions:
     """All peers; ``at`` and ``sweep`` belong to the OSC thread, the rest to any.
 
     Args:
@@ -95,81 +95,81 @@ class Peers:
         self,
         most: int,
         join: Callable[[int], Client],
-        busy: Callable[[Peer], bool],
-        leave: Callable[[Peer], None],
+        busy: Callable[[Session], bool],
+        leave: Callable[[Session], None],
         patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most, self._join, self._busy, self._leave = most, join, busy, leave
         self._patience, self._clock = patience, clock
-        self._peers: dict[Source, Peer] = {}
+        self._sessions: dict[Source, Session] = {}
         self._numbers = 0
 
     def __len__(self) -> int:
-        return len(self._peers)
+        return len(self._sessions)
 
-    def get(self, source: Source) -> Peer | None:
+    def get(self, source: Source) -> Session | None:
         """The peer at an address, if there is one."""
-        return self._peers.get(source)
+        return self._sessions.get(source)
 
-    def at(self, source: Source, proven: bool = True) -> Peer:
+    def at(self, source: Source, proven: bool = True) -> Session:
         """The peer at an address, a new one if need be; UserError when there is no room."""
-        peer = self._peers.get(source)
-        if peer is None:
-            if len(self._peers) >= self._most:
+        session = self._sessions.get(source)
+        if session is None:
+            if len(self._sessions) >= self._most:
                 self._make_room()
             self._numbers += 1
             client = self._join(self._numbers)
-            peer = self._peers[source] = Peer(source, client, self._clock(), proven=proven)
+            session = self._sessions[source] = Session(source, client, self._clock(), proven=proven)
             _log.info("client %d is %s:%s", self._numbers, *source[:2])
-        return peer
+        return session
 
-    def of(self, client: object) -> Peer | None:
+    def of(self, client: object) -> Session | None:
         """The peer of a client, unless it is gone."""
-        return next((p for p in list(self._peers.values()) if p.client is client), None)
+        return next((p for p in list(self._sessions.values()) if p.client is client), None)
 
     def clients(self) -> list[Client]:
         """All clients, also those of peers that share another's."""
-        peers = list(self._peers.values())
-        return [c for peer in peers for c in (peer.client, peer.own) if c is not None]
+        sessions = list(self._sessions.values())
+        return [c for session in sessions for c in (session.client, session.own) if c is not None]
 
     @property
     def streams(self) -> int:
         """How many are open."""
-        return sum(peer.stream is not None for peer in list(self._peers.values()))
+        return sum(session.stream is not None for session in list(self._sessions.values()))
 
     def stream(self, id: int) -> PullStream:
         """The stream of a number; UserError if nobody has it."""
-        for peer in list(self._peers.values()):
-            if peer.stream is not None and peer.stream.id == id:
-                return peer.stream
+        for session in list(self._sessions.values()):
+            if session.stream is not None and session.stream.id == id:
+                return session.stream
         raise UserError("no such stream; its owner is told the number by /done /stream/open")
 
-    def heard_on(self, bus: Bus) -> list[Peer]:
+    def heard_on(self, bus: Bus) -> list[Session]:
         """The peers whose notes sound on a bus."""
-        return [peer for peer in list(self._peers.values()) if peer.client.bus is bus]
+        return [session for session in list(self._sessions.values()) if session.client.bus is bus]
 
     def sweep(self) -> None:
         """Forgets those that have been silent for too long."""
-        for peer in self._silent(self._patience):
-            self._forget(peer)
+        for session in self._silent(self._patience):
+            self._forget(session)
 
-    def _silent(self, seconds: float) -> list[Peer]:
+    def _silent(self, seconds: float) -> list[Session]:
         """Those that sent nothing for a while and are not busy."""
         since = self._clock() - seconds
-        silent = [peer for peer in self._peers.values() if peer.seen <= since]
-        return [peer for peer in silent if not self._busy(peer)]
+        silent = [session for session in self._sessions.values() if session.seen <= since]
+        return [session for session in silent if not self._busy(session)]
 
     def _make_room(self) -> None:
         """Forgets one of those that are not known to be there, else of the silent ones."""
-        unproven = [peer for peer in self._peers.values() if not peer.proven]
+        unproven = [session for session in self._sessions.values() if not session.proven]
         candidates = unproven or self._silent(min(GRACE, self._patience))
         if not candidates:
             raise UserError(f"all {self._most} places are taken; raise --max-clients")
-        self._forget(min(candidates, key=lambda peer: peer.seen))
+        self._forget(min(candidates, key=lambda session: session.seen))
 
-    def _forget(self, peer: Peer) -> None:
-        del self._peers[peer.source]
-        self._leave(peer)
-        silence = self._clock() - peer.seen
-        _log.info("client %d was silent for %.0f s: forgotten", peer.client.number, silence)
+    def _forget(self, session: Session) -> None:
+        del self._sessions[session.source]
+        self._leave(session)
+        silence = self._clock() - session.seen
+        _log.info("client %d was silent for %.0f s: forgotten", session.client.number, silence)

@@ -24,7 +24,7 @@ Float64 = NDArray[np.float64]
 
 LOWEST, HIGHEST = 36, 84
 """Pitches that are played; others are left out, although networks reach down to 24."""
-LONGEST = 3.0
+MAX_SECONDS = 3.0
 ATTACK = 0.010
 RELEASE = 0.3
 """Seconds: a note is cut here, rises in this time and falls in that after its end."""
@@ -78,7 +78,7 @@ def envelope(duration: float) -> Float64:
 
     On a note shorter than the attack the release, written last, cuts it off.
     """
-    gain = np.ones(int(SAMPLE_RATE * min(duration, LONGEST)) + int(SAMPLE_RATE * RELEASE))
+    gain = np.ones(int(SAMPLE_RATE * min(duration, MAX_SECONDS)) + int(SAMPLE_RATE * RELEASE))
     attack, release = int(SAMPLE_RATE * ATTACK), int(SAMPLE_RATE * RELEASE)
     gain[:attack] = np.linspace(0.0, 1.0, attack)
     gain[-release:] = np.linspace(1.0, 0.0, release)

@@ -26,10 +26,10 @@ Float32 = NDArray[np.float32]
 
 HOLD_FROM = 3.0
 """Seconds; longer notes are held by the voice, for a spectrum dies away before its 4 s are over."""
-MOST_VOICES = 256
-MOST_SPECTRA = 256
+MAX_VOICES = 256
+MAX_SPECTRA = 256
 """Kept at once, 1 MB each; one that had to go is rendered again."""
-LONGEST = 3600.0
+MAX_SECONDS = 3600.0
 BLOCK = 8192
 
 
@@ -45,7 +45,7 @@ def choose(
     if not kept:
         raise UserError("the file holds drums alone; give --drums to hear them")
     last = max(note.end for note in kept)
-    if last > LONGEST:
+    if last > MAX_SECONDS:
         raise UserError(f"the song is {last / 60:.0f} minutes long; up to 60 can be rendered")
     moved = [replace(note, pitch=into_range(note.pitch, pitches)) for note in kept]
     count = sum(a.pitch != b.pitch for a, b in zip(kept, moved, strict=True))
@@ -96,12 +96,12 @@ class Spectra:
 
     def _render_from(self, index: int) -> None:
         missing: dict[tuple[bytes, int], int] = {}
-        for n in range(index, min(index + MOST_SPECTRA, len(self._keys))):
+        for n in range(index, min(index + MAX_SPECTRA, len(self._keys))):
             if self._keys[n] not in self._kept:
                 missing.setdefault(self._keys[n], n)
             if len(missing) == self._backend.batch:
                 break
-        while len(self._kept) + len(missing) > MOST_SPECTRA:
+        while len(self._kept) + len(missing) > MAX_SPECTRA:
             self._kept.pop(next(iter(self._kept)))
         rows = list(missing.values())
         spectra = self._backend.render(self._latents[rows], self._labels[rows])
@@ -192,12 +192,12 @@ def pan_gains(count: int) -> Float32:
 
 
 def polyphony(notes: Sequence[MidiNote]) -> int:
-    """Voices that never have to cut one of these notes off, up to MOST_VOICES."""
+    """Voices that never have to cut one of these notes off, up to MAX_VOICES."""
     slack = 2 * HOP / SAMPLE_RATE  # voices end between two blocks
     changes = [(note.start, 1) for note in notes]
     changes += [(_silent_from(note) + slack, -1) for note in notes]
     steps = [step for _, step in sorted(changes)]
-    return int(min(MOST_VOICES, max(np.cumsum(steps))))
+    return int(min(MAX_VOICES, max(np.cumsum(steps))))
 
 
 def _resample(sound: Float32, source: int, target: int) -> Float32:

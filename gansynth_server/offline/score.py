@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from gansynth_server import handlers
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Task
+from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.net.sessions import Peer
-from gansynth_server.offline.score_file import LONGEST, Event, Setting
+from gansynth_server.net.sessions import Session
+from gansynth_server.offline.score_file import MAX_SECONDS, Event, Setting
 from gansynth_server.osc.codec import Source
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.schema import Row
@@ -26,7 +26,7 @@ from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import CAUSE
 from gansynth_server.synth.timeline import SteadyLink
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 
 BLOCK = 1024
 CACHE = 256 << 20
@@ -56,7 +56,7 @@ class Score:
     """
 
     def __init__(
-        self, setting: Setting, models: Models, root: Root, seconds: float | None = None
+        self, setting: Setting, models: Models, root: SandboxedFolder, seconds: float | None = None
     ) -> None:
         self.models, self.root, self.background = models, root, self
         self._setting, self._seconds = setting, seconds
@@ -75,12 +75,12 @@ class Score:
             channels=setting.channels,
         )
         self._handlers = handlers.playing(self)
-        self._peers: dict[int, Peer] = {}
+        self._sessions: dict[int, Session] = {}
         self._place = ""
         self._frames = 0
 
     def run(
-        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+        self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
         """What takes time is done at once."""
         work()
@@ -107,7 +107,7 @@ class Score:
         yield from self._end(last)
 
     def _limit(self, seconds: float) -> float:
-        return min(seconds, self._seconds or LONGEST + TAIL)
+        return min(seconds, self._seconds or MAX_SECONDS + TAIL)
 
     def _end(self, last: float) -> Iterator[NDArray[np.float32]]:
         """What sounds after the last event."""
@@ -115,15 +115,15 @@ class Score:
             yield from self._advance(self._seconds)
             return
         yield from self._advance(last)
-        playing = [peer.client.hallucination for peer in self._peers.values()]
+        playing = [session.client.hallucination for session in self._sessions.values()]
         last = self._limit(max([last, *(h.end for h in playing if h is not None)]))
         rate = self._setting.rate
         while self._bus.busy and self._frames < (last + TAIL) * rate:
             yield self._block(BLOCK)
         self._now = last + TAIL
-        for peer in self._peers.values():
-            self.instrument.pedal(peer.client, False)
-            self.instrument.release_all(peer.client)
+        for session in self._sessions.values():
+            self.instrument.pedal(session.client, False)
+            self.instrument.release_all(session.client)
         while self._bus.busy and self._frames < (last + 2 * TAIL) * rate:
             yield self._block(BLOCK)
         yield self._block(round(self._bus.delay * rate) + 1)
@@ -143,17 +143,17 @@ class Score:
     def _work(self) -> None:
         """Renders until nothing more is asked for."""
         self._renderer.work()
-        while self.instrument.timbre.work():
+        while self.instrument.morpher.work():
             self._renderer.work()
 
     def _handle(self, event: Event) -> None:
-        peer = self._peers.get(event.client) or self._join(event.client)
+        session = self._sessions.get(event.client) or self._join(event.client)
         self._now, self._place = event.when, event.place
         # what was asked for at once is played at once again
-        call = Call(peer, self._hear, None if event.when == event.asked else event.when)
+        request = Request(session, self._hear, None if event.when == event.asked else event.when)
 
         def handle(row: Row, args: list[Any]) -> None:
-            self._handlers(call, row, args)
+            self._handlers(request, row, args)
 
         token = CAUSE.set(event)
         try:
@@ -161,10 +161,10 @@ class Score:
         finally:
             CAUSE.reset(token)
 
-    def _join(self, number: int) -> Peer:
+    def _join(self, number: int) -> Session:
         client = self.instrument.join(number, self._model, self._bus)
-        peer = self._peers[number] = Peer(("score", number), client, 0.0)
-        return peer
+        session = self._sessions[number] = Session(("score", number), client, 0.0)
+        return session
 
     def _fail(self, address: str, why: str) -> None:
         raise UserError(f"{self._place}: {address}: {why}")

@@ -23,7 +23,7 @@ from gansynth_server.options import DEFAULT_CHECKPOINT
 from gansynth_server.osc.codec import Message, OscError, decode
 from gansynth_server.osc.scheduler import LEAD
 
-LONGEST = 3600.0
+MAX_SECONDS = 3600.0
 """Seconds."""
 SUFFIXES = (".osc", ".jsonl")
 END = "/c_set"
@@ -157,8 +157,8 @@ def _line(line: str, place: str) -> Event | Changes:
     client = found.get("client", 0)
     if not isinstance(client, int):
         raise UserError(f"{place}: a client is a whole number")
-    asked = _time(found.get("asked", time), place, -LONGEST)
-    when = _time(found.get("when", asked), place, -LONGEST)
+    asked = _time(found.get("asked", time), place, -MAX_SECONDS)
+    when = _time(found.get("when", asked), place, -MAX_SECONDS)
     return Event(time, Message(words[0], tuple(map(_sent, words[1:]))), place, client, when, asked)
 
 
@@ -173,6 +173,6 @@ def _plain(word: Any) -> bool:
 
 def _time(value: Any, place: str, low: float = 0.0) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= LONGEST:
-        raise UserError(f"{place}: a time is 0 to {LONGEST:g} seconds, not {value!r}")
+    if not number or not math.isfinite(value) or not low <= value <= MAX_SECONDS:
+        raise UserError(f"{place}: a time is 0 to {MAX_SECONDS:g} seconds, not {value!r}")
     return float(value)

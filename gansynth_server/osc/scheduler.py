@@ -16,11 +16,11 @@ LEAD = 0.25
 """Seconds before its time that a message is handled: by then its sound is rendered."""
 HORIZON = 60.0
 """Seconds ahead that a message may be sent."""
-MOST = 4096
-SHARE = 2048
+MAX_MESSAGES = 4096
+MAX_PER_CLIENT = 2048
 """Messages that may wait, of all clients and of one; as many again that are for now."""
-MOST_BYTES = 16 << 20
-SHARE_BYTES = 4 << 20
+MAX_BYTES = 16 << 20
+MAX_BYTES_PER_CLIENT = 4 << 20
 """Bytes of them, timed or not."""
 
 
@@ -42,7 +42,7 @@ class Scheduler:
     taken last. All times are seconds of one clock.
     """
 
-    def __init__(self, most: int = MOST, share: int = SHARE) -> None:
+    def __init__(self, most: int = MAX_MESSAGES, share: int = MAX_PER_CLIENT) -> None:
         self._most, self._share = most, share
         self._queue: list[tuple[float, int, int, Waiting]] = []
         """When each is due, its turn, and the order in which they came."""
@@ -81,10 +81,10 @@ class Scheduler:
                 f"too many messages wait ({self._share} of a client, {self._most} in all); "
                 "send them later, or in bundles of fewer"
             )
-        if self._all_bytes + size > MOST_BYTES or self._bytes[owner] + size > SHARE_BYTES:
+        if self._all_bytes + size > MAX_BYTES or self._bytes[owner] + size > MAX_BYTES_PER_CLIENT:
             raise UserError(
-                f"too many messages wait ({SHARE_BYTES >> 20} MB of a client, "
-                f"{MOST_BYTES >> 20} MB in all); send them later, or smaller ones"
+                f"too many messages wait ({MAX_BYTES_PER_CLIENT >> 20} MB of a client, "
+                f"{MAX_BYTES >> 20} MB in all); send them later, or smaller ones"
             )
         due, turn = -math.inf, 0
         if when is None:

@@ -37,15 +37,15 @@ def state(client: Client, now: float) -> Iterator[Words]:
         yield "/z/set", slot, client.latents.at(slot, now)
     for slot in sorted(client.followed):
         yield "/z/follow", slot, 1
-    manner = client.manner
-    yield "/envelope", *astuple(manner.envelope)
-    yield "/hold", int(manner.hold)
-    if manner.region is not None:
-        yield "/hold/region", *map(seconds, manner.region)
-    yield "/velocity/curve", manner.curve
-    yield "/pressure", *manner.pressed
-    yield "/pedal", int(manner.pedal)
-    for slot, group in manner.chokes.items():
+    style = client.style
+    yield "/envelope", *astuple(style.envelope)
+    yield "/hold", int(style.hold)
+    if style.region is not None:
+        yield "/hold/region", *map(seconds, style.region)
+    yield "/velocity/curve", style.curve
+    yield "/pressure", *style.pressed
+    yield "/pedal", int(style.pedal)
+    for slot, group in style.chokes.items():
         yield "/choke", slot, group
     if client.tuning != Tuning():
         yield "/tuning", "scl", _scl(client.tuning.scale)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.util.sandbox import Root
+from gansynth_server.util.sandbox import SandboxedFolder
 
 KINDS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}
 
@@ -23,7 +23,7 @@ class Files:
         UserError: the name is none for a sound, or the files cannot be made.
     """
 
-    def __init__(self, root: Root, name: str, rate: int, channels: int) -> None:
+    def __init__(self, root: SandboxedFolder, name: str, rate: int, channels: int) -> None:
         import soundfile
 
         path = PurePosixPath(name)

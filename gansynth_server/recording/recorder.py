@@ -25,9 +25,9 @@ BEHIND = 10.0
 """Seconds of sound that may wait to be written; what comes then is lost."""
 PERIOD = 0.1
 """Seconds from one look for something to write to the next."""
-LONGEST = 3600.0
+MAX_SECONDS = 3600.0
 """Seconds."""
-MOST = 2_000_000
+MAX_WORDS = 2_000_000
 """Addresses and arguments of all messages."""
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Recorder:
 
     def asked(self, client: Client, words: Words, now: float, when: float | None) -> Cause | None:
         """Takes note of a message that is about to be dealt with; None if there are too many."""
-        if self._words >= MOST:
+        if self._words >= MAX_WORDS:
             return None
         self._words += len(words)
         if client.number not in self._clients:
@@ -153,7 +153,7 @@ class Recorder:
             sound = np.broadcast_to(np.float32(0), sound.shape)  # of no size
         self._blocks.append(sound)
         self._frames += frames
-        if self._frames > LONGEST * rate:
+        if self._frames > MAX_SECONDS * rate:
             self.stop()
 
     # its own thread

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gansynth_server.render.jobs import AHEAD, NEW, Ticket
-from gansynth_server.render.queue import TicketQueue
-from gansynth_server.render.window_requests import Request, Requests
+from gansynth_server.render.jobs import AHEAD, NEW, RenderTask
+from gansynth_server.render.queue import RenderQueue
+from gansynth_server.render.window_requests import WindowRequest, WindowRequests
 
 
 class Agenda:
     """Heads of new notes, then requests and rests in turns, then wishes; for one thread."""
 
-    def __init__(self, tickets: TicketQueue, requests: Requests) -> None:
-        self._tickets = tickets
+    def __init__(self, tasks: RenderQueue, requests: WindowRequests) -> None:
+        self._tickets = tasks
         self._requests = requests
         self._turn = False  # whether a rest comes before the next request
 
@@ -21,7 +21,7 @@ class Agenda:
         first = self._tickets.top()
         return bool(self._requests) or (first is not None and first.rank < AHEAD)
 
-    def take(self) -> tuple[list[Request], list[Ticket]]:
+    def take(self) -> tuple[list[WindowRequest], list[RenderTask]]:
         """What can be rendered together next: requests or tickets, at least one."""
         first = self._tickets.top()
         rest = first is not None and NEW < first.rank < AHEAD

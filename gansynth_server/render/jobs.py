@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.render.backends.base import Backend, Slice
 from gansynth_server.render.spectrum_cache import Key
-from gansynth_server.render.window_requests import Request
+from gansynth_server.render.window_requests import WindowRequest
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Spectrum
 
@@ -61,13 +61,13 @@ class Rendering(Protocol):
         wishes: Sequence[tuple[NDArray[np.float32], int]],
     ) -> None: ...
 
-    def window(self, request: Request) -> None: ...
+    def window(self, request: WindowRequest) -> None: ...
 
     def forget(self, client: Hashable) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class RenderTask:
     """A spectrum in the making, and the jobs that wait for it."""
 
     key: Key

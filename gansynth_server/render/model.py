@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.presets import Shelf, find_preset
+from gansynth_server.latent.presets import UserPresets, find_preset
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
 from gansynth_server.render.backends.base import WHOLE, Backend
@@ -70,13 +70,13 @@ class Model:
     @property
     def presets(self) -> dict[str, Float32]:
         """Named latents of this checkpoint: its own, and the user's."""
-        own = self.shelf.known()
+        own = self.user_presets.known()
         return {**self.checkpoint.presets, **own} if own else self.checkpoint.presets
 
     @cached_property
-    def shelf(self) -> Shelf:
+    def user_presets(self) -> UserPresets:
         """The user's own presets."""
-        return Shelf(self.checkpoint)
+        return UserPresets(self.checkpoint)
 
     def preset(self, name: str) -> Float32:
         """The latent of a preset; UserError lists the names near to an unknown one."""

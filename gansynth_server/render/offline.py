@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gansynth_server.render.backends.base import Backend
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.spectrum_cache import Key, SpectrumCache
-from gansynth_server.render.window_requests import Request, Requests, answer
+from gansynth_server.render.window_requests import WindowRequest, WindowRequests, answer
 
 
 class BatchRenderer:
@@ -23,7 +23,7 @@ class BatchRenderer:
     def __init__(self, cache_bytes: int = 0) -> None:
         self._cache = SpectrumCache(cache_bytes)
         self._jobs: list[Job] = []
-        self._requests = Requests()
+        self._requests = WindowRequests()
 
     @property
     def waiting(self) -> int:
@@ -41,7 +41,7 @@ class BatchRenderer:
     ) -> None:
         """Nothing: there is time enough."""
 
-    def window(self, request: Request) -> None:
+    def window(self, request: WindowRequest) -> None:
         """See :meth:`Renderer.window`."""
         self._requests.put(request)
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backends.base import Backend
-from gansynth_server.render.jobs import Job, Ticket, tell_done, tell_failed
-from gansynth_server.render.queue import TicketQueue
+from gansynth_server.render.jobs import Job, RenderTask, tell_done, tell_failed
+from gansynth_server.render.queue import RenderQueue
 from gansynth_server.render.spectrum_cache import Key, SpectrumCache
-from gansynth_server.render.window_requests import Request, Requests, answer
+from gansynth_server.render.window_requests import WindowRequest, WindowRequests, answer
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.util.threads import normal_priority
 
-MOST_WAITING = 1024
+MAX_WAITING = 1024
 QUIET = 0.05
 """Seconds after a note before anything is rendered ahead: first it begins, or others come."""
 
@@ -39,10 +39,10 @@ class Renderer:
     def __init__(self, cache_bytes: int = 0) -> None:
         self._cache = SpectrumCache(cache_bytes)
         self._keeps = cache_bytes > 0
-        self._queue = TicketQueue()
-        self._requests = Requests()
+        self._queue = RenderQueue()
+        self._requests = WindowRequests()
         self._agenda = Agenda(self._queue, self._requests)
-        self._wishes = weakref.WeakKeyDictionary[object, list[Ticket]]()
+        self._wishes = weakref.WeakKeyDictionary[object, list[RenderTask]]()
         self._last = -QUIET
         self._jobs = 0
         self._wake = threading.Condition()
@@ -91,19 +91,19 @@ class Renderer:
         if not self._keeps:
             return
         with self._wake:
-            for ticket in self._wishes.pop(owner, ()):
-                if not ticket.jobs:
-                    self._queue.close(ticket)
-            tickets = self._wishes[owner] = []
+            for task in self._wishes.pop(owner, ()):
+                if not task.jobs:
+                    self._queue.close(task)
+            tasks = self._wishes[owner] = []
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
                 if key not in self._cache and self._queue.get(key) is None:
-                    ticket = Ticket(key, z, backend.slices, time.monotonic())
-                    self._queue.open(ticket)
-                    tickets.append(ticket)
+                    task = RenderTask(key, z, backend.slices, time.monotonic())
+                    self._queue.open(task)
+                    tasks.append(task)
             self._wake.notify_all()
 
-    def window(self, request: Request) -> None:
+    def window(self, request: WindowRequest) -> None:
         """Asks for frames, in place of what the request's owner asked for before."""
         with self._wake:
             self._requests.put(request)
@@ -137,22 +137,22 @@ class Renderer:
 
     # with the lock held
 
-    def _join(self, key: Key, job: Job, partial: Spectrum | None) -> Ticket:
-        if self._jobs >= MOST_WAITING:
-            raise UserError(f"{MOST_WAITING} notes are waiting already; play fewer at once")
-        ticket = self._queue.get(key)
-        if ticket is None:
+    def _join(self, key: Key, job: Job, partial: Spectrum | None) -> RenderTask:
+        if self._jobs >= MAX_WAITING:
+            raise UserError(f"{MAX_WAITING} notes are waiting already; play fewer at once")
+        task = self._queue.get(key)
+        if task is None:
             whole = None if partial is None else Spectrum.begin(partial)
-            ticket = Ticket(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
-            self._queue.open(ticket)
+            task = RenderTask(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
+            self._queue.open(task)
         else:
-            if not ticket.jobs:
-                ticket.asked = time.monotonic()
-            ticket.jobs.append(job)
-            if not ticket.busy:
-                self._queue.push(ticket)
+            if not task.jobs:
+                task.asked = time.monotonic()
+            task.jobs.append(job)
+            if not task.busy:
+                self._queue.push(task)
         self._jobs += 1
-        return ticket
+        return task
 
     def _pause(self) -> float | None:
         """Seconds to wait before there is something to do; None for as long as it takes."""
@@ -172,58 +172,58 @@ class Renderer:
                 if not self._running:
                     return
                 stale = self._queue.stale()
-                requests, tickets = self._agenda.take() if self._pause() == 0 else ([], [])
+                requests, tasks = self._agenda.take() if self._pause() == 0 else ([], [])
                 self._busy = True
             try:
-                for ticket in stale:
-                    self._drop(ticket)
+                for task in stale:
+                    self._drop(task)
                 if requests:
                     answer(requests)
                 else:
-                    self._render(tickets)
+                    self._render(tasks)
             except Exception:
                 _log.exception("who was told of a render failed")
             with self._wake:
                 self._busy = False
                 self._wake.notify_all()
 
-    def _render(self, tickets: list[Ticket]) -> None:
-        tickets = [ticket for ticket in tickets if not self._dropped(ticket)]
-        if not tickets:
+    def _render(self, tasks: list[RenderTask]) -> None:
+        tasks = [task for task in tasks if not self._dropped(task)]
+        if not tasks:
             return
         try:
-            z = np.stack([ticket.z for ticket in tickets])
-            labels = np.array([ticket.key[2] for ticket in tickets], np.int64)
-            parts = tickets[0].key[0].live(z, labels, tickets[0].part.window)
+            z = np.stack([task.z for task in tasks])
+            labels = np.array([task.key[2] for task in tasks], np.int64)
+            parts = tasks[0].key[0].live(z, labels, tasks[0].part.window)
         except Exception as error:
             _log.warning("a render failed: %s", error, exc_info=not isinstance(error, RenderError))
-            for ticket in tickets:
+            for task in tasks:
                 with self._wake:
-                    self._close(ticket)
-                tell_failed(ticket.jobs, f"the render failed: {error}")
+                    self._close(task)
+                tell_failed(task.jobs, f"the render failed: {error}")
             return
-        for ticket, magnitude, increment in zip(tickets, *parts, strict=True):
-            self._extend(ticket, magnitude, increment)
+        for task, magnitude, increment in zip(tasks, *parts, strict=True):
+            self._extend(task, magnitude, increment)
 
     def _extend(
-        self, ticket: Ticket, magnitude: NDArray[np.float32], increment: NDArray[np.float32]
+        self, task: RenderTask, magnitude: NDArray[np.float32], increment: NDArray[np.float32]
     ) -> None:
         with self._wake:
-            ticket.busy = False
-            if not ticket.jobs:  # a wish
-                self._close(ticket)
-                self._cache.put(ticket.key, Spectrum(magnitude, increment, len(magnitude)))
+            task.busy = False
+            if not task.jobs:  # a wish
+                self._close(task)
+                self._cache.put(task.key, Spectrum(magnitude, increment, len(magnitude)))
                 return
-            spectrum = ticket.spectrum = ticket.spectrum or Spectrum.begin()
+            spectrum = task.spectrum = task.spectrum or Spectrum.begin()
             new = not spectrum.ready
             spectrum.extend(magnitude, increment)
             whole = spectrum.ready == FRAMES
-            jobs = list(ticket.jobs)
+            jobs = list(task.jobs)
             if whole:
-                self._close(ticket)
-                self._cache.put(ticket.key, spectrum)
+                self._close(task)
+                self._cache.put(task.key, spectrum)
             else:
-                self._queue.push(ticket)
+                self._queue.push(task)
         if new:
             for job in jobs:
                 if job.begun is not None:
@@ -231,27 +231,27 @@ class Renderer:
         if whole:
             tell_done(jobs, spectrum)
 
-    def _drop(self, ticket: Ticket) -> None:
+    def _drop(self, task: RenderTask) -> None:
         """Ends a rest, unless somebody wants it meanwhile."""
-        if not self._dropped(ticket):
+        if not self._dropped(task):
             with self._wake:
-                ticket.busy = False
-                self._queue.push(ticket)
+                task.busy = False
+                self._queue.push(task)
 
-    def _dropped(self, ticket: Ticket) -> bool:
+    def _dropped(self, task: RenderTask) -> bool:
         """Ends a rest that nobody wants any more; what there is of it is kept."""
-        jobs, spectrum = list(ticket.jobs), ticket.spectrum
+        jobs, spectrum = list(task.jobs), task.spectrum
         if spectrum is None or any(job.wanted() for job in jobs):
             return False
         with self._wake:
-            if len(ticket.jobs) > len(jobs):  # another came meanwhile
+            if len(task.jobs) > len(jobs):  # another came meanwhile
                 return False
-            self._close(ticket)
-            self._cache.put(ticket.key, spectrum)
+            self._close(task)
+            self._cache.put(task.key, spectrum)
         tell_done(jobs, spectrum)
         return True
 
-    def _close(self, ticket: Ticket) -> None:
+    def _close(self, task: RenderTask) -> None:
         """Takes a ticket out; its jobs no longer count as waiting."""
-        self._queue.close(ticket)
-        self._jobs -= len(ticket.jobs)
+        self._queue.close(task)
+        self._jobs -= len(task.jobs)

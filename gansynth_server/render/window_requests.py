@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WindowRequest:
     """Some frames of a note, first and one after the last, for a latent [latent_size].
 
     ``client`` is for whom it is: they come in turns. ``owner`` has one request at a
@@ -38,17 +38,17 @@ class Request:
     failed: Callable[[str], None]
 
 
-class Requests:
+class WindowRequests:
     """The latest request of each owner, those of a client in the order in which the owners
     came, the clients in turns; for one thread at a time."""
 
     def __init__(self) -> None:
-        self._latest: dict[Hashable, dict[Hashable, Request]] = {}  # by client and owner
+        self._latest: dict[Hashable, dict[Hashable, WindowRequest]] = {}  # by client and owner
 
     def __len__(self) -> int:
         return sum(map(len, self._latest.values()))
 
-    def put(self, request: Request) -> None:
+    def put(self, request: WindowRequest) -> None:
         """Takes a request in place of the owner's last one, which keeps its turn."""
         self._latest.setdefault(request.client, {})[request.owner] = request
 
@@ -56,7 +56,7 @@ class Requests:
         """Forgets what a client asked for."""
         self._latest.pop(client, None)
 
-    def take(self) -> list[Request]:
+    def take(self) -> list[WindowRequest]:
         """The request whose turn it is, and those that can be rendered together with it."""
         first = next(iter(next(iter(self._latest.values())).values()))
         alike = [
@@ -73,8 +73,8 @@ class Requests:
         return alike
 
 
-def answer(requests: list[Request]) -> None:
-    """Renders what :meth:`Requests.take` gave, and tells the owners."""
+def answer(requests: list[WindowRequest]) -> None:
+    """Renders what :meth:`WindowRequests.take` gave, and tells the owners."""
     first = requests[0]
     try:
         z = np.stack([request.z for request in requests])

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 
 from gansynth_server.errors import RenderError, UserError
-from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Task
+from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.util import yielding_json
-from gansynth_server.util.fair_queue import Turns
+from gansynth_server.util.fair_queue import FairQueue
 from gansynth_server.util.threads import normal_priority
 
-MOST = 1024
+MAX_WAITING = 1024
 """Things that may wait, of all clients, for each thread."""
 
 _log = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ class Background:
         self._threads = {task: WorkThread(task, wait) for task in Task}
 
     def run(
-        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+        self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
         """Does some work later; ``/sync`` waits for it, and its UserError becomes a ``/fail``.
 
         Raises:
             UserError: too much of this client's waits already.
         """
-        finish, fail = self._instrument.work.begin(call.client), call.failing(address)
+        finish, fail = self._instrument.work.begin(request.client), request.failing(address)
 
         def run() -> None:
             try:
@@ -53,7 +53,7 @@ class Background:
             finally:
                 finish()
 
-        if not self._threads[task].put(call.client, run):
+        if not self._threads[task].put(request.client, run):
             finish()
             raise UserError(f"{task.most} of yours wait already; send more once they are answered")
 
@@ -69,7 +69,7 @@ class WorkThread:
 
     def __init__(self, task: Task, wait: Callable[[float], object] = lambda seconds: None) -> None:
         self._wait = wait
-        self._waiting: Turns[Callable[[], None]] = Turns(MOST, task.most, 0)
+        self._waiting: FairQueue[Callable[[], None]] = FairQueue(MAX_WAITING, task.most, 0)
         self._changed = threading.Condition()
         self._running = True
         self._thread = threading.Thread(target=self._run, name=task.value, daemon=True)
@@ -87,7 +87,7 @@ class WorkThread:
         with self._changed:
             self._running = False
             if not finish:
-                self._waiting = Turns(0, 0, 0)
+                self._waiting = FairQueue(0, 0, 0)
             self._changed.notify()
         if finish:
             self._thread.join()

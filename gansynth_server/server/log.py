@@ -18,11 +18,15 @@ from collections.abc import Callable, Sequence
 from gansynth_server.errors import UserError
 
 ROOT = "gansynth_server"
-NAMES = (
-    *("osc", "osc.in", "osc.out", "dump", "clients", "receiver", "server", "handlers"),
-    *("render", "audio", "synth", "timbre", "midi", "discovery", "watchdog"),
-)
-"""What --log knows, without the package's name before it."""
+LOGGERS = {
+    **{name: name for name in ("osc", "osc.in", "osc.out", "dump", "clients", "watchdog")},
+    **{name: name for name in ("server", "handlers", "net", "instrument", "midi", "render")},
+    **{name: name for name in ("audio", "synth", "recording")},
+    "receiver": "server.receiver",
+    "discovery": "server.oscquery",
+    "timbre": "instrument.morphing",
+}
+"""What --log knows → the logger that it sets, without the package's name before it."""
 LEVELS = {
     "blocks": logging.DEBUG - 1,
     **{name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")},
@@ -31,16 +35,16 @@ _VERBOSITY = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: loggin
 
 PAUSE = 1.0
 """Seconds from one line of a kind and source to the next."""
-MOST = 20
+MAX_LINES = 20
 """Lines a second in all that are no debugging."""
-MOST_DEBUG = 500
+MAX_DEBUG = 500
 """Lines a second of debugging, and of /dump."""
-MOST_KINDS = 256
-MOST_WAITING = 2000
+MAX_KINDS = 256
+MAX_WAITING = 2000
 """Lines that may wait to be written; further ones are counted."""
 
 
-class Calm:
+class LogThrottle:
     """Lets through as many lines as can be read, and counts the others; any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +65,7 @@ class Calm:
                 self._second, self._lines = int(now), {False: 0, True: 0}
             kind = record.name, record.msg, getattr(record, "source", None)
             told, hidden = self._kinds.pop(kind, (-PAUSE, 0))
-            full = self._lines[chatty] >= (MOST_DEBUG if chatty else MOST)
+            full = self._lines[chatty] >= (MAX_DEBUG if chatty else MAX_LINES)
             if full or (not chatty and now - told < PAUSE):
                 self._kinds[kind] = told, hidden + 1
                 self.spared += 1
@@ -73,16 +77,16 @@ class Calm:
         return hidden
 
     def _forget(self) -> None:
-        if len(self._kinds) > MOST_KINDS:
+        if len(self._kinds) > MAX_KINDS:
             self._kinds.popitem(last=False)
 
 
 class Writer(logging.Handler):
     """Hands lines to a thread that writes them."""
 
-    def __init__(self, calm: Calm) -> None:
+    def __init__(self, throttle: LogThrottle) -> None:
         super().__init__()
-        self._calm = calm
+        self._calm = throttle
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -91,7 +95,7 @@ class Writer(logging.Handler):
         hidden = self._calm.passes(record)
         if hidden is None:
             return
-        if self._lines.qsize() >= MOST_WAITING:
+        if self._lines.qsize() >= MAX_WAITING:
             self._calm.spared += 1
             return
         try:
@@ -115,7 +119,7 @@ class Writer(logging.Handler):
                 pass
 
 
-def set_up(verbosity: int, levels: Sequence[str] = ()) -> Calm:
+def set_up(verbosity: int, levels: Sequence[str] = ()) -> LogThrottle:
     """Begins to log to stderr.
 
     Args:
@@ -129,19 +133,19 @@ def set_up(verbosity: int, levels: Sequence[str] = ()) -> Calm:
         UserError: a logger or a level that there is not.
     """
     chosen = dict(_level(text) for text in levels)
-    calm = Calm()
-    writer = Writer(calm)
+    throttle = LogThrottle()
+    writer = Writer(throttle)
     writer.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logging.basicConfig(level=_VERBOSITY.get(verbosity, logging.WARNING), handlers=[writer])
     for name, level in chosen.items():
-        logging.getLogger(f"{ROOT}.{name}").setLevel(level)
-    return calm
+        logging.getLogger(f"{ROOT}.{LOGGERS[name]}").setLevel(level)
+    return throttle
 
 
 def _level(text: str) -> tuple[str, int]:
     name, _, level = text.partition("=")
-    if name not in NAMES:
-        raise UserError(f"--log knows no {name!r}; there are {', '.join(NAMES)}")
+    if name not in LOGGERS:
+        raise UserError(f"--log knows no {name!r}; there are {', '.join(LOGGERS)}")
     if level not in LEVELS:
         raise UserError(f"--log {name}= takes {', '.join(LEVELS)}, not {level!r}")
     return name, LEVELS[level]

@@ -13,7 +13,7 @@ from typing import Any
 from gansynth_server.errors import UserError
 
 PREFIX = "gansynth_"
-PATIENCE = 5.0
+HTTP_TIMEOUT_S = 5.0
 """Seconds for a request to come in whole."""
 
 
@@ -87,7 +87,7 @@ def resident_mb(*processes: int | None) -> float:
     return total / 1024
 
 
-class Exporter:
+class PrometheusExporter:
     """Answers Prometheus over HTTP, with a snapshot at each request.
 
     Args:
@@ -122,7 +122,7 @@ class Exporter:
         """Closes the port."""
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(timeout=PATIENCE)
+        self._thread.join(timeout=HTTP_TIMEOUT_S)
 
 
 def _pages(snapshot: Callable[[], Metrics]) -> Callable[[], bytes]:
@@ -181,7 +181,7 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
-    timeout = PATIENCE
+    timeout = HTTP_TIMEOUT_S
     server: _Http
 
     def do_GET(self) -> None:

@@ -10,11 +10,11 @@ from typing import TypeAlias
 from gansynth_server.osc.codec import Arg, Message, TimedMessage
 
 CONTENT, HEX = 1, 2
-MOST = 200
+MAX_PER_SECOND = 200
 """Datagrams a second that are shown; the others are counted."""
-MOST_ARGS = 32
+MAX_ARGS = 32
 """Arguments of a message that are shown."""
-MOST_BYTES = 512
+MAX_BYTES = 512
 """Bytes of a datagram that are shown."""
 _WIDTH = 16
 Source: TypeAlias = "tuple[str, int]"
@@ -22,7 +22,7 @@ Source: TypeAlias = "tuple[str, int]"
 _log = logging.getLogger("gansynth_server.dump")
 
 
-class Dump:
+class OscLog:
     """Logs datagrams: with level 1 their messages, with 2 their bytes, with 0 nothing."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,14 +36,14 @@ class Dump:
         second = int(self._clock())
         if second != self._second:
             self._second, self._shown = second, 0
-        if self._shown >= MOST:
+        if self._shown >= MAX_PER_SECOND:
             self._hidden += 1
             return
         self._shown += 1
         lines = [f"({self._hidden} not shown)"] if self._hidden else []
         self._hidden = 0
         if self.level == CONTENT:
-            lines += (_text(when, message) for when, message in messages[:MOST])
+            lines += (_text(when, message) for when, message in messages[:MAX_PER_SECOND])
         else:
             lines += _hex(datagram)
         for line in lines:
@@ -51,8 +51,8 @@ class Dump:
 
 
 def _text(when: float | None, message: Message) -> str:
-    args = [_arg(arg) for arg in message.args[:MOST_ARGS]]
-    if len(message.args) > MOST_ARGS:
+    args = [_arg(arg) for arg in message.args[:MAX_ARGS]]
+    if len(message.args) > MAX_ARGS:
         args.append(f"… {len(message.args)} in all")
     text = f"[ {', '.join([_arg(message.address), *args])} ]"
     return text if when is None else f"{text} at {when:.6f}"
@@ -68,7 +68,7 @@ def _arg(arg: Arg) -> str:
 
 def _hex(datagram: bytes) -> list[str]:
     lines = [f"size {len(datagram)}"]
-    for start in range(0, min(len(datagram), MOST_BYTES), _WIDTH):
+    for start in range(0, min(len(datagram), MAX_BYTES), _WIDTH):
         row = datagram[start : start + _WIDTH]
         shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
         lines.append(f"{start:6d}  {row.hex(' '):<{3 * _WIDTH}} |{shown}|")

@@ -21,7 +21,7 @@ from gansynth_server.osc.table import TABLE
 from gansynth_server.server.namespace import KNOWN, SUPPORTED, find, namespace
 from gansynth_server.version import __version__
 
-PATIENCE = 5.0
+HTTP_TIMEOUT_S = 5.0
 """Seconds for a request to come in whole, and for the next one on the same connection."""
 CROWD = 16
 """Connections at once."""
@@ -30,7 +30,7 @@ NAME = "gansynth-server"
 _log = logging.getLogger(__name__)
 
 
-class Discovery:
+class OscQuery:
     """The HTTP server and the announcement; both live until :meth:`stop`.
 
     Args:
@@ -76,12 +76,12 @@ class Discovery:
 
     def stop(self) -> None:
         """Withdraws the announcement and closes the port."""
-        self._announcing.join(timeout=PATIENCE)
+        self._announcing.join(timeout=HTTP_TIMEOUT_S)
         if self._zeroconf is not None:
             self._zeroconf.close()  # says goodbye for its services
         self._http.shutdown()
         self._http.server_close()
-        self._thread.join(timeout=PATIENCE)
+        self._thread.join(timeout=HTTP_TIMEOUT_S)
 
     def _announce(self, bind: str, osc_port: int) -> None:
         try:
@@ -138,7 +138,7 @@ class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = f"{NAME}/{__version__}"
     sys_version = ""
-    timeout = PATIENCE
+    timeout = HTTP_TIMEOUT_S
     server: _Http
 
     def do_GET(self) -> None:

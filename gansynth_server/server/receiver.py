@@ -12,10 +12,10 @@ from typing import Any
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import Handlers
-from gansynth_server.handlers.call import Call
+from gansynth_server.handlers.request import Request
 from gansynth_server.net.access import Access
-from gansynth_server.net.admission import LOGIN, Gate
-from gansynth_server.net.sessions import Peer, Peers
+from gansynth_server.net.admission import LOGIN, Admission
+from gansynth_server.net.sessions import Session, Sessions
 from gansynth_server.osc.codec import Message, OscError, Source, TimedMessage, decode, encode
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.scheduler import Scheduler, Waiting
@@ -23,23 +23,23 @@ from gansynth_server.osc.schema import Row
 from gansynth_server.recording.client_state import Words, flat
 from gansynth_server.recording.messages import recorded
 from gansynth_server.server.clock import MessageClock, TagTime
-from gansynth_server.server.osc_log import Dump
-from gansynth_server.synth.render_lock import Desk
-from gansynth_server.util.fair_queue import Turns
+from gansynth_server.server.osc_log import OscLog
+from gansynth_server.synth.render_lock import RenderLock
+from gansynth_server.util.fair_queue import FairQueue
 from gansynth_server.util.threads import raise_priority
 
 DATAGRAM = 65536
-SPELL = 0.001
+TIME_SLICE_S = 0.001
 """Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
 again: a pull may be there."""
-PATIENCE = 0.008
+BLOCK_TIMEOUT_S = 0.008
 """Seconds that a message waits for the block in hand at most; then it has a spell as its turn."""
 BURST = 64
 """Datagrams that are taken from the socket at one go."""
-INBOX, INBOX_SHARE, INBOX_BYTES = 1024, 512, 8 << 20
+INBOX, INBOX_PER_CLIENT, INBOX_BYTES = 1024, 512, 8 << 20
 """Datagrams that may wait to be looked at, of all and of one client, and bytes of all; further
 ones are lost, as they would be on the wire."""
-MOST_UNPULLED = 20_000
+MAX_UNPULLED = 20_000
 """Commands that may wait for a stream which nobody pulls."""
 SWEEP = 1.0
 """Seconds from one look for silent clients to the next."""
@@ -73,35 +73,37 @@ class Receiver:
         self,
         ears: socket.socket,
         access: Access,
-        peers: Peers,
+        sessions: Sessions,
         handlers: Handlers,
         clock: MessageClock,
-        desk: Desk,
+        render_lock: RenderLock,
         seed: Callable[[], int],
         rate: float = 0,
         discard_late: bool = False,
     ) -> None:
-        self._ears, self._peers, self._handlers = ears, peers, handlers
+        self._ears, self._sessions, self._handlers = ears, sessions, handlers
         self._clock, self._seed, self._discard_late = clock, seed, discard_late
-        self._desk, self._granted = desk, 0.0
+        self._render_lock, self._granted = render_lock, 0.0
         self._tags = TagTime(clock)
-        self._gate = Gate(access, peers, self._send, rate, clock)
+        self._gate = Admission(access, sessions, self._send, rate, clock)
         self.scheduler = Scheduler()
-        self.dump = Dump()
-        self._inbox: Turns[tuple[bytes, Source]] = Turns(INBOX, INBOX_SHARE, INBOX_BYTES)
-        self._told: tuple[Peer, float] | None = None
+        self.dump = OscLog()
+        self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
+            INBOX, INBOX_PER_CLIENT, INBOX_BYTES
+        )
+        self._told: tuple[Session, float] | None = None
         self._swept = clock()
 
     @property
     def counts(self) -> Counter[str]:
-        """Of datagrams and messages: see :class:`Gate`; ``lost`` for want of room, ``bad`` as OSC,
+        """Datagrams and messages: see :class:`Admission`; ``lost`` for want of room, ``bad`` OSC,
         ``handled``, ``failed``, ``late``, ``withheld`` answers to strangers."""
         return self._gate.counts
 
     def send(self, source: Source, datagram: bytes) -> None:
         """Sends a reply, unless its receiver is a stranger and it is too much; any thread."""
-        peer = self._peers.get(source)
-        if peer is not None and not peer.affords(len(datagram)):
+        session = self._sessions.get(source)
+        if session is not None and not session.affords(len(datagram)):
             self.counts["withheld"] += 1
             return
         self._send(source, datagram)
@@ -143,7 +145,7 @@ class Receiver:
         if now - self._swept >= SWEEP:
             self._swept = now
             try:
-                self._peers.sweep()
+                self._sessions.sweep()
             except Exception:
                 _log.exception("a silent client could not be forgotten")
 
@@ -165,19 +167,19 @@ class Receiver:
         for _ in range(self._inbox.owners):
             self._let_sound_pass()
             self._guarded(*self._inbox.take())
-            if self._clock() - begun > SPELL:
+            if self._clock() - begun > TIME_SLICE_S:
                 break
 
     def _let_sound_pass(self) -> None:
         """Waits for the end of the block in hand, unless it has done so in vain just now."""
-        if self._clock() >= self._granted and not self._desk.pause(PATIENCE):
-            self._granted = self._clock() + SPELL
+        if self._clock() >= self._granted and not self._render_lock.pause(BLOCK_TIMEOUT_S):
+            self._granted = self._clock() + TIME_SLICE_S
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:
-            peer = self._gate.peer(source, datagram)
-            if peer is not None:
-                self._take_in(peer, datagram)
+            session = self._gate.session(source, datagram)
+            if session is not None:
+                self._decode(session, datagram)
         except OscError as error:
             self.counts["bad"] += 1
             why = f"not an OSC packet: {error}"
@@ -187,30 +189,30 @@ class Receiver:
         except Exception:
             _log.exception("a datagram of %d bytes failed", len(datagram))
 
-    def _take_in(self, peer: Peer, datagram: bytes) -> None:
+    def _decode(self, session: Session, datagram: bytes) -> None:
         messages = decode(datagram, self._tags.epoch)
-        if not self._gate.handles(peer.source, len(datagram), len(messages)):
+        if not self._gate.handles(session.source, len(datagram), len(messages)):
             return
         if self.dump.level and not datagram.startswith(LOGIN):
-            self.dump(peer.source, datagram, messages)
+            self.dump(session.source, datagram, messages)
         if datagram.startswith(PULL):
-            self._handle(peer, messages[0][1], None)
+            self._handle(session, messages[0][1], None)
         else:
-            self._schedule(peer, messages, len(datagram))
+            self._schedule(session, messages, len(datagram))
 
-    def _schedule(self, peer: Peer, messages: list[TimedMessage], size: int) -> None:
+    def _schedule(self, session: Session, messages: list[TimedMessage], size: int) -> None:
         now = self._clock()
         for seconds, message in messages:
             when = None if seconds is None else self._tags(seconds)
             try:
-                self.scheduler.put(peer, message, when, now, size // len(messages))
+                self.scheduler.put(session, message, when, now, size // len(messages))
             except UserError as error:  # the rest of the packet would fare no better
-                self._fail(peer, message.address, str(error))
+                self._fail(session, message.address, str(error))
                 return
 
     def _handle_due(self) -> None:
         begun = now = self._clock()
-        while now - begun < SPELL and (waiting := self.scheduler.take(now)) is not None:
+        while now - begun < TIME_SLICE_S and (waiting := self.scheduler.take(now)) is not None:
             try:
                 self._handle_waiting(waiting, now)
             except Exception:
@@ -218,24 +220,24 @@ class Receiver:
             now = self._clock()
 
     def _handle_waiting(self, waiting: Waiting, now: float) -> None:
-        peer, when = waiting.owner, waiting.when
-        assert isinstance(peer, Peer)
+        session, when = waiting.owner, waiting.when
+        assert isinstance(session, Session)
         if when is not None and when < now:
-            if self._told != (peer, when):  # once for a bundle
-                self._told = peer, when
-                self.late(peer, now - when)
+            if self._told != (session, when):  # once for a bundle
+                self._told = session, when
+                self.late(session, now - when)
             if self._discard_late:
                 return
             when = None  # "the OSC Time Tag is before the current time": at once
-        self._handle(peer, waiting.message, when)
+        self._handle(session, waiting.message, when)
 
-    def late(self, peer: Peer, seconds: float) -> None:
+    def late(self, session: Session, seconds: float) -> None:
         """Tells a peer that wants to know it that something came too late; any thread."""
         self.counts["late"] += 1
-        if peer.notified:
-            self.send(peer.source, encode("/late", seconds))
+        if session.notified:
+            self.send(session.source, encode("/late", seconds))
 
-    def _handle(self, peer: Peer, message: Message, when: float | None) -> None:
+    def _handle(self, session: Session, message: Message, when: float | None) -> None:
         if message.address == "/fail":  # of another server: two would never end to answer
             return
 
@@ -245,12 +247,12 @@ class Receiver:
                 self._let_sound_pass()
             if not pull or _in.isEnabledFor(logging.DEBUG - 1):
                 shown = "…" if row.address == "/login" else args
-                _in.debug("%s:%s %s %.200s", *peer.source[:2], row.address, shown)
+                _in.debug("%s:%s %s %.200s", *session.source[:2], row.address, shown)
             self.counts["handled"] += 1
-            bus = peer.client.bus
+            bus = session.client.bus
             if (
-                bus.waiting > MOST_UNPULLED
-                and bus.link.still
+                bus.waiting > MAX_UNPULLED
+                and bus.link.idle
                 and not row.address.startswith("/stream/")
             ):
                 raise UserError(
@@ -259,15 +261,15 @@ class Receiver:
                 )
             words = self._drawn(row, message.args, args)
             try:
-                with self._clock.held() as now, recorded(peer.client, words, now, when):
-                    self._handlers(Call(peer, self.send, when), row, args)
+                with self._clock.held() as now, recorded(session.client, words, now, when):
+                    self._handlers(Request(session, self.send, when), row, args)
             except UserError:
                 raise
             except Exception as error:
                 _log.exception("%s failed", row.address)
                 raise UserError(f"the server failed: {error!r}") from error
 
-        dispatch(message, handle, lambda address, why: self._fail(peer, address, why))
+        dispatch(message, handle, lambda address, why: self._fail(session, address, why))
 
     def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
         """Fills in the seed that was left out; the message as it can be written down."""
@@ -277,8 +279,8 @@ class Receiver:
         plain = all(type(value) in (int, float, str) for value in given)
         return (row.address, *(given if plain and not places else flat(args)))
 
-    def _fail(self, peer: Peer, address: str, why: str) -> None:
+    def _fail(self, session: Session, address: str, why: str) -> None:
         self.counts["failed"] += 1
-        host, port = peer.source[:2]
+        host, port = session.source[:2]
         _in.info("%s:%s %s: %s", host, port, address[:256], why, extra={"source": host})
-        self.send(peer.source, encode("/fail", address[:256], why))
+        self.send(session.source, encode("/fail", address[:256], why))

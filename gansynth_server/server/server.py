@@ -40,7 +40,7 @@ from functools import cached_property
 from typing import Any
 
 from gansynth_server import handlers
-from gansynth_server.audio.block_timer import Pulse, Watched
+from gansynth_server.audio.block_timer import BlockTimer, Watched
 from gansynth_server.audio.open import open_output
 from gansynth_server.audio.sample_clock import ClockLink
 from gansynth_server.errors import RenderError, UserError
@@ -50,7 +50,7 @@ from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
 from gansynth_server.net.pulls import Pulls
-from gansynth_server.net.sessions import Peer, Peers
+from gansynth_server.net.sessions import Session, Sessions
 from gansynth_server.net.streams import PullStream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
@@ -62,8 +62,8 @@ from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.server.background import Background
 from gansynth_server.server.clock import MessageClock
-from gansynth_server.server.metrics import Exporter, Metrics, resident_mb
-from gansynth_server.server.oscquery import Discovery
+from gansynth_server.server.metrics import Metrics, PrometheusExporter, resident_mb
+from gansynth_server.server.oscquery import OscQuery
 from gansynth_server.server.receiver import Receiver
 from gansynth_server.server.render_worker import serve
 from gansynth_server.server.startup import bind, check, warm_up
@@ -71,13 +71,13 @@ from gansynth_server.server.watchdog import Watchdog
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import Desk
-from gansynth_server.util.sandbox import Root
+from gansynth_server.synth.render_lock import RenderLock
+from gansynth_server.util.sandbox import SandboxedFolder
 from gansynth_server.util.threads import set_threads, switch_often, use_realtime
 
-PATIENCE = 0.1
+FADE_TIMEOUT_S = 0.1
 """Seconds in which all that is heard should have faded out at the end."""
-STOP_RENDERING = 0.3
+RENDER_TIMEOUT_S = 0.3
 """Seconds for the render in hand at the end, before it is broken off."""
 PASSWORD = "GANSYNTH_PASSWORD"
 NOTES_PER_VOICE = 4
@@ -107,7 +107,7 @@ class Server:
         check(options)
         self.render_process = RenderProcess(options, serve)
         set_threads(1)  # of this process, which has the sound to make and no network
-        self.root = Root(options.root)
+        self.root = SandboxedFolder(options.root)
         self._output, remark = open_output(
             options.output,
             rate=options.rate,
@@ -116,7 +116,7 @@ class Server:
             channels=options.channels,
         )
         check_rate(self._output.rate)
-        self._peers = Peers(
+        self._sessions = Sessions(
             options.max_clients, self._join, self._busy, self._leave, options.client_timeout
         )
         self.models = Models(
@@ -130,7 +130,7 @@ class Server:
         if options.realtime:
             self.remarks.append(use_realtime())
         """What there is to say about how the server was set up."""
-        self._desk = Desk()
+        self._render_lock = RenderLock()
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
@@ -141,7 +141,7 @@ class Server:
         self.instrument = Instrument(
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
-        self.background = Background(self.instrument, self._desk.pause)
+        self.background = Background(self.instrument, self._render_lock.pause)
         self._pulls = Pulls(self.send)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -149,14 +149,14 @@ class Server:
         self._socket = bind(options)
         self.port: int = self._socket.getsockname()[1]
         self._receiver = Receiver(
-            *(self._socket, access, self._peers, handlers.live(self)),
+            *(self._socket, access, self._sessions, handlers.live(self)),
             clock=self._clock,
-            desk=self._desk,
+            render_lock=self._render_lock,
             seed=lambda: self.instrument.seed(None),
             rate=options.rate_limit,
             discard_late=options.discard_late,
         )
-        self._pulse = Pulse("the output")
+        self._pulse = BlockTimer("the output")
         self._watchdog = Watchdog([self._pulse, self._pulls.pulse])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
@@ -166,12 +166,14 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
-        self._extras: list[Discovery | Exporter | MidiInput] = []
+        self._extras: list[OscQuery | PrometheusExporter | MidiInput] = []
         if options.oscquery is not None:
-            self._extras.append(Discovery(options.bind, options.oscquery, self.port))
+            self._extras.append(OscQuery(options.bind, options.oscquery, self.port))
         if options.metrics is not None:
             allows = access.local if access.asks_password else access.allows
-            self._extras.append(Exporter(options.bind, options.metrics, self.metrics, allows))
+            self._extras.append(
+                PrometheusExporter(options.bind, options.metrics, self.metrics, allows)
+            )
         if options.midi is not None:
             self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
         self.remarks += [extra.remark for extra in self._extras]
@@ -181,7 +183,7 @@ class Server:
         gc.collect()
         gc.freeze()  # what lives for ever need not be looked at while sound is made
         self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
-        self.instrument.timbre.start()
+        self.instrument.morpher.start()
         for thread in self._threads:
             thread.start()
         self._watchdog.start()
@@ -219,7 +221,7 @@ class Server:
         buses = list(self._buses)
         for bus in buses:
             bus.end()
-        patience = time.monotonic() + PATIENCE  # streams may be pulled no more
+        patience = time.monotonic() + FADE_TIMEOUT_S  # streams may be pulled no more
         while not all(bus.over for bus in buses) and time.monotonic() < patience:
             time.sleep(0.005)
         self._output.stop()
@@ -238,10 +240,10 @@ class Server:
         for extra in self._extras:
             extra.stop()
         self.background.stop()
-        self._renderer.stop(STOP_RENDERING)
+        self._renderer.stop(RENDER_TIMEOUT_S)
         self.render_process.stop()
         self._renderer.stop()
-        self.instrument.timbre.stop()
+        self.instrument.morpher.stop()
         self._socket.close()
 
     # what the handlers need; any thread
@@ -261,7 +263,7 @@ class Server:
 
     @property
     def clients(self) -> int:
-        return len(self._peers)
+        return len(self._sessions)
 
     @property
     def underruns(self) -> int:
@@ -273,19 +275,19 @@ class Server:
         buses, counts = list(self._buses), self._receiver.counts
         return Metrics(
             clients=self.clients,
-            streams=self._peers.streams,
+            streams=self._sessions.streams,
             voices=self.sounding,
             waiting=self.waiting,
             load=max(bus.load.average for bus in buses),
             load_peak=max(bus.load.peak for bus in buses),
-            follow_rate=self.instrument.timbre.rate,
+            follow_rate=self.instrument.morpher.rate,
             scheduled=len(self._receiver.scheduler),
             memory_mb=resident_mb(os.getpid(), self.render_process.pid),
             longest_stall_ms=1000 * self._watchdog.longest,
             stalls_total=self._watchdog.stalls,
             underruns_total=self.underruns,
             blocks_total=self._pulls.blocks,
-            spoilt_total=sum(bus.voices.spoilt for bus in buses),
+            spoilt_total=sum(bus.voices.non_finite for bus in buses),
             shed_total=sum(bus.voices.sheds for bus in buses),
             datagrams_total=counts["in"],
             handled_total=counts["handled"],
@@ -310,28 +312,28 @@ class Server:
     def send(self, source: Source, datagram: bytes) -> None:
         self._receiver.send(source, datagram)
 
-    def schedule(self, peer: Peer, message: Message, when: float) -> None:
+    def schedule(self, session: Session, message: Message, when: float) -> None:
         """Has a peer's message handled for a time; UserError if it is too far ahead."""
-        self._receiver.scheduler.put(peer, message, when, self.instrument.time(None))
+        self._receiver.scheduler.put(session, message, when, self.instrument.time(None))
 
-    def clear_scheduled(self, peer: Peer) -> None:
+    def clear_scheduled(self, session: Session) -> None:
         """Forgets what a peer has sent for later; the OSC thread alone."""
-        self._receiver.scheduler.clear(peer)
+        self._receiver.scheduler.clear(session)
 
     def stream(self, id: int) -> PullStream:
         """The stream of this number; UserError if nobody has it."""
-        return self._peers.stream(id)
+        return self._sessions.stream(id)
 
     def move(self, old: Bus, new: Bus) -> None:
         """Whoever is heard on one bus is heard on another from now on."""
-        for peer in self._peers.heard_on(old):
-            peer.client.bus = new
+        for session in self._sessions.heard_on(old):
+            session.client.bus = new
         if isinstance(old.tap, Recorder):
             old.tap.stop()
 
     def clients_on(self, bus: Bus) -> list[Client]:
         """The clients that are heard on a bus."""
-        return [peer.client for peer in self._peers.heard_on(bus)]
+        return [session.client for session in self._sessions.heard_on(bus)]
 
     def new_bus(self, rate: int, channels: int) -> Bus:
         bus = Bus(
@@ -342,7 +344,7 @@ class Server:
             on_late=lambda note, seconds: self._events.put((seconds, note)),
             link=ClockLink(bank_rate(rate)),
             channels=channels,
-            desk=self._desk,
+            render_lock=self._render_lock,
         )
         self._buses.add(bus)
         return bus
@@ -366,26 +368,26 @@ class Server:
         model.close()
 
     def _used_models(self) -> list[Model]:
-        clients = self._peers.clients()
+        clients = self._sessions.clients()
         playing = [played.model for client in clients for played in list(client.notes.values())]
         return [*(client.model for client in clients), *playing]
 
-    def _busy(self, peer: Peer) -> bool:
+    def _busy(self, session: Session) -> bool:
         """Whether notes of a peer sound for somebody, or something waits for its time."""
-        client = peer.own or peer.client
-        heard = not client.bus.link.still
-        return (heard and bool(client.alive)) or self._receiver.scheduler.waits(peer)
+        client = session.own or session.client
+        heard = not client.bus.link.idle
+        return (heard and bool(client.alive)) or self._receiver.scheduler.waits(session)
 
-    def _leave(self, peer: Peer) -> None:
+    def _leave(self, session: Session) -> None:
         """Puts away what a peer had that is gone."""
-        if peer.own is not None:
-            peer.client.bus = self.main_bus
-            peer.client, peer.own = peer.own, None
-        self._receiver.scheduler.clear(peer)
-        self.instrument.leave(peer.client)
-        if peer.stream is not None:
-            self.move(peer.stream.bus, self.main_bus)
-            peer.stream = None
+        if session.own is not None:
+            session.client.bus = self.main_bus
+            session.client, session.own = session.own, None
+        self._receiver.scheduler.clear(session)
+        self.instrument.leave(session.client)
+        if session.stream is not None:
+            self.move(session.stream.bus, self.main_bus)
+            session.stream = None
 
     def _run_notify(self) -> None:
         while (event := self._events.get()) is not None:
@@ -394,13 +396,13 @@ class Server:
                 self.instrument.ended(note)
                 if note.late:
                     _log.info("note %s: %d frames were rendered too late", note.id, note.late)
-            peer = self._peers.of(note.owner)
-            if peer is not None and isinstance(what, float):
-                self._receiver.late(peer, what)
-            elif peer is not None and peer.notified:
-                self.send(peer.source, encode(str(what), note.id))
+            session = self._sessions.of(note.owner)
+            if session is not None and isinstance(what, float):
+                self._receiver.late(session, what)
+            elif session is not None and session.notified:
+                self.send(session.source, encode(str(what), note.id))
 
     def _tell(self, client: Client, address: str, *args: Any) -> None:
-        peer = self._peers.of(client)
-        if peer is not None:
-            self.send(peer.source, encode(address, *args))
+        session = self._sessions.of(client)
+        if session is not None:
+            self.send(session.source, encode(address, *args))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gansynth_server.audio.block_timer import Pulse
+from gansynth_server.audio.block_timer import BlockTimer
 
 TICK = 0.005
 """Seconds from one look at the clocks to the next."""
@@ -36,13 +36,13 @@ class Watchdog:
 
     def __init__(
         self,
-        pulses: list[Pulse],
+        pulses: list[BlockTimer],
         each_second: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stalls = 0
         self._pulses, self._each_second, self._clock = pulses, each_second, clock
-        self._caught: dict[Pulse, tuple[float, float, str]] = {}  # due, worst, where
+        self._caught: dict[BlockTimer, tuple[float, float, str]] = {}  # due, worst, where
         self._told = -PAUSE
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -99,7 +99,7 @@ class Watchdog:
         listens = seconds >= GRAVE or _log.isEnabledFor(logging.INFO)
         return listens and self._clock() - self._told >= PAUSE
 
-    def _tell(self, pulse: Pulse, seconds: float, where: str) -> None:
+    def _tell(self, pulse: BlockTimer, seconds: float, where: str) -> None:
         self.stalls += 1
         if self._tells(seconds):
             self._told = self._clock()

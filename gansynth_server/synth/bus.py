@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import CAUSE, Note
-from gansynth_server.synth.render_lock import Desk
+from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.synth.resample import TAPS, Resampler
 from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
@@ -79,10 +79,10 @@ class Bus:
         gain: float = GAIN,
         link: Link | None = None,
         channels: int = 1,
-        desk: Desk | None = None,
+        render_lock: RenderLock | None = None,
     ) -> None:
         self.rate = rate
-        self._desk = desk
+        self._render_lock = render_lock
         self.voices = Voices(bank_rate(rate), voices, channels)
         self.channels = channels
         self.load = Load()
@@ -159,9 +159,9 @@ class Bus:
         self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
 
     def pause(self, seconds: float) -> None:
-        """Waits until nothing is rendered on its desk, see :meth:`Desk.pause`; any thread."""
-        if self._desk is not None:
-            self._desk.pause(seconds)
+        """Waits until nothing is rendered on its desk, see :meth:`RenderLock.pause`; any thread."""
+        if self._render_lock is not None:
+            self._render_lock.pause(seconds)
 
     @property
     def over(self) -> bool:
@@ -173,20 +173,20 @@ class Bus:
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        if self._desk is None:
+        if self._render_lock is None:
             return self._render(frames)
         parts = []
         for at in range(0, frames, PART):
-            with self._desk.of(self):
+            with self._render_lock.of(self):
                 parts.append(self._render(min(PART, frames - at)))
-        if self._desk.too_much(self):
+        if self._render_lock.too_much(self):
             _log.warning(
                 "%d voices are more than can be rendered in time: %d are ended; "
                 "a lower --max-voices does so before",
                 self.voices.sounding,
-                self.voices.shed(),
+                self.voices.shed_voices(),
             )
-            self._desk.eased()
+            self._render_lock.reset_load()
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _render(self, frames: int) -> NDArray[np.float32]:
@@ -221,7 +221,7 @@ class Bus:
             for entry in self._timeline.run(self.voices, self.time):
                 self._ran(entry)
             size = self._timeline.until(self.time, end - self.time)
-            if self._desk is not None and len(parts) >= EXACT:
+            if self._render_lock is not None and len(parts) >= EXACT:
                 size = min(max(size, GRAIN), end - self.time)
             try:
                 parts.append(self.voices.render(size))

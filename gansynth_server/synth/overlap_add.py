@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from gansynth_server.spectral.constants import BINS, FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.phase_vocoder import Frames
+from gansynth_server.synth.phase_vocoder import PhaseVocoder
 from gansynth_server.synth.pitch import LIMIT, Tune
-from gansynth_server.synth.playhead import FIRST, Motion, Steps
+from gansynth_server.synth.playhead import FIRST, Playhead, Steps
 from gansynth_server.synth.ramps import Rows
 from gansynth_server.synth.resample import TAPS, Interpolator
 
@@ -29,7 +29,7 @@ OPENING = 4  # frames that sound in a note's first hop
 TAIL = 3  # hops that sound on after the last frame, less the lead before the first
 
 
-class Tape:
+class OverlapAdd:
     """A ring of sound per voice.
 
     Args:
@@ -44,8 +44,8 @@ class Tape:
         self._inverse = FrameInverse(rate)
         self.hop = self._inverse.hop
         self._interpolate = Interpolator()
-        self.motion = Motion(count)
-        self.frames = Frames(count)
+        self.motion = Playhead(count)
+        self.frames = PhaseVocoder(count)
         self.tune = Tune(rate, count)
         self.late = 0
         """Frames that were not there yet when they were needed."""

@@ -31,7 +31,7 @@ TILT = 10 ** (24 / 20)
 _OCTAVES = np.log2((np.arange(BINS) + 1) * (SAMPLE_RATE / 2 / BINS)).astype(np.float32)
 
 
-class Frames:
+class PhaseVocoder:
     """Phases and levels of a bank of voices.
 
     Args:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
-from gansynth_server.synth.ramps import Rows, Slides
+from gansynth_server.synth.ramps import Ramps, Rows
 
 Float64 = NDArray[np.float64]
 LIMIT = 60.0
@@ -25,8 +25,8 @@ class Tune:
 
     def __init__(self, rate: int, count: int) -> None:
         self._rate = rate
-        self.pitch = Slides(count)
-        self.bend = Slides(count)
+        self.pitch = Ramps(count)
+        self.bend = Ramps(count)
         self._most = np.full(count, LIMIT)
         self._depth = np.zeros(count)
         self._speed = np.zeros(count)  # radians per sample

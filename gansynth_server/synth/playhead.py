@@ -67,7 +67,7 @@ class Steps:
         )
 
 
-class Motion:
+class Playhead:
     """Places of voices in their notes, in frames; fractions lie between two of them.
 
     Args:
@@ -111,7 +111,7 @@ class Motion:
         self.place[row] = np.clip(to, FIRST, FRAMES - 1)
         self.strayed[row] = True
 
-    def heading(self, row: int) -> tuple[float, float]:
+    def next_frame(self, row: int) -> tuple[float, float]:
         """The next place of a row, and the step after it."""
         step = self._way[row] * self._speed[row] * self._tempo[row]
         return float(self.place[row]), float(step)

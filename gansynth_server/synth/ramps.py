@@ -9,7 +9,7 @@ Rows = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
 
-class Slides:
+class Ramps:
     """One number per voice and part.
 
     Args:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
-SPELL = 0.2
+TIME_SLICE_S = 0.2
 """Seconds in which more work than there is time for tells."""
 FULL = 0.92
 """Share of the time that the work may take."""
 
 
-class Desk:
+class RenderLock:
     """Has threads that make sound do so one after the other, first come, first served.
 
     At the same time each would take several times as long: at every array
@@ -75,7 +75,7 @@ class Desk:
         with self._lock:  # others have their turns meanwhile
             return self._by.get(who, 0.0) >= max(self._by.values(), default=0.0)
 
-    def eased(self) -> None:
+    def reset_load(self) -> None:
         """Less is to be done from now on; gives that a while to show."""
         self._held = self._worked = 0.0
 
@@ -104,10 +104,10 @@ class Desk:
         now = self._clock()
         passed = max(now - self._last, held, 1e-9)
         self._last = now
-        weight = min(1.0, passed / SPELL)
+        weight = min(1.0, passed / TIME_SLICE_S)
         self._held += weight * (held / passed - self._held)
         self._worked += weight * (worked / passed - self._worked)
-        kept = math.exp(-passed / SPELL)
+        kept = math.exp(-passed / TIME_SLICE_S)
         with self._lock:
             for other in list(self._by):
                 self._by[other] *= kept

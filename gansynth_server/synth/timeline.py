@@ -22,7 +22,7 @@ class Link(Protocol):
     """How the seconds of a clock and the samples of a listener belong together."""
 
     @property
-    def still(self) -> bool:
+    def idle(self) -> bool:
         """Whether nobody has asked for samples lately, so that what waits there goes on waiting."""
         ...
 
@@ -47,7 +47,7 @@ class Link(Protocol):
 class SteadyLink:
     """Time is counted by the samples themselves: for sound that nobody waits for."""
 
-    still = False
+    idle = False
 
     def __init__(self, rate: int) -> None:
         self._rate = rate

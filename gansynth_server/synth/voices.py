@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.overlap_add import Tape
+from gansynth_server.synth.overlap_add import OverlapAdd
 from gansynth_server.synth.playhead import STEADY
-from gansynth_server.synth.ramps import Rows, Slides
+from gansynth_server.synth.ramps import Ramps, Rows
 
 Float32 = NDArray[np.float32]
 
@@ -53,13 +53,13 @@ class Voices:
         self.waiting: deque[Note] = deque()
         self._started: list[Note] = []
         self._ended: list[Note] = []
-        self.spoilt = 0
+        self.non_finite = 0
         self.sheds = 0
         """Voices that were ended because there was no time for them."""
         self._active = np.zeros(count, bool)
-        self._tape = Tape(rate, count, self.notes)
+        self._tape = OverlapAdd(rate, count, self.notes)
         self._envelopes = Envelopes(rate, count)
-        self._weights = Slides(count, channels)  # loudness times pan
+        self._weights = Ramps(count, channels)  # loudness times pan
 
     @property
     def late(self) -> int:
@@ -100,10 +100,10 @@ class Voices:
         if row is not None:
             self._tape.seek(row, place)
 
-    def heading(self, note: Note) -> tuple[float, float] | None:
+    def next_frame(self, note: Note) -> tuple[float, float] | None:
         """The frame that a note reads next, and the way to the one after; None if it is silent."""
         row = self._row(note)
-        return None if row is None else self._tape.motion.heading(row)
+        return None if row is None else self._tape.motion.next_frame(row)
 
     def cut_all(self, of: Callable[[Note], bool]) -> None:
         """Fades the notes of one kind out in 5 ms; those that wait end unheard."""
@@ -115,7 +115,7 @@ class Voices:
             if note is not None and of(note):
                 self._envelopes.cut_off(int(row))
 
-    def shed(self) -> int:
+    def shed_voices(self) -> int:
         """Fades an eighth of the voices out, for there are more than can be rendered in time.
 
         First those that are read many times as fast as they were made, which take as much
@@ -126,7 +126,7 @@ class Voices:
         """
         rows = np.flatnonzero(self._active & ~self._envelopes.cut)
         ratio = self._tape.ratio[rows]
-        order = np.lexsort((self._worth(rows), -ratio * (ratio > COSTLY)))
+        order = np.lexsort((self._steal_priority(rows), -ratio * (ratio > COSTLY)))
         gone = rows[order][: -(-len(rows) // 8)]
         for row in gone:
             self._envelopes.cut_off(int(row))
@@ -156,7 +156,7 @@ class Voices:
     def render(self, frames: int) -> Float32:
         """The next samples of all voices together, float32 [channels, frames], not limited.
 
-        A voice whose sound is not finite, or far too loud, is ended and counted in ``spoilt``;
+        A voice whose sound is not finite, or far too loud, is ended and counted in ``non_finite``;
         the others go on.
         """
         out = np.zeros((self.channels, frames), np.float32)
@@ -186,7 +186,7 @@ class Voices:
             return
         cut = self._active & self._envelopes.cut
         rows = np.flatnonzero(self._active & ~cut)
-        order = np.argsort(self._worth(rows), kind="stable")
+        order = np.argsort(self._steal_priority(rows), kind="stable")
         for row in rows[order][: len(self.waiting) - int(cut.sum())]:
             self._envelopes.cut_off(int(row))
 
@@ -198,14 +198,14 @@ class Voices:
         if excess <= 0:
             return
         fast = np.flatnonzero(ratio > COSTLY)
-        order = fast[np.argsort(self._worth(rows)[fast], kind="stable")]
+        order = fast[np.argsort(self._steal_priority(rows)[fast], kind="stable")]
         for n in order[:-1]:  # one of them there is always time for
             self._envelopes.cut_off(int(rows[n]))
             excess -= ratio[n]
             if excess <= 0:
                 return
 
-    def _worth(self, rows: Rows) -> NDArray[np.float64]:
+    def _steal_priority(self, rows: Rows) -> NDArray[np.float64]:
         """How much rows would be missed."""
         seconds = self._envelopes.age[rows] / self.rate
         level = self._tape.frames.level[rows] * self._weights.now[rows].max(axis=1)
@@ -257,7 +257,7 @@ class Voices:
         if not np.abs(mix).max() <= LOUDEST:  # NaN is not either
             good = np.abs(sound).max(axis=1) <= LOUDEST
             for row in rows[~good]:
-                self.spoilt += 1
+                self.non_finite += 1
                 self._finish(int(row))
             mix = self._weighted(rows[good], sound[good])
         self._weights.advance(rows, size)

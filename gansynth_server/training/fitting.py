@@ -27,7 +27,7 @@ FLOOR = 80 * math.log(10) / 20
 """Nepers of amplitude under a note's peak where its spectrum counts as flat."""
 SILENT = 3
 """Frames before the first that hears the note."""
-MOST = 0.95
+MAX_SPECTRUM = 0.95
 """Largest value of a spectrum that a tanh is asked for."""
 ROUNDS, RIDGE = 6, 1e-3
 """Of the alternating least squares of phases, whose loudest bins weigh 1."""
@@ -115,9 +115,9 @@ def _residual(
     turn = 2 * math.pi / loudness.radians
     expected = torch.tanh(bias[1])
     near = expected + torch.remainder(mean - expected + turn / 2, turn) - turn / 2
-    near = torch.where(near.abs() > MOST, mean, near)  # beyond what the output can be
+    near = torch.where(near.abs() > MAX_SPECTRUM, mean, near)  # beyond what the output can be
     both = [
-        torch.atanh(value.clamp(-MOST, MOST)) - part
+        torch.atanh(value.clamp(-MAX_SPECTRUM, MAX_SPECTRUM)) - part
         for value, part in zip((floored, near), bias, strict=True)
     ]
     amplitude = weight.mean(dim=1)

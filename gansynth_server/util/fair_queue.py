@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Line(Generic[T]):
+class _OwnerQueue(Generic[T]):
     items: deque[tuple[T, int]] = field(default_factory=deque)
     size: int = 0
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """A queue in which owners come in turns, each with its items in their order.
 
     Args:
@@ -27,7 +27,7 @@ class Turns(Generic[T]):
 
     def __init__(self, most: int, share: int, size: int) -> None:
         self._most, self._share, self._size = most, share, size
-        self._lines: OrderedDict[Hashable, _Line[T]] = OrderedDict()
+        self._lines: OrderedDict[Hashable, _OwnerQueue[T]] = OrderedDict()
         self._count = 0
         self._total = 0
 
@@ -51,7 +51,7 @@ class Turns(Generic[T]):
         ):
             return False
         if line is None:
-            line = self._lines[owner] = _Line()
+            line = self._lines[owner] = _OwnerQueue()
         line.items.append((item, size))
         line.size += size
         self._count += 1

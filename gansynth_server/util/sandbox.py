@@ -16,15 +16,15 @@ from typing import BinaryIO
 
 from gansynth_server.errors import UserError
 
-MOST_BYTES = 32 << 20
-MOST_NAME = 512
+MAX_BYTES = 32 << 20
+MAX_NAME = 512
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # without waiting, lest a FIFO that nobody writes to hold the server up
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFE
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE
 
 
-class Root:
+class SandboxedFolder:
     """The folder given as ``--root``; all methods may be called from any thread.
 
     Args:
@@ -53,8 +53,8 @@ class Root:
                 "this server reaches no files: start it with --root and a folder for them"
             )
         kinds = PurePosixPath(name), PureWindowsPath(name)
-        if not name or len(name) > MOST_NAME or "\0" in name:
-            raise UserError(f"a file's name has 1 to {MOST_NAME} characters and no NUL")
+        if not name or len(name) > MAX_NAME or "\0" in name:
+            raise UserError(f"a file's name has 1 to {MAX_NAME} characters and no NUL")
         if any(path.root or path.drive or ".." in path.parts for path in kinds):
             raise UserError(f"{name!r} leads out of --root; give a path inside of it, without ..")
         try:
@@ -69,7 +69,7 @@ class Root:
             raise UserError(f"{name!r} is no file inside of --root")
         return found
 
-    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+    def read(self, name: str, most: int = MAX_BYTES) -> bytes:
         """A file's content.
 
         Raises:
@@ -87,7 +87,7 @@ class Root:
             raise UserError(f"{name!r} is too large: up to {most:,} bytes are read")
         return data
 
-    def text(self, name: str, most: int = MOST_BYTES) -> str:
+    def text(self, name: str, most: int = MAX_BYTES) -> str:
         """A file's text, UTF-8; UserError as for :meth:`read`, and where it is no text."""
         try:
             return self.read(name, most).decode("utf-8-sig")

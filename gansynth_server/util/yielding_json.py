@@ -20,7 +20,7 @@ SHORT = 2**14
 
 T = TypeVar("T")
 
-PATIENCE = 0.005
+STEP_TIMEOUT_S = 0.005
 """Seconds that a step waits at most."""
 
 wait: ContextVar[Callable[[float], object]] = ContextVar("wait", default=lambda seconds: None)
@@ -30,7 +30,7 @@ wait: ContextVar[Callable[[float], object]] = ContextVar("wait", default=lambda 
 def steps(things: Iterable[T]) -> Iterator[T]:
     """The same things, with a wait before each."""
     for thing in things:
-        wait.get()(PATIENCE)
+        wait.get()(STEP_TIMEOUT_S)
         yield thing
 
 
@@ -82,7 +82,7 @@ def _array(
     place: tuple[str, int], scan_once: Callable[[str, int], tuple[Any, int]]
 ) -> tuple[list[Any], int]:
     """The list that begins before a place of a text, and where it ends."""
-    wait.get()(PATIENCE)
+    wait.get()(STEP_TIMEOUT_S)
     text, begin = place
     end = text.find("]", begin, begin + SHORT) + 1
     part = text[begin:end]

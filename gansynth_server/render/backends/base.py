@@ -26,7 +26,7 @@ HEAD: Span = (0, 8)
 """The frames that a note starts with: they hold its first 64 ms."""
 SLICE_SECONDS = 0.016
 """The rest of a note is cut so that no slice takes much longer: a new note waits for it."""
-MOST_SLICES = 4
+MAX_SLICES = 4
 TOGETHER = 4
 """Notes that come together and are rendered at once, where that is faster."""
 GAIN = 0.8  # share of the time one by one that counts as faster
@@ -87,7 +87,7 @@ class Backend(ABC):
             together = together if at_once < GAIN * together * head else 1
         rest = self.rest_seconds(head)
         count = 1
-        while count < MOST_SLICES and rest / count > SLICE_SECONDS:
+        while count < MAX_SLICES and rest / count > SLICE_SECONDS:
             count *= 2
         fits = together if rest * together < SLICE_SECONDS else 1
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]

@@ -18,7 +18,7 @@ LICENCES = {
     "cc0-1.0": r"\bCC0\b",
 }
 """Hugging Face's identifier of a licence → what a data set says that means it."""
-LONGEST = 400
+MAX_CHARACTERS = 400
 """Characters of a value that are shown."""
 WEAK, PARTLY = 0.5, 0.8
 """Shares and rank correlations under which a checkpoint hardly, and only partly, follows."""
@@ -151,7 +151,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
 
 def _short(value: Any) -> str:
     """A value as one line that no cell of a table is broken by."""
-    return shorten(str(value), LONGEST, placeholder=" …").replace("|", "\\|")
+    return shorten(str(value), MAX_CHARACTERS, placeholder=" …").replace("|", "\\|")
 
 
 def _figures(figures: Mapping[str, Any]) -> str:

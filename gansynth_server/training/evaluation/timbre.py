@@ -28,7 +28,7 @@ FLOOR = -60.0
 PITCH_PAIRS, PER_PAIR = 6, 8
 PATHS, PATH_STEPS = 4, 16
 PRESET_PITCHES = (48, 60, 72)
-MOST_PRESETS = 128
+MAX_PRESETS = 128
 
 
 @cache
@@ -127,7 +127,7 @@ def preset_rows(
     for row, note in sorted(enumerate(data.notes), key=lambda entry: abs(entry[1].velocity - 100)):
         if note.instrument in names and note.pitch in wanted:
             found.setdefault((note.instrument, note.pitch), row)
-    kept = set(sorted({name for name, _ in found})[:MOST_PRESETS])
+    kept = set(sorted({name for name, _ in found})[:MAX_PRESETS])
     return np.array([row for (name, _), row in sorted(found.items()) if name in kept], np.int64)
 
 

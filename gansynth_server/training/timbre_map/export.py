@@ -10,7 +10,7 @@ import numpy as np
 from gansynth_server.analysis.descriptors import UNITS
 from gansynth_server.errors import UserError
 from gansynth_server.latent.descriptors import MEASURES
-from gansynth_server.latent.timbre_map import Atlas
+from gansynth_server.latent.timbre_map import TimbreMap
 from gansynth_server.spectral.plot import load_pyplot, save
 from gansynth_server.util.general_midi import family_of
 
@@ -18,7 +18,7 @@ EDGES = (2, 98)
 """Percent of the latents between which colours run."""
 
 
-def to_json(path: Path, atlas: Atlas, checkpoint: str, seed: int) -> None:
+def to_json(path: Path, atlas: TimbreMap, checkpoint: str, seed: int) -> None:
     """Writes places, measures and the nearest preset of each latent, which is that of a seed.
 
     Raises:
@@ -48,7 +48,7 @@ def to_json(path: Path, atlas: Atlas, checkpoint: str, seed: int) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
-def draw(path: Path, atlas: Atlas, title: str) -> None:
+def draw(path: Path, atlas: TimbreMap, title: str) -> None:
     """Writes a PNG: the map by the families of the nearest presets, and by each measure.
 
     Raises:

@@ -13,7 +13,7 @@ from gansynth_server.analysis.descriptors import measure
 from gansynth_server.analysis.features import features_of, pictures
 from gansynth_server.analysis.sounds import Sounds
 from gansynth_server.errors import UserError
-from gansynth_server.latent.timbre_map import Atlas, regress
+from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draws
 from gansynth_server.util.general_midi import family_of
 
@@ -30,7 +30,7 @@ COMPONENTS = 50
 class Survey:
     """Random latents as they look and sound, and the presets beside them."""
 
-    atlas: Atlas
+    atlas: TimbreMap
     looks: Float32
     """[N, size] pictures of the latents."""
     known: Float32
@@ -64,7 +64,7 @@ def survey(
     names = tuple(model.checkpoint.presets)
     known = _known(model, pitches) if names else np.zeros((1, looks.shape[1]), np.float32)
     directions, fit = regress(latents, measured)
-    atlas = Atlas(
+    atlas = TimbreMap(
         *(latents, lay_out(looks, seed), measured.astype(np.float32)),
         *(names or ("unknown",), distances(looks, known).argmin(axis=1)),
         *(directions, fit),
@@ -118,7 +118,7 @@ def lay_out(looks: Float32, seed: int) -> Float32:
     return ((flat - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
 
 
-def agreement(atlas: Atlas) -> tuple[float, float]:
+def agreement(atlas: TimbreMap) -> tuple[float, float]:
     """Share of latents whose nearest neighbour on the map is like a preset of the same family,
     and what it would be by chance."""
     families = [family_of(name) for name in atlas.presets]

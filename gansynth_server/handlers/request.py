@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from gansynth_server.instrument.client import Client
-from gansynth_server.net.sessions import Peer
+from gansynth_server.net.sessions import Session
 from gansynth_server.osc.codec import Source, encode
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """Who sent a message, for when it is meant, and the way back to the sender.
 
     ``when`` is in seconds of the instrument's clock; None means at once.
     """
 
-    peer: Peer
+    session: Session
     send: Callable[[Source, bytes], None]
     when: float | None = None
 
     @property
     def client(self) -> Client:
-        return self.peer.client
+        return self.session.client
 
     def reply(self, address: str, *args: Any) -> None:
         """Answers the sender; may be called later, from any thread."""
-        self.send(self.peer.source, encode(address, *args))
+        self.send(self.session.source, encode(address, *args))
 
     def failing(self, address: str) -> Callable[[str], None]:
         """What tells the sender why something begun earlier has failed."""
