@@ -2,8 +2,8 @@
 
 from hypothesis import settings
 
-from tests.steady import pytest_pyfunc_call
-from tests.training_runs import small_data
+from tests.support.real_time import pytest_pyfunc_call
+from tests.support.training_runs import small_data
 
 __all__ = ["pytest_pyfunc_call", "small_data"]
 

@@ -1,0 +1,113 @@
+"""The checkpoint changes under a held chord: real sockets, a pulled stream, real loading."""
+
+import os
+
+import numpy as np
+import pytest
+
+from gansynth_server import api
+from gansynth_server.bench import soak
+from gansynth_server.model import checkpoint
+from gansynth_server.render.models import Models
+from tests.support import golden_rule
+from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.server import ServerProcess
+
+SWITCHES = 50
+CHORD = (48, 55, 60, 64)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two small checkpoints, and two that are broken."""
+    for name in ("one", "two", "cut", "odd"):
+        checkpoint.save(tmp_path / name, golden_rule.generator(golden_rule.TINY), {})
+    weights = tmp_path / "cut" / checkpoint.WEIGHTS
+    os.truncate(weights, weights.stat().st_size // 2)
+    (tmp_path / "odd" / checkpoint.CONFIG).write_text('{"format": 1, "generator": {"filters": 7}}')
+    monkeypatch.setenv(checkpoint.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def hold_chord(puller):
+    puller.send("/z/preset", "z", "drawbar_organ")
+    puller.send("/hold", 1)
+    for pitch in CHORD:
+        puller.send("/note", pitch, 100)
+    puller.send("/sync", 1)
+    puller.pull_until(lambda: ("/synced", 1) in puller.told)
+    puller.listen(100)
+
+
+def test_a_chord_goes_on_while_the_checkpoint_changes_fifty_times(folder):
+    with ServerProcess("--output", "none", "--models-mb", "0") as server:
+        puller = Puller(server.port)
+        hold_chord(puller)
+        steady = roughness(puller.sound[-100 * BLOCK :])
+        puller.blocks.clear()
+        for n in range(SWITCHES):
+            done = ("/done", "/checkpoint/load", ("one", "two")[n % 2])
+            puller.told.clear()
+            puller.send("/checkpoint/load", done[2])
+            puller.pull_until(lambda done=done: done in puller.told)
+        assert puller.status()[1] == len(CHORD)
+        sound = puller.sound
+        loud = np.sqrt(np.mean(sound.reshape(-1, BLOCK) ** 2, axis=1))
+        assert loud.min() > 0.2 * np.median(loud) > 1e-3
+        assert roughness(sound) <= 2 * steady + 1e-5
+        broken = sound.copy()
+        broken[len(sound) // 2 :] += 0.01
+        assert roughness(broken) > 2 * steady + 1e-5  # a jump would have been seen
+        assert not [line for line in server.errors if "watchdog" not in line]
+
+
+@pytest.mark.real_time
+def test_no_block_is_late_while_full_networks_are_loaded(tmp_path):
+    names = soak.copies("all_instruments", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(checkpoint.VARIABLE, str(tmp_path))
+        flags = ("--output", "none", "--models-mb", "0", "--realtime")
+        with ServerProcess("--checkpoint", names[0], *flags) as server:
+            puller = Puller(server.port)
+            hold_chord(puller)
+            before = puller.status()[7]
+            for name in (names[1], names[2], names[0]):
+                done = ("/done", "/checkpoint/load", name)
+                puller.send(*done[1:])
+                puller.pull_until(lambda done=done: done in puller.told)
+            assert puller.status()[7] == before
+
+
+@pytest.mark.parametrize("name", ["cut", "odd"])
+def test_a_broken_checkpoint_leaves_the_old_one_playing(name, folder):
+    with ServerProcess("--output", "none") as server:
+        puller = Puller(server.port)
+        hold_chord(puller)
+        puller.told.clear()
+        puller.send("/checkpoint/load", name)
+        puller.send("/sync", 2)
+        puller.pull_until(lambda: ("/synced", 2) in puller.told)
+        fails = [reply for reply in puller.told if reply[0] == "/fail"]
+        assert len(fails) == 1 and fails[0][1] == "/checkpoint/load" and name in str(fails[0][2])
+        assert puller.ask("/checkpoint/info")[1] == "all_instruments"
+        assert puller.status()[1] == len(CHORD)
+        puller.send("/note", 72, 100)
+        puller.pull_until(lambda: puller.status()[1] == len(CHORD) + 1)
+        assert not [line for line in server.errors if "watchdog" not in line]
+
+
+def test_models_that_nobody_uses_have_a_bound(folder, monkeypatch):
+    dropped = []
+    used = []
+    small = 3 * api.load("one", "cpu").nbytes // 2  # one has room, two have not
+    models = Models(most=small, used=lambda: used, dropped=dropped.append)
+    first = models.get("one")
+    assert models.get("one") is first
+    second = models.get("two")
+    assert not dropped and models.loaded("one")
+    checkpoint.save(folder / "three", golden_rule.generator(golden_rule.TINY), {})
+    third = models.get("three")
+    assert dropped == [first] and not models.loaded("one") and models.loaded("two")
+    used[:] = [second, third]
+    fourth = models.get("one")
+    assert dropped == [first] and fourth is not first  # those in use do not count
