@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.errors import UserError
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FFT, HOP, LEAD, SAMPLE_RATE
@@ -109,7 +109,7 @@ class Spectral:
     """Power above 4 kHz against the whole, in dB."""
 
 
-def spectral(sounds: Sounds) -> Spectral:
+def spectral(sounds: LabelledNotes) -> Spectral:
     """Measures the spectra of notes; silence has flatness 1 and coherence 0."""
     parts: list[torch.Tensor] = []
     for waves in sounds.batches():
@@ -140,7 +140,7 @@ class Levels:
     """See :func:`attack`."""
 
 
-def levels(sounds: Sounds) -> Levels:
+def levels(sounds: LabelledNotes) -> Levels:
     """Measures levels and attacks of notes."""
     peak = np.abs(sounds.waves).max(axis=1).astype(np.float64)
     power = np.array([np.mean(wave.astype(np.float64) ** 2) for wave in sounds.waves])

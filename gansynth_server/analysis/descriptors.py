@@ -13,13 +13,13 @@ from gansynth_server.analysis.acoustics import (
     midi_hertz,
     spectral,
 )
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 Float64 = NDArray[np.float64]
 
 UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "dB")
-"""Of :data:`gansynth_server.latent.descriptors.MEASURES`."""
+"""Of :data:`gansynth_server.latent.descriptor_names.MEASURES`."""
 LATE = slice(40, 60)
 """Blocks of 50 ms, the third second, whose level against the loudest is the sustain."""
 DEEPEST = -60.0
@@ -30,7 +30,7 @@ NEAR = 2 ** (1 / 24) - 1
 """Half a quarter tone: what lies so near to a multiple of the note's frequency is harmonic."""
 
 
-def measure(sounds: Sounds) -> Float64:
+def measure(sounds: LabelledNotes) -> Float64:
     """[N, 5], in the order of ``names.MEASURES``; finite, also for silence."""
     hertz = np.array([midi_hertz(float(pitch)) for pitch in sounds.pitches])
     brightness = np.log2(np.maximum([centroid(w) for w in sounds.waves], 1.0) / hertz)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.analysis.encoder import guesses
+from gansynth_server.analysis.latent_regression import regress_latents
 from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draw
@@ -179,7 +179,7 @@ class _Search:
             if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
                 break
         looked = latents[: sum(map(len, found))]
-        guessed = guesses(torch.cat(outlines), looked, self._target.outline.cpu())
+        guessed = regress_latents(torch.cat(outlines), looked, self._target.outline.cpu())
         found.append(self._target.distance(self._sounds(guessed)).cpu())
         names = [*names[: len(looked)], *(["regression"] * len(guessed))]
         return names, torch.cat([looked, guessed]), torch.cat(found)

@@ -1,6 +1,6 @@
 """Latents by slot."""
 
-from gansynth_server.latent.descriptors import MEANINGS, MEASURES
+from gansynth_server.latent.descriptor_names import MEANINGS, MEASURES
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.osc.schema import (
     INTEGER,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansynth_server.analysis.features import SPANS, shift
+from gansynth_server.analysis.mel_features import SPANS, shift
 from gansynth_server.spectral.constants import BINS
 from gansynth_server.util.progress import track
 

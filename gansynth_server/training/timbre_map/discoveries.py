@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.latent.descriptors import ADJECTIVES, MEASURES
+from gansynth_server.latent.descriptor_names import ADJECTIVES, MEASURES
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.training.timbre_map.survey import Survey, distances
 

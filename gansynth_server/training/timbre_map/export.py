@@ -9,7 +9,7 @@ import numpy as np
 
 from gansynth_server.analysis.descriptors import UNITS
 from gansynth_server.errors import UserError
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.timbre_map import TimbreMap
 from gansynth_server.spectral.plot import load_pyplot, save
 from gansynth_server.util.general_midi import family_of

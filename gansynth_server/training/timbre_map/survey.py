@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.features import features_of, pictures
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
+from gansynth_server.analysis.mel_features import coarse_spectrograms, features_of
 from gansynth_server.errors import UserError
 from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draws
@@ -79,8 +79,8 @@ def _look(
     looks, measures = [], []
     for pitch in pitches:
         waves = model.generate_batch(z, [pitch] * len(z))
-        sounds = Sounds(waves, np.full(len(z), pitch, np.int64))
-        looks.append(pictures(features_of(sounds)))
+        sounds = LabelledNotes(waves, np.full(len(z), pitch, np.int64))
+        looks.append(coarse_spectrograms(features_of(sounds)))
         measures.append(measure(sounds))
     return np.concatenate(looks, axis=1), np.mean(measures, axis=0)
 

@@ -15,7 +15,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class Sounds:
+class LabelledNotes:
     """Whole notes with what is known of them."""
 
     waves: NDArray[np.float32]
@@ -34,7 +34,7 @@ class Sounds:
             yield torch.from_numpy(self.waves[start : start + BATCH])
 
 
-def round_trip(sounds: Sounds) -> Sounds:
+def round_trip(sounds: LabelledNotes) -> LabelledNotes:
     """The notes after wave → mel spectra → wave: the best that a generator could do."""
     waves = [
         transform.waves(*transform.polar(transform.mel_spectra(part))).numpy()

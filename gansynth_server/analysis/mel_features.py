@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral import mel, transform
 from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLE_RATE, SILENCE
 
@@ -70,12 +70,12 @@ def shift(inputs: Tensor, semitones: int) -> Tensor:
     return torch.lerp(inputs[..., below], inputs[..., below + 1], rest)
 
 
-def features_of(sounds: Sounds) -> Tensor:
+def features_of(sounds: LabelledNotes) -> Tensor:
     """Features float16 [N, 11, 1024] of many notes; 22 KB each."""
     return torch.cat([features(part) for part in sounds.batches()])
 
 
-def pictures(inputs: Tensor, chunk: int = 256) -> NDArray[np.float32]:
+def coarse_spectrograms(inputs: Tensor, chunk: int = 256) -> NDArray[np.float32]:
     """Features [N, 11, 1024] → coarse log mel spectrograms [N, 11 · 128] for clustering."""
     parts = [
         part.float().reshape(len(part), SPANS, BINS // 8, 8).mean(dim=-1).flatten(1)

@@ -10,7 +10,8 @@ from typing import Any
 from gansynth_server.analysis import acoustics
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.training.evaluation import table, timbre
+from gansynth_server.training.evaluation import table
+from gansynth_server.training.evaluation.timbre_metrics import PATH_STEPS, PRESET_PITCHES
 
 LICENCES = {
     "mit": r"\bMIT\b|Permission is hereby granted, free of charge",
@@ -45,7 +46,7 @@ How they are measured:
   the power: 1 for steady partials, less with vibrato, about 0.1 for random phases.
 * Change of timbre is the distance of the spectral envelopes of one latent (one instrument) at
   neighbouring pitches, over that of different ones. Slerp paths are measured in the
-  classifier's embedding, in {timbre.PATH_STEPS} steps: even ones have a longest step near the
+  classifier's embedding, in {PATH_STEPS} steps: even ones have a longest step near the
   mean one."""
 
 
@@ -254,7 +255,7 @@ def _presets(checkpoint: Checkpoint, compared: Mapping[str, Any]) -> Iterator[st
     if compared:
         yield (
             "Those named like instruments of the data, at MIDI pitches "
-            f"{', '.join(map(str, timbre.PRESET_PITCHES))}, real against generated; most of these "
+            f"{', '.join(map(str, PRESET_PITCHES))}, real against generated; most of these "
             "real notes were trained on. The distance is the mean difference in level after the "
             "loudness has been matched, as `gansynth invert` measures it:"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.spectral.plot import load_pyplot
 from gansynth_server.training.evaluation.evaluate import Evaluation
@@ -85,7 +85,7 @@ def rainbowgrams(path: Path, found: Evaluation) -> None:
     _save(figure, path)
 
 
-def _spread(sounds: Sounds) -> list[int]:
+def _spread(sounds: LabelledNotes) -> list[int]:
     """Indices of some notes of different instruments, near the middle of the pitches."""
     names = sounds.instruments or tuple(map(str, range(len(sounds))))
     first: dict[str, int] = {}

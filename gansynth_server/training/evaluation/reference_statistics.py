@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.analysis import acoustics
-from gansynth_server.analysis.features import EDGES, RANGE, features, pictures
-from gansynth_server.analysis.sounds import BATCH
+from gansynth_server.analysis.labelled_notes import BATCH
+from gansynth_server.analysis.mel_features import EDGES, RANGE, coarse_spectrograms, features
 from gansynth_server.training.dataset import INDEX, Dataset
 from gansynth_server.training.evaluation import classifier
 from gansynth_server.training.evaluation.classifier import Classifier, ClassifierOptions
@@ -72,7 +72,7 @@ class Reference:
         return {name: counts for name, counts in sorted(found.items()) if counts[0]}
 
 
-def reference(data: Dataset, options: ReferenceOptions | None = None) -> Reference:
+def load_reference(data: Dataset, options: ReferenceOptions | None = None) -> Reference:
     """The reference of a data set: read from its folder, or made and kept there.
 
     It is made in some minutes. A folder that cannot be written is no error:
@@ -114,7 +114,7 @@ def _make(data: Dataset, options: ReferenceOptions) -> Reference:
     return Reference(
         net,
         classifier.classify(net, inputs).embedding,
-        Bins.fit(pictures(inputs), seed=options.classifier.seed),
+        Bins.fit(coarse_spectrograms(inputs), seed=options.classifier.seed),
         # halfway, in decibels, between the noisiest of the real notes and noise
         float(np.sqrt(min(flat, WHITE) * WHITE)),
         _hear(data, rows, options.pyin_notes, rng),

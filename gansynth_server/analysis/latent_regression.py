@@ -14,7 +14,7 @@ RIDGES = (0.01, 0.1, 1.0)
 """Penalties on the weights, in units of the mean squared length of a note's outline."""
 
 
-def guesses(outlines: Tensor, latents: Tensor, wanted: Tensor) -> Tensor:
+def regress_latents(outlines: Tensor, latents: Tensor, wanted: Tensor) -> Tensor:
     """Latents [3, latent_size], one for each penalty.
 
     Args:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.analysis.acoustics import attack, centroid, envelope
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draw, slerp
 from gansynth_server.spectral import transform
@@ -40,7 +40,7 @@ def _triangles() -> Tensor:
     return torch.from_numpy(np.clip(1 - distance, 0, None)).float()
 
 
-def bands(sounds: Sounds) -> Float64:
+def bands(sounds: LabelledNotes) -> Float64:
     """Spectral envelopes [N, 20] of the whole notes in dB under the loudest band."""
     parts = [
         transform.stft(part).abs().square().mean(dim=1) @ _triangles() for part in sounds.batches()
@@ -73,7 +73,7 @@ def neighbour_rows(data: Dataset, pitches: tuple[int, ...], seed: int) -> NDArra
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
-def consistency(low: Sounds, high: Sounds) -> float:
+def consistency(low: LabelledNotes, high: LabelledNotes) -> float:
     """How much a timbre changes between neighbouring pitches: 0 not at all, 1 like another timbre.
 
     Args:
@@ -131,7 +131,7 @@ def preset_rows(
     return np.array([row for (name, _), row in sorted(found.items()) if name in kept], np.int64)
 
 
-def alike(real: Sounds, ours: Sounds) -> dict[str, Any]:
+def alike(real: LabelledNotes, ours: LabelledNotes) -> dict[str, Any]:
     """Compares notes with the real notes of the same instruments and pitches.
 
     Args:
