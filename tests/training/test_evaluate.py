@@ -327,7 +327,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(data, known, tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "reference", lambda *_: known)
+        patch.setattr(module, "load_reference", lambda *_: known)
         patch.setattr(inversion_metrics, "RANDOM", 5)
         options = EvaluateOptions(notes=12, inversions=2, inversion_seconds=1.0)
         return evaluate(gs.load(str(tiny)), data, options)
@@ -415,7 +415,7 @@ def check_card(text, figures):
 
 
 def test_no_held_out_notes_say_so(data, known, tiny, monkeypatch):
-    monkeypatch.setattr(module, "reference", lambda *_: known)
+    monkeypatch.setattr(module, "load_reference", lambda *_: known)
     trained = replace(data, notes=tuple(replace(note, split="train") for note in data.notes))
     with pytest.raises(gs.UserError, match="held-out"):
         evaluate(gs.load(str(tiny)), trained, EvaluateOptions())

@@ -98,7 +98,7 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
             pitches of the checkpoint.
     """
     options = options or EvaluateOptions()
-    acoustics.check_librosa()
+    acoustics.need_librosa()
     seconds: dict[str, float] = {}
     with _timed(seconds, "classifier"):
         known = load_reference(data, options.reference)
