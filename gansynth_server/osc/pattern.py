@@ -23,17 +23,18 @@ _SET_ITEM = re.compile("(.)-(.)|(.)", re.DOTALL)
 
 
 class _One(NamedTuple):
-    """One character among the members or, if negated, not among them."""
+    """One character that is among the members or, if negated, is not."""
 
     members: frozenset[str]
     negated: bool
 
 
-_Token: TypeAlias = str | _One | list[str]  # "*", one character, or one of these strings
+_Token: TypeAlias = str | _One | list[str]
+"""An asterisk, one character, or one of several strings."""
 
 
 def is_pattern(address: str) -> bool:
-    """Whether an address holds one of ``? * [ ] { }``, which no method's address does."""
+    """Whether an address contains one of ``? * [ ] { }``, which no method's address does."""
     return _SPECIAL.search(address) is not None
 
 

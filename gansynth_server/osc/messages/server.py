@@ -18,7 +18,7 @@ _SERVER: tuple[Row, ...] = live(
         ("/note",),
     ),
     Row(
-        "/version", (), "`/version.reply` name major minor patch", "this server's name and version"
+        "/version", (), "`/version.reply` name major minor patch", "name and version of this server"
     ),
     Row(
         "/sync",
