@@ -1,7 +1,7 @@
 """State of the sixteen MIDI channels, and the expression of their notes.
 
 In an MPE zone, messages on the master channel apply to its members too (MIDI
-Polyphonic Expression 1.1, section 2).
+Polyphonic Expression 1.1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures of a checkpoint beside those of real notes and of their mel round trip."""
+"""Evaluation: figures of a checkpoint beside those of real notes and of their mel round trip."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HEADLINES = (
     "envelope_correlation",
     "centroid_rank_correlation",
 )
-"""Figures of the model that stand by themselves at the top."""
+"""Figures of the model that are repeated at the top level."""
 OPTIONAL = (
     "same_instrument",
     "timbre_change",
@@ -54,39 +54,40 @@ OPTIONAL = (
 )
 """Figures for which some data sets or checkpoints have no notes."""
 SILENT = 10 ** (-50 / 20)
+"""Peak (-50 dBFS) under which a note counts as silent."""
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What an evaluation takes."""
+    """Options of an evaluation."""
 
     notes: int = 500
-    """Most notes of each row; there are no more than held-out ones."""
+    """Most notes of each set; there are no more than held-out ones."""
     seed: int = 0
-    """Of latents and of the choice of notes."""
+    """Seed of latents and of the choice of notes."""
     inversions: int = 0
-    """Held-out notes whose latents are looked for."""
+    """Number of held-out notes to invert."""
     inversion_seconds: float = SEARCH_SECONDS
-    """For each of them."""
+    """Time limit (s) of each inversion."""
     reference: ReferenceOptions = field(default_factory=ReferenceOptions)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures, and the notes that the pictures are drawn from."""
+    """The figures, and the notes of the plots."""
 
     figures: dict[str, Any]
     rows: tuple[NoteSet, ...]
 
 
 def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None) -> Evaluation:
-    """Measures a checkpoint against the held-out notes of a data set.
+    """Measure a checkpoint beside the held-out notes of a data set.
 
     Args:
         model: the checkpoint.
         data: its data, or other notes to compare it with; a classifier is
             trained on its train split the first time and kept in its folder.
-        options: how much is measured.
+        options: how much to measure.
 
     Returns:
         ``figures["rows"]`` has the measures of ``model``, ``real`` (held-out
@@ -146,7 +147,7 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """What a card says of a data set: counts, and what it says of itself."""
+    """Facts of a data set for the model card: counts, and its own description."""
     return {
         "notes": len(data.notes),
         "held_out": len(data.rows("test")),
@@ -160,18 +161,18 @@ def describe(data: Dataset) -> dict[str, Any]:
 def measure(
     row: NoteSet, real: NoteSet, known: Reference, sure: frozenset[int], families: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All figures of one kind of sound.
+    """Measure all figures of one set of notes.
 
     Args:
-        row: the sounds.
-        real: the real ones, for the presets.
+        row: the notes.
+        real: the real notes, for the presets.
         known: the reference of the data.
         sure: pitches at which pyin can be trusted.
         families: of the instruments.
 
     Returns:
-        Figures (numbers; None where there is nothing to measure), and what
-        they are of, note by note.
+        Figures (numbers; None where there is nothing to measure), and details
+        note by note.
     """
     sounds = row.sounds
     inputs = features_of(sounds)
@@ -217,8 +218,8 @@ def _right(
     sounds: LabelledNotes,
     families: Mapping[str, str] | None = None,
 ) -> float | None:
-    """Share of the notes whose instrument, or its family, is told right, of those that the
-    classifier knows."""
+    """Accuracy of the instrument, or of its family, among notes whose instrument the classifier
+    knows."""
     if sounds.instruments is None:
         return None
     told = known.net.names(verdict)
@@ -274,5 +275,5 @@ def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _json(value: Any) -> Any:
-    """Numbers that are not finite are no JSON."""
+    """The value, or None for a number that is not finite, which JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The sounds that are measured side by side: the checkpoint's, real ones, and those sent round."""
+"""Sets of notes that are measured side by side: generated, real, and real after the round trip."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class NoteSet:
-    """One kind of sound with everything that is measured of it."""
+    """Notes of one kind, with all that is measured of it."""
 
     name: str
     sounds: LabelledNotes
     """Held-out notes, or others at the same pitches in the same order."""
     neighbours: tuple[LabelledNotes, LabelledNotes] | None
-    """Timbres at one pitch, and the same at the next one."""
+    """Timbres at one pitch, and the same timbres at the next pitch."""
     presets: LabelledNotes | None
     """Notes of the instruments that the checkpoint has presets of."""
 
@@ -34,13 +34,13 @@ class NoteSet:
 def make_note_sets(
     model: Model, data: Dataset, pitches: tuple[int, ...], most: int, seed: int
 ) -> tuple[NoteSet, NoteSet, NoteSet]:
-    """The rows ``model``, ``real`` and ``round_trip``.
+    """Make the sets ``model``, ``real`` and ``round_trip``.
 
     Args:
         model: the checkpoint.
         data: the real notes.
         pitches: MIDI note numbers that may be used.
-        most: of the held-out notes.
+        most: number of held-out notes, at most.
         seed: of latents, and of the choice of notes.
 
     Raises:
@@ -78,7 +78,7 @@ def generate(
     title: str,
     instruments: tuple[str, ...] | None = None,
 ) -> LabelledNotes:
-    """Notes of a checkpoint: latents [N, latent_size] at N pitches."""
+    """Generate notes of latents [N, latent_size] at N pitches."""
     starts = track(range(0, len(pitches), CHUNK), f"generating {title}")
     waves = [model.generate_batch(latents[n : n + CHUNK], pitches[n : n + CHUNK]) for n in starts]
     return LabelledNotes(np.concatenate(waves), pitches, instruments)

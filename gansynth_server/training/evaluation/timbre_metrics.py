@@ -1,4 +1,4 @@
-"""Is a timbre one across pitches, does it change smoothly, is a preset like its instrument."""
+"""Metrics of timbre: consistency across pitches, smoothness along paths, presets' likeness."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Float64 = NDArray[np.float64]
 
 BANDS = 20
 FLOOR = -60.0
-"""Decibels under the loudest band where bands count as silent."""
+"""Level (dB) relative to the loudest band under which bands count as silent."""
 PITCH_PAIRS, PER_PAIR = 6, 8
 PATHS, PATH_STEPS = 4, 16
 PRESET_PITCHES = (48, 60, 72)
@@ -41,7 +41,7 @@ def _triangles() -> Tensor:
 
 
 def bands(sounds: LabelledNotes) -> Float64:
-    """Spectral envelopes [N, 20] of the whole notes in dB under the loudest band."""
+    """Spectral envelopes [N, 20] of whole notes (dB relative to the loudest band)."""
     parts = [
         transform.stft(part).abs().square().mean(dim=1) @ _triangles() for part in sounds.batches()
     ]
@@ -74,14 +74,14 @@ def neighbour_rows(data: Dataset, pitches: tuple[int, ...], seed: int) -> NDArra
 
 
 def consistency(low: LabelledNotes, high: LabelledNotes) -> float:
-    """How much a timbre changes between neighbouring pitches: 0 not at all, 1 like another timbre.
+    """Change of timbre between neighbouring pitches: 0 for none, 1 as between different timbres.
 
     Args:
-        low: M timbres, each at one pitch; at least two at each.
+        low: M timbres, each at one pitch; at least two at each pitch.
         high: the same timbres at the next pitch.
 
     Returns:
-        RMS distance in dB of the spectral envelopes of the same timbre, over
+        RMS distance (dB) of the spectral envelopes of the same timbre, over
         that of different timbres at the same two pitches.
     """
     first, second = bands(low), bands(high)
@@ -104,7 +104,7 @@ def paths(size: int, seed: int) -> NDArray[np.float32]:
 
 
 def smoothness(embedding: Float64) -> dict[str, float]:
-    """How evenly the embeddings [4 · 17, D] along :func:`paths` change.
+    """Evenness of the embeddings [4 · 17, D] along :func:`paths`.
 
     Returns:
         ``path_ratio``: the longest step over the mean one, mean of the paths
@@ -121,7 +121,7 @@ def smoothness(embedding: Float64) -> dict[str, float]:
 def preset_rows(
     data: Dataset, names: frozenset[str], pitches: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    """Rows of the instruments called like presets, at pitches 48, 60 and 72, one velocity each."""
+    """Rows of instruments named like presets, at pitches 48, 60 and 72, one velocity each."""
     wanted = set(PRESET_PITCHES) & set(pitches)
     found: dict[tuple[str, int], int] = {}
     for row, note in sorted(enumerate(data.notes), key=lambda entry: abs(entry[1].velocity - 100)):
@@ -132,7 +132,7 @@ def preset_rows(
 
 
 def alike(real: LabelledNotes, ours: LabelledNotes) -> dict[str, Any]:
-    """Compares notes with the real notes of the same instruments and pitches.
+    """Compare notes with real notes of the same instruments and pitches.
 
     Args:
         real: N real notes.
@@ -143,7 +143,7 @@ def alike(real: LabelledNotes, ours: LabelledNotes) -> dict[str, Any]:
         the 50 ms levels; ``centroid_rank_correlation`` and
         ``attack_rank_correlation``: Spearman's rho over the instruments of
         spectral centroid and attack time (None for fewer than three, or silence);
-        ``preset_distance``: median distance in dB, as :class:`Target` tells it; and
+        ``preset_distance``: median distance (dB) by :class:`Target`; and
         ``instruments``: name → its distance, its correlation, and real and other centroid (Hz)
         and attack (ms).
     """
@@ -186,7 +186,7 @@ def _rank_correlation(a: Float64, b: Float64) -> float | None:
 
 
 def _whole(value: float) -> int | None:
-    """Rounded; None for the attack of silence."""
+    """Round a figure; None for the attack of silence."""
     return round(value) if np.isfinite(value) else None
 
 
