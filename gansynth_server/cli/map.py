@@ -35,7 +35,7 @@ class MapCommand:
     def run(self) -> None:
         from gansynth_server import api
         from gansynth_server.latent import timbre_map
-        from gansynth_server.latent.descriptors import MEASURES
+        from gansynth_server.latent.descriptor_names import MEASURES
         from gansynth_server.model import checkpoint
         from gansynth_server.training.timbre_map import discoveries, survey
 

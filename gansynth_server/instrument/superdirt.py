@@ -18,6 +18,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.util.midi_pitch import hz_to_midi
 
 OCTAVE = 5
 VELOCITY = 100.0
@@ -101,10 +102,7 @@ def _pitch(pairs: dict[str, Any], client: Client) -> float:
     speed = abs(pairs.get("speed", 1.0))
     if speed == 0:
         raise UserError("speed must not be 0")
-    if "freq" in pairs:
-        pitch = 69 + 12 * math.log2(pairs["freq"] / 440)
-    else:
-        pitch = client.tuning(_key(pairs))
+    pitch = hz_to_midi(pairs["freq"]) if "freq" in pairs else client.tuning(_key(pairs))
     return float(pitch + 12 * math.log2(speed))
 
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def track(items: Sequence[T], what: str) -> Iterable[T]:
-    """The items under a progress bar on standard error, if that is a terminal."""
+    """Yield items under a progress bar on standard error, if that is a terminal."""
     from rich import progress
     from rich.console import Console
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gansynth_server import UserError, cli
-from gansynth_server.analysis.principal import activations, compute
+from gansynth_server.analysis.principal_components import activations, compute
 from gansynth_server.latent import directions
 from gansynth_server.latent.directions import Directions, OffsetPath, edit
 from gansynth_server.latent.paths import MAX_PARTS, Walk, parts

@@ -8,9 +8,9 @@ import pytest
 
 from gansynth_server import UserError, api, cli
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.latent import timbre_map
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
@@ -35,7 +35,7 @@ def sound(partials=4, attack=0.01, decay=0.0, noise=0.0, detune=1.0):
 
 
 def measured(*waves):
-    return measure(Sounds(np.stack(waves), np.full(len(waves), 60)))
+    return measure(LabelledNotes(np.stack(waves), np.full(len(waves), 60)))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says(name):
     for amount in amounts:
         z = latents + np.float32(amount) * found.directions[0]
         waves = model.generate_batch(z, [60] * len(z))
-        brightness.append(measure(Sounds(waves, np.full(len(z), 60)))[:, 0])
+        brightness.append(measure(LabelledNotes(waves, np.full(len(z), 60)))[:, 0])
     risen = np.diff(brightness, axis=0) > 0
     assert (np.diff(np.mean(brightness, axis=1)) > 0).all()
     # of 40 latents of that net 77 % rise all the way, of the others' 97 %
