@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FFT, HOP, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Float32
 
 LOWEST_RATE, HIGHEST_RATE = 16000, 192000
@@ -82,8 +82,3 @@ class FrameInverse:
             frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
         frames *= self._window
         return frames
-
-
-def note_length(rate: int) -> int:
-    """Samples of a whole note at a sample rate."""
-    return (FRAMES * HOP + FFT - HOP - LEAD) * rate // SAMPLE_RATE
