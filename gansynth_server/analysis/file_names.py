@@ -28,7 +28,7 @@ class Named:
 
 
 def parse(stem: str) -> Named:
-    """Reads a file name without its suffix.
+    """Read a file name without its suffix.
 
     Pitches are NSynth's ``NAME_024-060-100`` (instrument, pitch, velocity),
     ``pitch_67``, ``midi67``, ``note-67``, a name of three digits alone

@@ -27,7 +27,7 @@ MAX_ROWS = 256
 
 @dataclass(frozen=True)
 class Timbre:
-    """A latent [latent_size], what its files are called, and where it came from."""
+    """A latent [latent_size], the name of its files, and its origin for the index."""
 
     name: str
     z: NDArray[np.float32]
@@ -112,7 +112,7 @@ class BatchCommand:
             raise UserError(f"a contact sheet has up to {MAX_ROWS} timbres, not {rows}")
 
     def _draw(self, model: Model, timbres: list[Timbre]) -> None:
-        """The sheet is drawn from the whole notes at 16 kHz, whatever the files hold."""
+        """Draw the sheet, from whole notes at 16 kHz whatever the files hold."""
         import numpy as np
         import torch
 
@@ -130,7 +130,7 @@ class BatchCommand:
 
 
 def _listed(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
-    """File name → latent [size] of a file (see :mod:`gansynth_server.latent.files`)."""
+    """The latents [size] of a file, by names that are safe for files."""
     from gansynth_server.latent import files
 
     try:

@@ -63,7 +63,7 @@ class MapCommand:
         self._export(found, model.checkpoint.name)
 
     def _check(self) -> None:
-        """UserError for what cannot be, before any time is spent."""
+        """Refuse what cannot be, before any time is spent."""
         from gansynth_server.spectral.plot import check_plots
 
         if not 0 <= self.discoveries <= self.latents:

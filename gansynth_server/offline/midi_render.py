@@ -25,16 +25,16 @@ MAX_SECONDS = 3600.0
 AHEAD = 64
 """Notes that are rendered together, before the first of them sounds."""
 GAIN = 2.0**-8
-"""Of the bus, so that 256 voices at full level do not reach its limiter; exact in float32."""
+"""Gain of the bus, a power of two so that it can be undone exactly. Its limiter stays idle."""
 TRACE = 1e-12
-"""Level below which there is silence: that of a hard pan on the other side is cos(π/2) = 6e-17."""
+"""Level that counts as silence."""
 SLOT = "z"
 
 
 def choose(
     notes: Sequence[MidiNote], pitches: tuple[int, ...], drums: bool
 ) -> tuple[list[MidiNote], int]:
-    """The notes to play in the order of their starts, and how many were moved by octaves.
+    """The notes to play, in the order of their starts, and how many were moved by octaves.
 
     Raises:
         UserError: there is nothing but drums, or the song is longer than an hour.
@@ -91,6 +91,7 @@ def render(
     for block in _play(player, model, notes, latents, pan, (frames + late) / rate):
         sound = block[:, late:] / np.float32(GAIN)
         late = max(0, late - block.shape[1])
+        # cos(π/2) is 6e-17 in float64: a hard pan leaves a trace on the other side
         sound[np.abs(sound) < TRACE] = 0
         yield sound
 

@@ -40,7 +40,7 @@ class ScoreLink(SteadyLink):
 
 
 class Score:
-    """Plays events in their order on one bus; a :class:`Host` for the handlers.
+    """An offline :class:`Host` that plays events in their order on one bus.
 
     Args:
         models: where the checkpoints come from.
@@ -70,11 +70,11 @@ class Score:
     def run(
         self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
-        """What takes time is done at once."""
+        """Do at once what takes time."""
         work()
 
     def play(self, events: Sequence[Event]) -> Iterator[NDArray[np.float32]]:
-        """The sound, block by block: float32 [channels, frames] each.
+        """Yield the sound block by block: float32 [channels, frames] each.
 
         Raises:
             UserError: a message cannot be played; names its place in the score.
@@ -141,4 +141,4 @@ class Score:
             self._fail(*args)
 
     def _hear(self, source: Source, datagram: bytes) -> None:
-        """Replies: nobody is there to read them."""
+        """Drop a reply: a score has no client that reads it."""
