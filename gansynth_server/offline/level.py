@@ -47,14 +47,6 @@ class TruePeak:
         return self._peak
 
 
-def true_peak(sound: Float32) -> float:
-    """The true peak of [channels, frames], linear."""
-    peak = TruePeak(len(sound))
-    for at in range(0, sound.shape[1], BLOCK):
-        peak.add(sound[:, at : at + BLOCK])
-    return peak.end()
-
-
 def normalised(blocks: Iterable[Float32], folder: Path) -> Iterator[Float32]:
     """Yield blocks [channels, frames] scaled to a true peak of -1 dBFS; silence stays.
 

@@ -101,7 +101,9 @@ def test_pan_spreads_the_tracks_and_drums_are_left_out(rendered):
 
 
 def test_true_peak_is_minus_one_decibel(rendered):
-    assert 20 * np.log10(level.true_peak(rendered.T)) == pytest.approx(-1, abs=0.02)
+    peak = level.TruePeak(2)
+    peak.add(rendered.T)
+    assert 20 * np.log10(peak.end()) == pytest.approx(-1, abs=0.02)
 
 
 def test_a_note_is_the_live_note_at_its_very_sample(model):
@@ -112,20 +114,35 @@ def test_a_note_is_the_live_note_at_its_very_sample(model):
     assert np.abs(sound[at : at + len(live)] - live).max() < 1e-6
 
 
-def test_equal_notes_render_once_in_batches(model):
-    calls = []
+@pytest.fixture
+def counting(model):
+    """A model that notes how many spectra it was asked for at once."""
 
     class Counting:
         name, batch = "counting", 4
 
+        def __init__(self):
+            self.calls = []
+
         def render(self, z, labels):
-            calls.append(len(z))
+            self.calls.append(len(z))
             return model.backend.render(z, labels)
 
+    return Model(model.checkpoint, Counting())
+
+
+def test_equal_notes_render_once_in_batches(model, counting):
     notes = [note(0.2 * n, 0.2 * n + 0.1, 60 + n % 5) for n in range(20)]
     z = np.tile(model.preset("marimba"), (20, 1))
-    list(midi_render.render(Model(model.checkpoint, Counting()), notes, z, 16000))
-    assert calls == [4, 1]
+    list(midi_render.render(counting, notes, z, 16000))
+    assert counting.backend.calls == [4, 1]
+
+
+def test_a_long_song_is_rendered_as_it_is_played(model, counting):
+    notes = [note(n, n + 0.1, 36 + n % 48) for n in range(1000)]
+    blocks = midi_render.render(counting, notes, np.zeros((1000, 256), np.float32), 16000)
+    assert next(blocks).shape[1] <= 1024
+    assert sum(counting.backend.calls) == 48  # those of the first notes, each once
 
 
 def test_long_notes_are_held(model):
