@@ -12,6 +12,7 @@ import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
+from gansynth_server.offline import player
 from gansynth_server.offline import score as play
 from gansynth_server.offline.score import Score
 from gansynth_server.offline.score_file import read
@@ -94,7 +95,7 @@ def test_osc_is_jsonl(tmp_path, models):
 def test_block_size_does_not_matter(tmp_path, models, monkeypatch, block):
     path = write(tmp_path / "a.jsonl", *SOME)
     whole = sound(path, models, 2.0)
-    monkeypatch.setattr(play, "BLOCK", block)
+    monkeypatch.setattr(player, "BLOCK", block)
     assert np.abs(sound(path, models, 2.0) - whole).max() < 1e-6
 
 
