@@ -1,74 +1,16 @@
-"""What can be seen of a running server: its figures, its log, and what holds the sound up."""
+"""What can be seen of a running server: its figures and its log."""
 
-import io
-import logging
 import re
-import sys
-import threading
 import time
 import urllib.request
 
-import numpy as np
 import pytest
 
-from gansynth_server.audio.block_timer import BlockTimer, Watched
 from gansynth_server.errors import UserError
 from gansynth_server.server import log
-from gansynth_server.server.log import LogThrottle
 from gansynth_server.server.metrics import Metrics
-from gansynth_server.server.watchdog import LIMIT, Watchdog
 from tests.support.server import Peer, ServerProcess
 from tests.system.test_server import run
-
-
-def line(text, level=logging.WARNING, name="gansynth_server.server.receiver", **extra):
-    record = logging.LogRecord(name, level, "file.py", 1, text, None, None)
-    record.__dict__.update(extra)
-    return record
-
-
-def test_a_flood_of_lines_becomes_a_count():
-    now = [0.0]
-    throttle = LogThrottle(lambda: now[0])
-    passed = []
-    for n in range(10_000):
-        now[0] = n / 1000
-        passed.append(throttle.passes(line("bad datagram")))
-    written = [hidden for hidden in passed if hidden is not None]
-    assert len(written) == 10 and sum(written) + 10 == 10_000 - passed[::-1].index(written[-1])
-    assert throttle.spared == 9990
-
-
-def test_kinds_and_sources_do_not_hide_each_other():
-    throttle = LogThrottle(lambda: 0.0)
-    assert throttle.passes(line("a")) == 0 and throttle.passes(line("a")) is None
-    assert throttle.passes(line("b")) == 0
-    assert throttle.passes(line("a", source="10.0.0.1")) == 0
-    assert throttle.passes(line("a", source="10.0.0.1")) is None
-    assert throttle.passes(line("a", name="gansynth_server.clients")) == 0
-
-
-def test_ten_thousand_sources_are_a_handful_too():
-    throttle = LogThrottle(lambda: 0.0)
-    passed = [throttle.passes(line("refused", source=n)) for n in range(10_000)]
-    assert sum(hidden is not None for hidden in passed) == log.MAX_LINES
-
-
-def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
-    stuck = threading.Event()
-
-    class Pipe(io.StringIO):
-        def write(self, text):
-            stuck.wait(20)
-            return len(text)
-
-    monkeypatch.setattr(sys, "stderr", Pipe())
-    writer = log.Writer(LogThrottle())
-    writer.setFormatter(logging.Formatter("%(message)s"))
-    for n in range(100):
-        writer.emit(line(f"line {n}"))  # would hang here
-    stuck.set()
-    writer.close()
 
 
 def test_levels_of_single_loggers():
@@ -77,74 +19,6 @@ def test_levels_of_single_loggers():
             log.set_up(0, [text])
     done = run("--port", "0", "--log", "osc.in=loud")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "debug" in done.stderr
-
-
-class Clock:
-    now = 1.0
-
-    def __call__(self):
-        return self.now
-
-
-def test_the_watchdog_says_what_held_the_sound_up(caplog):
-    clock = Clock()
-    pulse = BlockTimer("the output", clock)
-    dog = Watchdog([pulse], clock=clock)
-    release, inside = threading.Event(), threading.Event()
-
-    def slow_mixing():
-        pulse.begin(clock.now + 0.005)
-        inside.set()
-        release.wait(20)
-
-    audio = threading.Thread(target=slow_mixing)
-    audio.start()
-    inside.wait(20)
-    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
-        dog.look(clock.now, 0.0)
-        clock.now += 0.005 + LIMIT / 2
-        dog.look(clock.now, 0.0)
-        assert not dog.stalls
-        clock.now += 0.040
-        dog.look(clock.now, 0.0)
-        release.set()
-        audio.join()
-        pulse.end(clock.now + 0.010)
-        clock.now += 0.001
-        dog.look(clock.now, 0.0)
-    assert dog.stalls == 1 and dog.longest == pytest.approx(0.045)
-    (text,) = caplog.messages
-    assert "the output was held up for 45 ms" in text and "slow_mixing" in text
-
-
-def test_a_busy_machine_is_told_from_a_busy_thread(caplog):
-    clock = Clock()
-    pulse = BlockTimer("a stream", clock)
-    dog = Watchdog([pulse], clock=clock)
-    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
-        pulse.begin(clock.now)
-        clock.now += 0.3
-        dog.look(clock.now, overslept=0.29)
-        pulse.end()
-        dog.look(clock.now, 0.0)
-    assert "the machine was busy" in caplog.messages[0] and caplog.records[0].levelname == "WARNING"
-
-
-def test_a_steady_source_is_never_late_and_a_late_one_is():
-    class ConstantPath:
-        def render(self, frames):
-            return np.zeros((1, frames), np.float32)
-
-    pulse = BlockTimer("the output")
-    source = Watched(ConstantPath(), 48000, pulse)
-    for _ in range(5):
-        source.render(4800)
-        assert pulse.behind(time.monotonic()) < 0
-    assert pulse.longest < 0.1
-    time.sleep(0.5)
-    assert pulse.behind(time.monotonic()) > 0.2
-    source.render(4800)
-    assert pulse.longest > 0.2
 
 
 @pytest.fixture(scope="module")
