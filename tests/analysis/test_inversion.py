@@ -1,10 +1,7 @@
 """The search for the latent of a note."""
 
-import io
-
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 import gansynth_server as gs
@@ -14,6 +11,7 @@ from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draw, draws
 from tests.support.paths import GOLDEN
+from tests.support.sounds import file_of, harmonic_tone
 
 PITCHES = tuple(range(24, 85))
 
@@ -23,27 +21,8 @@ def model():
     return gs.load("all_instruments")
 
 
-def file_of(wave, rate=16000, format="WAV"):
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave, rate, format=format, subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def tone(pitch, seconds=2.0, rate=16000, partials=6):
-    at = np.arange(round(seconds * rate)) / rate
-    hertz = 440 * 2 ** ((pitch - 69) / 12)
-    wave = sum(np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, partials + 1))
-    return (0.3 * wave * np.minimum(1, at / 0.01) * np.exp(-at)).astype(np.float32)
-
-
-# the distance
-
-
 def rendered(model, z, pitch=60):
     return torch.from_numpy(model.generate_batch(z[None], [pitch]))
-
-
-# the search
 
 
 def test_regression_guesses_the_latent_of_a_linear_generator():
@@ -111,7 +90,7 @@ def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model):
 
 
 def test_the_same_seed_looks_at_the_same_latents(model):
-    wave = read(file_of(tone(60)), "a.wav", PITCHES, 60).wave
+    wave = read(file_of(harmonic_tone(60)), "a.wav", PITCHES, 60).wave
     first, again = (
         inversion.invert(model.checkpoint.generator, wave, 60, model.presets, 0.0, 7)
         for _ in range(2)

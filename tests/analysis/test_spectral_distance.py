@@ -10,21 +10,12 @@ import torch
 import gansynth_server as gs
 from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draw
+from tests.support.sounds import harmonic_tone
 
 
 @pytest.fixture(scope="module")
 def model():
     return gs.load("all_instruments")
-
-
-def tone(pitch, seconds=2.0, rate=16000, partials=6):
-    at = np.arange(round(seconds * rate)) / rate
-    hertz = 440 * 2 ** ((pitch - 69) / 12)
-    wave = sum(np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, partials + 1))
-    return (0.3 * wave * np.minimum(1, at / 0.01) * np.exp(-at)).astype(np.float32)
-
-
-# the distance
 
 
 def rendered(model, z, pitch=60):
@@ -62,7 +53,7 @@ def test_the_networks_own_picture_becomes_its_sound(model):
 
 
 def test_gradients_lead_nearer(model):
-    target = Target(torch.from_numpy(tone(60, 4.0)))
+    target = Target(torch.from_numpy(harmonic_tone(60, 4.0)))
     wave = rendered(model, draw(256, 4)).double().requires_grad_(True)
     distance = target.distance(wave)
     distance.sum().backward()

@@ -13,7 +13,6 @@ from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
-from tests.support.server import Peer, ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -93,34 +92,3 @@ def test_trim_leaves_out_the_beginning_of_a_note(model):
     assert np.abs(trimmed[3 * HOP : 90 * HOP] - plain[13 * HOP : 100 * HOP]).max() < 1e-5
     assert np.abs(plain).max() > 0.05
     assert np.flatnonzero(trimmed)[-1] == np.flatnonzero(plain)[-1] - 10 * HOP
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(scope="module")
-def server(root):
-    with ServerProcess("--output", "none", "--root", str(root)) as process:
-        yield process
-        assert process.process.poll() is None and not process.errors, process.errors
-
-
-@pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
-    assert peer.ask("/notify", 1)[:2] == ("/done", "/notify")
-    yield peer
-    peer.send("/allsoundoff")
-    peer.close()
-
-
-def heard(peer):
-    """Numbers of the notes that began and ended until the hallucination is over."""
-    told = {"/note/start": [], "/note/end": [], "/late": [], "/done": []}  # late where others work
-    while not told["/done"] or len(told["/note/end"]) < len(told["/note/start"]):
-        address, what = peer.receive()[:2]
-        told[address].append(what)
-    assert told["/done"] == ["/hallucinate"]
-    return [[int(id.split()[-1]) for id in told[a]] for a in ("/note/start", "/note/end")]

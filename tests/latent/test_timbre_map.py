@@ -44,9 +44,6 @@ def test_places_give_latents_and_those_between_are_mixed(small):
     assert np.median(jumps) < 0.5
 
 
-# the file
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     shutil.copytree(checkpoint.locate("all_instruments"), tmp_path / "copy")

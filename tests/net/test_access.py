@@ -8,9 +8,6 @@ from gansynth_server.net.access import Access
 PASSWORD = "correct horse battery"
 
 
-# access, without a server
-
-
 def test_an_open_port_needs_a_bolt():
     for bound in ("0.0.0.0", "::", "192.168.1.5"):
         with pytest.raises(UserError, match=r"--allow.*--password"):

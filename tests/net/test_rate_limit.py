@@ -2,8 +2,6 @@
 
 from gansynth_server.net.rate_limit import MAX_SOURCES, Bucket, RateLimit
 
-# rates and queues
-
 
 def test_a_bucket_gives_its_rate_and_two_seconds_at_one_go():
     bucket = Bucket(10, 0.0)

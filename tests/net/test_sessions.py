@@ -6,8 +6,6 @@ from gansynth_server.errors import UserError
 from gansynth_server.net.sessions import Session as Known
 from gansynth_server.net.sessions import Sessions
 
-# peers, without a server
-
 
 class Clock:
     now = 0.0

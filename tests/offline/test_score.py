@@ -1,6 +1,5 @@
 """Scores: what is written is what is heard; files, their bounds and errors."""
 
-import json
 import struct
 
 import numpy as np
@@ -12,33 +11,19 @@ from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
 from gansynth_server.offline import score as play
-from gansynth_server.offline.score import Score
 from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
 from gansynth_server.render.models import Models
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
-from gansynth_server.util.sandbox import SandboxedFolder
-from tests.support.timed import RATE, bundle
-from tests.support.tiny import tiny  # noqa: F401
-
-
-def write(path, *events, setting=None):
-    lines = [{"setting": setting}] if setting else []
-    lines += [{"time": time, "message": list(words)} for time, words in events]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+from tests.support.client import bundle
+from tests.support.puller import RATE
+from tests.support.scores import sound, write
 
 
 @pytest.fixture(scope="module")
 def models():
     return Models()
-
-
-def sound(path, models, seconds=None, root=None, **changes):
-    setting, events = read(path)
-    score = Score(setting.but("", changes), models, SandboxedFolder(root), seconds)
-    return np.concatenate(list(score.play(events)), axis=1)
 
 
 SOME = [
@@ -49,9 +34,6 @@ SOME = [
     (1.0, ("/note/bend", 60, 2, 300)),
     (1.5, ("/note", 60, 0)),
 ]
-
-
-# files
 
 
 def test_a_score_is_what_the_voices_play(tmp_path, models):
@@ -178,9 +160,6 @@ def test_command(tmp_path, capsys, models):
         with pytest.raises(SystemExit) as ended:
             cli.main([*argv, "-o", str(tmp_path / "b.wav")])
         assert "\n" not in str(ended.value) and not (tmp_path / "b.wav").exists()
-
-
-# live
 
 
 PLAYED = {row.method for row in TABLE for room in handlers.PLAYING if hasattr(room, row.method)}

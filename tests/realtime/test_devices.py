@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.client import Client
 from tests.support.jack import Jack, run_with_jack
-from tests.support.pulling import Puller
-from tests.support.server import Peer, ServerProcess
+from tests.support.puller import Puller
+from tests.support.server import ServerProcess
 
 
 def lose_jack(jack: Jack) -> dict[str, Any]:
@@ -104,5 +105,5 @@ def test_real_time_is_granted_or_refused_in_one_line():
     with ServerProcess("--output", "none", "--realtime") as server:
         (line,) = [line for line in server.lines if "real" in line and "ready" not in line]
         assert "priority 70" in line or ("refuses" in line and "going on without" in line)
-        assert Peer(server.port).ask("/version")[1] == "gansynth-server"
+        assert Client(server.port).ask("/version")[1] == "gansynth-server"
         assert not [line for line in server.errors if "watchdog" not in line]

@@ -7,8 +7,9 @@ import mido
 import pytest
 
 from gansynth_server.midi import ports
+from tests.support.client import Client
 from tests.support.jack import run_with_jack
-from tests.support.server import Peer, ServerProcess
+from tests.support.server import ServerProcess
 
 JACK_BACKEND = "mido.backends.rtmidi/UNIX_JACK"
 
@@ -18,7 +19,7 @@ def play_through_jack(jack):
     os.environ["MIDO_BACKEND"] = JACK_BACKEND  # for the server, which is a child
     jack.start()
     with ServerProcess("--output", "none", "--midi", "virtual") as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
         joined = peer.ask("/midi/join", 1)
         peer.ask("/notify", 1)
         backend = mido.Backend(JACK_BACKEND)

@@ -9,26 +9,10 @@ import gansynth_server as gs
 from gansynth_server.latent.vectors import draw
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
-from tests.support.server import Peer, ServerProcess
-from tests.support.timed import RATE, Listener, TimedPeer, bundle, onsets
-
-# the real server
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none", "--precision", "float32") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
-
-
-@pytest.fixture
-def peer(server):
-    peer = TimedPeer(server.port)
-    yield peer
-    peer.send("/clearSched")
-    peer.send("/allsoundoff")
-    peer.close()
+from tests.support.client import Client, bundle
+from tests.support.puller import RATE, Puller
+from tests.support.server import ServerProcess
+from tests.support.sounds import onsets
 
 
 def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
@@ -43,8 +27,12 @@ def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
 
 @pytest.mark.real_time
 def test_notes_land_on_their_samples(server, peer):
-    with Listener(server.port) as listener:
-        assert peer.ask("/stream/join", listener.id) == ("/done", "/stream/join", listener.id)
+    with Puller(server.port) as listener, listener.in_real_time():
+        assert peer.ask("/stream/join", listener.stream) == (
+            "/done",
+            "/stream/join",
+            listener.stream,
+        )
         peer.ask("/notify", 1)
         peer.send("/z/random", "z", 5)
         peer.send("/synthesize", "warm", 60)
@@ -75,8 +63,8 @@ def test_notes_land_on_their_samples(server, peer):
 
 @pytest.mark.real_time
 def test_silence_comes_at_its_time_and_spares_what_comes_later(server, peer):
-    with Listener(server.port) as listener:
-        peer.ask("/stream/join", listener.id)
+    with Puller(server.port) as listener, listener.in_real_time():
+        peer.ask("/stream/join", listener.stream)
         peer.send("/z/random", "z", 5)
         peer.send("/synthesize", "warm", 60)
         peer.until("/synthesized")
@@ -99,7 +87,7 @@ def test_silence_comes_at_its_time_and_spares_what_comes_later(server, peer):
 
 
 def test_late_is_told_to_who_wants_to_know(server, peer):
-    quiet = TimedPeer(server.port)
+    quiet = Client(server.port)
     quiet.send_at(time.time() - 3, ("/note", 60, 100), ("/sync", 1))
     assert quiet.receive() == ("/synced", 1)
     peer.ask("/notify", 1)
@@ -150,7 +138,7 @@ def test_too_far_and_too_many(server, peer):
 
 
 def test_a_flood_holds_nobody_up(server):
-    flooder, other = TimedPeer(server.port), Peer(server.port)
+    flooder, other = Client(server.port), Client(server.port)
     id = other.ask("/stream/open", 48000, 64, 4)[2]
     soon, later = time.time() + 0.3, time.time() + 30
     for n in range(10):
@@ -182,7 +170,7 @@ def test_a_flood_holds_nobody_up(server):
 
 def test_discard_late():
     with ServerProcess("--output", "none", "--discard-late") as process:
-        peer = TimedPeer(process.port)
+        peer = Client(process.port)
         peer.ask("/notify", 1)
         peer.send_at(time.time() - 1, ("/sync", 1), ("/note", 60, 100))
         assert peer.receive()[0] == "/late"

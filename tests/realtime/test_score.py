@@ -1,43 +1,17 @@
 """A score played live is the score rendered offline, to the sample."""
 
-import json
 import time
 
 import numpy as np
 import pytest
 
 from gansynth_server import handlers
-from gansynth_server.offline.score import Score
-from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
-from gansynth_server.render.models import Models
-from gansynth_server.util.sandbox import SandboxedFolder
 from tests.realtime.test_record import warm
+from tests.support.client import Client
+from tests.support.puller import BLOCK, RATE, Puller
+from tests.support.scores import sound, write
 from tests.support.server import ServerProcess
-from tests.support.timed import BLOCK, RATE, Listener, TimedPeer
-from tests.support.tiny import tiny  # noqa: F401
-
-
-def write(path, *events, setting=None):
-    lines = [{"setting": setting}] if setting else []
-    lines += [{"time": time, "message": list(words)} for time, words in events]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
-
-
-@pytest.fixture(scope="module")
-def models():
-    return Models()
-
-
-def sound(path, models, seconds=None, root=None, **changes):
-    setting, events = read(path)
-    score = Score(setting.but("", changes), models, SandboxedFolder(root), seconds)
-    return np.concatenate(list(score.play(events)), axis=1)
-
-
-# live
-
 
 PLAYED = {row.method for row in TABLE for room in handlers.PLAYING if hasattr(room, row.method)}
 EVERY = [row for row in TABLE if row.method in PLAYED]
@@ -62,12 +36,16 @@ def everything():
 
 
 @pytest.mark.real_time
-def test_live_is_offline_to_the_sample(tmp_path, tiny):  # noqa: F811
+def test_live_is_offline_to_the_sample(tmp_path, tiny):
     score = sorted(everything(), key=lambda event: event[0])
     flags = ("--output", "none", "--backend", "eager", "--root", str(tmp_path))
-    with ServerProcess(*flags) as server, Listener(server.port, ahead=64) as listener:
-        peer = TimedPeer(server.port)
-        peer.ask("/stream/join", listener.id)
+    with (
+        ServerProcess(*flags) as server,
+        Puller(server.port, ahead=64) as listener,
+        listener.in_real_time(),
+    ):
+        peer = Client(server.port)
+        peer.ask("/stream/join", listener.stream)
         peer.ask("/notify", 1)
         warm(server.port, *(words for _, words in score))
         time.sleep(1)

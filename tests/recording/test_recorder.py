@@ -10,7 +10,6 @@ from gansynth_server.recording.files import Files
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.synth.bus import Bus
 from gansynth_server.util.sandbox import SandboxedFolder
-from tests.support.tiny import tiny  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

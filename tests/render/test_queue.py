@@ -8,8 +8,6 @@ from gansynth_server.render.jobs import Job, RenderTask
 from gansynth_server.render.queue import RenderQueue
 from gansynth_server.spectral.spectrum import Spectrum
 
-# one client's notes do not wait for another's
-
 
 class Part:
     window, batch = (0, 8), 1

@@ -11,7 +11,8 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.limiter import CEILING
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import RenderLock
-from tests.support.pulling import BLOCK, roughness
+from tests.support.puller import BLOCK
+from tests.support.sounds import roughness
 
 RATE = 48000
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from gansynth_server.handlers.host import Task
-from tests.support.server import Peer, ServerProcess
+from tests.support.client import Client
+from tests.support.server import ServerProcess
 
 
-def test_a_flood_of_pictures_is_refused_and_holds_nobody_up() -> None:
-    with ServerProcess("--output", "none") as server:
-        greedy, modest = Peer(server.port), Peer(server.port)
+def test_a_flood_of_pictures_is_refused_and_holds_nobody_up(server: ServerProcess) -> None:
+    with Client(server.port) as greedy, Client(server.port) as modest:
         count = 4 * Task.SOUND.most
         for number in range(count):
             greedy.send("/spectrum", 40 + number)
@@ -30,5 +30,3 @@ def test_a_flood_of_pictures_is_refused_and_holds_nobody_up() -> None:
         assert failed
         assert all("wait already" in str(answer[2]) for answer in failed)
         assert turn < whole / 2
-        greedy.close()
-        modest.close()

@@ -7,7 +7,6 @@ all addresses takes only 127.0.0.1 for it, so they do for foreign machines.
 import http.client
 import random
 import re
-import socket
 import sys
 import time
 
@@ -17,19 +16,18 @@ import pytest
 from gansynth_server.net.sessions import FACTOR
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import TABLE
-from tests.support.server import Peer, ServerProcess
+from tests.support.client import Client
+from tests.support.server import ServerProcess, run_server
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
 PASSWORD = "correct horse battery"
 
 
-class Foreigner(Peer):
+class Foreigner(Client):
     """A peer at another address of this machine, which counts the bytes of both ways."""
 
-    def __init__(self, port: int, host: str) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((host, 0))
-        self.socket.connect(("127.0.0.1", port))
+    def __init__(self, port: int, source: str) -> None:
+        super().__init__(port, source=source)
 
     def exchange(self, datagram: bytes, seconds: float = 0.05) -> int:
         """Sends a datagram and returns the bytes of all that comes back within a time."""
@@ -44,9 +42,6 @@ class Foreigner(Peer):
                 size += len(self.socket.recv(65536))
         except TimeoutError:
             return size
-
-
-# the real server
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +62,7 @@ def test_strangers_get_nothing_and_this_machine_all(guarded):
     for row in TABLE:
         outside.socket.send(encode(row.address, *row.example))
     assert outside.drain() == 0
-    here = Peer(guarded.port)
+    here = Client(guarded.port)
     assert here.ask("/status")[0] == "/status.reply"
     assert len(here.ask("/help", "/z/*")) > 5
     outside.close()
@@ -139,7 +134,7 @@ def test_password():
         player = Foreigner(process.port, "127.0.0.2")
         player.send("/note", 60, 100)
         assert player.drain(0.5) <= FACTOR * len(encode("/note", 60, 100))
-        here = Peer(process.port)
+        here = Client(process.port)
         here.send("/dump", 2)
         assert here.ask("/status")[1:4] == (0, 0, 1)  # no client was made, no note played
         player.send("/login", "wrong password")
@@ -196,19 +191,11 @@ def test_metrics_are_for_who_is_allowed_and_with_a_password_for_this_machine(how
         assert {get(ports["OSCQuery"], "/", source) for source in everybody} == {200}
 
 
-class Six(Peer):
-    """A peer that speaks IPv6."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self.socket.connect(("::1", port))
-
-
 @pytest.mark.parametrize("bind", ["::1", "::"])
 def test_ipv6(bind):
     guard = () if bind == "::1" else ("--allow", "fd00::/8")
     with ServerProcess("--output", "none", "--bind", bind, *guard) as process:
-        peer = Six(process.port)
+        peer = Client(process.port, "::1")
         assert peer.ask("/version")[0] == "/version.reply"
         id = peer.ask("/stream/open", 48000, 512, 4)[2]
         peer.send("/note", 60, 100)
@@ -223,16 +210,14 @@ def test_ipv6(bind):
 
 
 def test_starting_without_a_bolt_is_one_line_that_says_how():
-    from tests.system.test_server import run
-
-    done = run("--port", "0", "--bind", "0.0.0.0")
+    done = run_server("--port", "0", "--bind", "0.0.0.0")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "--allow" in done.stderr and "--password" in done.stderr
 
 
 def test_a_silent_client_goes_with_its_stream_and_a_sounding_one_stays():
     with ServerProcess("--output", "none", "--client-timeout", "1.5") as process:
-        watcher, holder, streamer, reader = (Peer(process.port) for _ in range(4))
+        watcher, holder, streamer, reader = (Client(process.port) for _ in range(4))
         holder.send("/hold", 1)
         holder.send("/note", 60, 100)  # sounds on the server's own output
         holder.send("/z/random", "mine", 5)
@@ -258,9 +243,9 @@ def test_a_restarted_player_takes_the_place_of_the_one_before():
     with ServerProcess(
         "--output", "none", "--max-clients", "2", "--client-timeout", "1"
     ) as process:
-        watcher = Peer(process.port)
+        watcher = Client(process.port)
         for _ in range(3):
-            player = Peer(process.port)  # another port each time, as a restarted Pd has
+            player = Client(process.port)  # another port each time, as a restarted Pd has
             for _ in range(100):
                 player.send("/stream/open", 48000, 512, 4)
                 watcher.send("/status")  # is not silent

@@ -5,19 +5,11 @@ import pytest
 
 from gansynth_server.latent import directions
 from gansynth_server.model import checkpoint
-from tests.support.server import Peer, ServerProcess
+
+pytestmark = pytest.mark.usefixtures("no_complaints")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-        assert process.process.poll() is None and not process.errors, process.errors
-
-
-def test_over_osc(server):
-    peer = Peer(server.port)
-
+def test_over_osc(peer):
     def get(slot):
         return np.float32(peer.ask("/z/get", slot)[2:])
 
@@ -42,4 +34,3 @@ def test_over_osc(server):
     for bad in (("p", 0), ("p", 0.5, 1), ("p", 64, 1), ("p", -1, 1), ("p", 0, 101), ("p",)):
         assert peer.ask("/pca", *bad)[:2] == ("/fail", "/pca"), bad
     assert peer.ask("/pca", "missing", 0, 1)[:2] == ("/fail", "/pca")
-    peer.close()

@@ -4,7 +4,8 @@ import pytest
 
 from gansynth_server.bench import fuzz
 from gansynth_server.errors import UserError
-from tests.support.server import Peer, ServerProcess
+from tests.support.client import Client
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def test_a_run_leaves_the_server_alive_and_its_sound_whole(server):
     handled = figures.after["handled_total"] - figures.before["handled_total"]
     assert handled > 500 and figures.after["bad_total"] > figures.before["bad_total"]
     assert figures.after["spoilt_total"] == 0
-    peer = Peer(server.port)
+    peer = Client(server.port)
     assert peer.ask("/version")[1] == "gansynth-server"
     peer.close()
     # what the server could not foresee would be an exception in its log

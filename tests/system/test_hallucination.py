@@ -9,28 +9,14 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.instrument.hallucination import SLOT
 from gansynth_server.latent import sequence as sequences
-from tests.support.server import Peer, ServerProcess
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(scope="module")
-def server(root):
-    with ServerProcess("--output", "none", "--root", str(root)) as process:
-        yield process
-        assert process.process.poll() is None and not process.errors, process.errors
+pytestmark = pytest.mark.usefixtures("no_complaints")
 
 
 @pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
+def peer(peer):
     assert peer.ask("/notify", 1)[:2] == ("/done", "/notify")
-    yield peer
-    peer.send("/allsoundoff")
-    peer.close()
+    return peer
 
 
 def heard(peer):

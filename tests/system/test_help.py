@@ -1,22 +1,6 @@
 """/help answers from the one table."""
 
-import pytest
-
 from gansynth_server.osc.table import ROWS, TABLE
-from tests.support.server import Peer, ServerProcess
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-
-
-@pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
-    yield peer
-    peer.close()
 
 
 def listed(peer, *args):

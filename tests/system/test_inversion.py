@@ -1,34 +1,23 @@
 """Recorded notes become timbres, by the command and by a server."""
 
-import io
 import shutil
 
-import numpy as np
 import pytest
 import soundfile
 
 from gansynth_server import cli
-from tests.support.server import Peer, ServerProcess
+from tests.support.client import Client
+from tests.support.server import ServerProcess
+from tests.support.sounds import file_of, harmonic_tone
 
 
-def file_of(wave, rate=16000, format="WAV"):
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave, rate, format=format, subtype="PCM_16")
-    return buffer.getvalue()
-
-
-def tone(pitch, seconds=2.0, rate=16000, partials=6):
-    at = np.arange(round(seconds * rate)) / rate
-    hertz = 440 * 2 ** ((pitch - 69) / 12)
-    wave = sum(np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, partials + 1))
-    return (0.3 * wave * np.minimum(1, at / 0.01) * np.exp(-at)).astype(np.float32)
-
-
-# from outside
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
 
 
 def test_the_command_keeps_a_preset(tmp_path, capsys):
-    (tmp_path / "my horn.wav").write_bytes(file_of(tone(60)))
+    (tmp_path / "my horn.wav").write_bytes(file_of(harmonic_tone(60)))
     picture, wave = tmp_path / "a.png", tmp_path / "a.wav"
     cli.main(
         [
@@ -42,7 +31,7 @@ def test_the_command_keeps_a_preset(tmp_path, capsys):
     cli.main(["presets"])
     assert capsys.readouterr().out.split()[-1] == "my_horn"
     with ServerProcess("--output", "none") as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
         peer.send("/z/preset", "a", "my_horn")
         assert peer.ask("/z/get", "a")[0] == "/z"
         answer = peer.ask("/z/nearest", "a", 2)
@@ -54,10 +43,10 @@ def test_the_command_keeps_a_preset(tmp_path, capsys):
 def test_a_server_inverts_a_file_in_its_root(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
-    (root / "horn.wav").write_bytes(file_of(tone(60)))
+    (root / "horn.wav").write_bytes(file_of(harmonic_tone(60)))
     shutil.copy(root / "horn.wav", tmp_path / "outside.wav")
     with ServerProcess("--output", "none", "--root", str(root)) as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
         for file in ("../outside.wav", "missing.wav"):
             assert peer.ask("/z/invert", "a", file)[:2] == ("/fail", "/z/invert")
         peer.send("/z/invert", "a", "horn.wav", 60, 5.0)

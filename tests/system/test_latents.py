@@ -4,30 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from pythonosc.osc_message import OscMessage
 
 from gansynth_server.latent.paths import Walk
 from gansynth_server.latent.vectors import mix, slerp
-from tests.support.server import Peer, ServerProcess
+from tests.support.client import Client, decode
 
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(scope="module")
-def server(root):
-    with ServerProcess("--output", "none", "--root", str(root)) as process:
-        yield process
-        assert process.process.poll() is None and not process.errors, process.errors
-
-
-@pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
-    yield peer
-    peer.close()
+pytestmark = pytest.mark.usefixtures("no_complaints")
 
 
 def get(peer, slot):
@@ -74,7 +56,7 @@ def test_a_mix_over_osc(peer):
 def test_what_is_saved_is_loaded_by_another_client(server, peer, root):
     peer.send("/z/preset", "lead", "violin")
     peer.send("/z/walk", "w", 0, 1, 5)
-    other = Peer(server.port)
+    other = Client(server.port)
     for name in ("set.json", "takes/set.npz"):
         assert peer.ask("/z/save", name) == ("/done", "/z/save", name, 3)
         assert other.ask("/z/load", name) == ("/done", "/z/load", name, 3)
@@ -100,7 +82,7 @@ def test_the_list_tells_all_and_fits_a_datagram(peer):
         peer.send("/z/list", skip)
         datagram = peer.socket.recv(65536)
         assert len(datagram) < 8192
-        _, total, slots, presets, *texts = decoded(datagram)
+        _, total, slots, presets, *texts = decode(datagram)
         found |= dict(zip(texts[: 2 * slots : 2], texts[1 : 2 * slots : 2], strict=True))
         names += texts[2 * slots :]
         assert len(texts) == 2 * slots + presets
@@ -108,8 +90,3 @@ def test_the_list_tells_all_and_fits_a_datagram(peer):
     assert len(found) == 101 and total == len(found) + len(names)
     assert found["slot 7 " + "x" * 100] == "random seed 7 spread 1"
     assert names == list(peer.ask("/checkpoint/info")[5:])
-
-
-def decoded(datagram):
-    message = OscMessage(datagram)
-    return (message.address, *message.params)

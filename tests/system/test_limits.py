@@ -9,34 +9,9 @@ import pytest
 from gansynth_server.instrument.instrument import MAX_UNHEARD
 from gansynth_server.osc.codec import encode, encode_bundle
 from gansynth_server.server.receiver import MAX_UNPULLED
-from tests.support.server import Peer, ServerProcess
-
-# what a datagram may cost
-
-
-def pad(data: bytes) -> bytes:
-    return data + bytes(4 - len(data) % 4)
-
-
-def message(address: bytes, tags: bytes, data: bytes = b"") -> bytes:
-    return pad(address) + pad(b"," + tags) + data
-
-
-EMPTY = encode_bundle(None)
-WORST = {
-    "tags alone": encode_bundle(None, *[message(b"/a", b"T" * 16000)] * 4),
-    "mixed": message(b"/a", b"if" * 6000, bytes(4 * 12000)),
-    "strings": message(b"/a", b"s" * 8000, b"ab\0\0" * 8000),
-    "blobs": message(b"/a", b"b" * 8000, bytes(4 * 8000)),
-    "pairs of floats": message(b"/a", b"ffii" * 3000, bytes(4 * 12000)),
-    "messages": encode_bundle(None, *[encode("/status")] * 3000),
-    "notes": encode_bundle(None, *[encode("/note", 60, 100.0, 7, "z")] * 1400),
-    "bundles": encode_bundle(None, *[EMPTY] * 3200),
-    "all the way down": b"#bundle\0" + bytes(8) + bytes(65000),
-}
-
-
-# the real server
+from tests.support.client import Client
+from tests.support.hostile import WORST, message
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +39,7 @@ def settle(peer, name="datagrams_total"):
 
 
 def test_ten_thousand_bad_datagrams_are_a_handful_of_lines_and_a_count(server):
-    flooder, watcher = Peer(server.port), Peer(server.port)
+    flooder, watcher = Client(server.port), Client(server.port)
     before, lines, begun = metrics(watcher), len(server.errors), time.monotonic()
     for n in range(10_000):
         flooder.socket.send(b"/bad" + struct.pack(">I", n)[:3])
@@ -88,7 +63,7 @@ def test_ten_thousand_bad_datagrams_are_a_handful_of_lines_and_a_count(server):
 
 
 def test_one_who_sends_too_much_is_limited_and_the_others_are_not(server):
-    flooder, other = Peer(server.port), Peer(server.port)
+    flooder, other = Client(server.port), Client(server.port)
     asked = encode("/z/get", "z")
     for n in range(12_000):
         flooder.socket.send(asked)  # well over 2000 a second, on slow machines too
@@ -130,7 +105,7 @@ NEXT = [
 
 @pytest.mark.parametrize("number", range(len(NEXT)))
 def test_whatever_comes_the_next_status_is_answered(server, number):
-    sender, other = Peer(server.port), Peer(server.port)
+    sender, other = Client(server.port), Client(server.port)
     other.ask("/status")
     sender.socket.send(NEXT[number])
     begun = time.perf_counter()
@@ -143,7 +118,7 @@ def test_whatever_comes_the_next_status_is_answered(server, number):
 
 
 def test_two_servers_do_not_answer_each_others_failures_for_ever(server):
-    peer = Peer(server.port)
+    peer = Client(server.port)
     for _ in range(5):
         peer.send("/fail", "/note", "no such slot")
     assert peer.ask("/version")[0] == "/version.reply"
@@ -152,7 +127,7 @@ def test_two_servers_do_not_answer_each_others_failures_for_ever(server):
 
 def test_notes_that_nobody_pulls_are_bounded():
     with ServerProcess("--output", "none", "--max-voices", "2") as process:
-        peer = Peer(process.port)
+        peer = Client(process.port)
         peer.ask("/stream/open", 48000, 512, 4)
         for n in range(9):
             peer.send("/note", 60, 100, n)
@@ -167,7 +142,7 @@ def test_notes_that_nobody_pulls_are_bounded():
 
 def test_commands_that_nobody_pulls_are_bounded():
     with ServerProcess("--output", "none", "--rate-limit", "0") as process:
-        peer = Peer(process.port)
+        peer = Client(process.port)
         peer.ask("/stream/open", 48000, 512, 4)
         for n in range(MAX_UNHEARD):
             peer.send("/note", 60, 100, n)
@@ -186,7 +161,3 @@ def test_commands_that_nobody_pulls_are_bounded():
         while peer.until("/synced") != ("/synced", -1):
             pass
         peer.close()
-
-
-def seconds(count):
-    return np.zeros(count * 16000, np.float32)

@@ -1,44 +1,19 @@
 """A MIDI keyboard and a client of one server."""
 
-import time
-
-import mido
 import numpy as np
-import pytest
 
-from gansynth_server.midi import ports
 from gansynth_server.options import ServerOptions
 from gansynth_server.server.server import Server
 from tests.support import memory_midi
-from tests.support.server import Peer
+from tests.support.client import Client
+from tests.support.memory_midi import devices  # noqa: F401
 
 
-@pytest.fixture
-def devices(monkeypatch):
-    monkeypatch.setattr(mido, "backend", mido.Backend("tests.support.memory_midi"))
-    for name in ("open_input", "get_input_names"):
-        monkeypatch.setattr(mido, name, getattr(mido.backend, name))
-    monkeypatch.setattr(ports, "LOOK", 0.05)
-    memory_midi.DEVICES.clear()
-    yield memory_midi.DEVICES
-    memory_midi.DEVICES.clear()
-
-
-def until(condition):
-    patience = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < patience
-        time.sleep(0.01)
-
-
-NOTE = mido.Message("note_on", note=60)
-
-
-def test_a_client_that_joins_hears_the_keyboard_in_its_stream(devices):
+def test_a_client_that_joins_hears_the_keyboard_in_its_stream(devices):  # noqa: F811
     devices["Keys"] = None
     server = Server(ServerOptions(port=0, output="none", midi="Keys"))
     server.start()
-    peer = Peer(server.port)
+    peer = Client(server.port)
     try:
         peer.send("/z/random", "mine", 3)
         id = peer.ask("/stream/open", 48000, 512, 4)[2]
@@ -49,8 +24,8 @@ def test_a_client_that_joins_hears_the_keyboard_in_its_stream(devices):
         peer.send("/sync", 1)
         assert peer.until("/synced")
         assert 21 in server.midi.mapping and server.midi.mapping[21].name == "none"
-        memory_midi.send("Keys", NOTE)
-        until(lambda: server.midi.client.notes)
+        memory_midi.send("Keys", memory_midi.NOTE)
+        memory_midi.until(lambda: server.midi.client.notes)
         peer.send("/sync", 2)
         assert peer.until("/synced")
         heard = [peer.ask("/stream/pull", k, id)[3:] for k in range(20)]

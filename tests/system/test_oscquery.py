@@ -14,14 +14,6 @@ import pytest
 from gansynth_server.osc.table import ROWS, TABLE
 from gansynth_server.server.namespace import namespace
 from gansynth_server.server.oscquery import CROWD, NAME
-from tests.support.server import Peer, ServerProcess
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none", "--oscquery", "0") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +155,5 @@ def test_it_is_announced_where_it_is_bound(url, server):
         browser.close()
 
 
-def test_the_sound_is_still_there(server):
-    peer = Peer(server.port)
+def test_the_sound_is_still_there(peer):
     assert peer.ask("/version")[1] == NAME
-    peer.close()

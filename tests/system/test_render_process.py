@@ -21,8 +21,9 @@ from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import TIMEOUT_S, Lane
 from gansynth_server.render.remote import RemoteModel
 from gansynth_server.server.render_worker import serve
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 EAGER = ServerOptions(torch_device="cpu", backend="eager", precision="float32", threads=1)
 

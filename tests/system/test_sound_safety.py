@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 RATE = 48000
 
@@ -19,9 +20,8 @@ def crowd(puller, notes=32):
         puller.send("/note", 30 + n, 110, n, f"s{n}")
 
 
-def test_panic_under_full_load_is_heard_within_a_block():
-    with ServerProcess("--output", "none") as server:
-        puller = Puller(server.port)
+def test_panic_under_full_load_is_heard_within_a_block(server):
+    with Puller(server.port) as puller:
         puller.send("/hold", 1)
         crowd(puller)
         puller.pull_until(lambda: int(puller.status()[1]) >= 16)  # others wait to be rendered

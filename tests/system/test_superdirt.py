@@ -10,39 +10,15 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 import gansynth_server as gs
-from gansynth_server.instrument.tuning import Tuning
-from gansynth_server.latent.slots import Slots
-from tests.support.server import Peer, ServerProcess
-
-
-class Player:
-    """What an event needs of a client."""
-
-    def __init__(self, tuning=None):
-        self.tuning = tuning or Tuning()
-        self.model = gs.load("all_instruments")
-        self.latents = Slots(256)
-
-
-@pytest.fixture(scope="module")
-def player():
-    return Player()
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
+from tests.support.client import Client
+from tests.support.puller import Puller
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
+def peer(peer):
     peer.ask("/notify", 1)
-    yield peer
-    peer.send("/allsoundoff")
-    peer.close()
+    return peer
 
 
 def bundle(*pairs, when=IMMEDIATELY):
@@ -125,16 +101,11 @@ def test_a_bad_event_fails_once(peer):
 
 def test_the_sound_of_an_event_is_that_of_its_preset(server):
     def sound(*messages):
-        peer = Peer(server.port)
-        id = peer.ask("/stream/open", 48000, 512, 4)[2]
-        for message in messages:
-            peer.send(*message)
-        peer.send("/sync", 1)
-        peer.until("/synced")
-        blocks = [peer.ask("/stream/pull", k, id)[3:] for k in range(30)]
-        peer.ask("/stream/close")
-        peer.close()
-        return np.concatenate(blocks)
+        with Puller(server.port) as puller:
+            for message in messages:
+                puller.send(*message)
+            puller.sync()
+            return puller.listen(30)
 
     by_event = sound(("/play", "note", 4, "s", "violin"))
     by_hand = sound(("/z/preset", "z", "violin"), ("/note", 64, 100))
@@ -143,8 +114,8 @@ def test_the_sound_of_an_event_is_that_of_its_preset(server):
     assert not np.array_equal(sound(("/play", "note", 4, "s", "violin", "n", 1)), by_hand)
 
 
-def test_a_sounds_slot_holds_it_whatever_was_there(peer, player):
-    violin = player.model.preset("violin")
+def test_a_sounds_slot_holds_it_whatever_was_there(peer):
+    violin = gs.load("all_instruments").preset("violin")
     for prepared in (False, True):
         if prepared:
             peer.send("/z/random", "violin:0", 3)
@@ -175,7 +146,7 @@ def test_liblo_plays_it():
         pytest.skip("needs oscsend (Debian: apt install liblo-tools)")
     # one of its own, where nobody else's notes are counted
     with ServerProcess("--output", "none") as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
 
         def send(*args):
             subprocess.run([oscsend, "localhost", str(server.port), *args], check=True, timeout=20)

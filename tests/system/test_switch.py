@@ -8,8 +8,9 @@ import pytest
 from gansynth_server.bench import soak
 from gansynth_server.model import checkpoint
 from tests.support import golden_rule
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 SWITCHES = 50
 CHORD = (48, 55, 60, 64)

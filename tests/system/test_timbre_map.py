@@ -11,9 +11,8 @@ from gansynth_server.latent import timbre_map
 from gansynth_server.latent.descriptors import MEASURES
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint
-from tests.support.server import Peer, ServerProcess
-
-# the file
+from tests.support.client import Client
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture
@@ -21,9 +20,6 @@ def folder(tmp_path, monkeypatch):
     shutil.copytree(checkpoint.locate("all_instruments"), tmp_path / "copy")
     monkeypatch.setenv("GANSYNTH_CHECKPOINTS", str(tmp_path))
     return tmp_path / "copy"
-
-
-# from outside
 
 
 def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys):
@@ -42,7 +38,7 @@ def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys)
         entries[0]
     )
     with ServerProcess("--output", "none", "--checkpoint", "copy") as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
         peer.send("/map", entries[5]["x"], entries[5]["y"], "m")
         z = np.float32(peer.ask("/z/get", "m")[2:])
         assert np.allclose(z, draw(256, entries[5]["seed"]), atol=0.1)

@@ -34,9 +34,6 @@ def test_neighbours_that_look_alike_lie_together():
     assert same > 0.95 and chance == pytest.approx(1 / 3)
 
 
-# discoveries
-
-
 def test_discoveries_are_far_from_presets_and_from_each_other():
     looks = RNG.normal(0, 0.1, (60, 8)).astype(np.float32)
     looks[:20, 0] += 5
@@ -69,9 +66,6 @@ def test_a_map_is_drawn(small, tmp_path):
         export.draw(tmp_path / "no/map.png", small, "small")
     with pytest.raises(UserError, match="cannot write"):
         export.to_json(tmp_path / "no/map.json", small, "small", 0)
-
-
-# the bundled checkpoint
 
 
 @each_bundled
