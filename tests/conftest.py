@@ -1,5 +1,6 @@
 """Settings and fixtures that all tests share."""
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from hypothesis import settings
 
 from tests.support import scales
@@ -24,6 +26,12 @@ settings.load_profile("steady")
 
 FOLDERS = ("realtime", "system", "training")
 """Folders whose tests are marked by their names."""
+
+
+def pytest_configure() -> None:
+    # two workers whose threads wait for each other are slower than one
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
 """The search for the latent of a note."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,22 @@ PITCHES = tuple(range(24, 85))
 @pytest.fixture(scope="module")
 def model():
     return gs.load("all_instruments")
+
+
+class Ticks:
+    """A clock that goes on whenever it is looked at: the search is as long on every machine."""
+
+    now = 0.0
+    perf_counter = staticmethod(time.perf_counter)
+
+    def monotonic(self):
+        self.now += 0.1
+        return self.now
+
+
+@pytest.fixture
+def ticks(monkeypatch):
+    monkeypatch.setattr(inversion, "time", Ticks())
 
 
 def rendered(model, z, pitch=60):
@@ -47,7 +65,7 @@ def test_regression_starts_nearer_to_a_note_of_its_own(model):
     assert target.distance(ours).min() < looked.quantile(0.1)
 
 
-def test_a_note_of_its_own_is_found_again(model):
+def test_a_note_of_its_own_is_found_again(model, ticks):
     wanted = draw(model.latent_size, 12345)
     wave = model.generate_batch(wanted[None], [60])[0]
     told = []
@@ -57,15 +75,15 @@ def test_a_note_of_its_own_is_found_again(model):
 
     generator = model.checkpoint.generator
     moved = [p.requires_grad for p in generator.parameters()]
-    found = inversion.invert(generator, wave, 60, model.presets, 18.0, 0, tell)
+    found = inversion.invert(generator, wave, 60, model.presets, 9.0, 0, tell)
     latents, target = np.stack(list(model.presets.values())), Target(torch.from_numpy(wave))
     presets = torch.from_numpy(model.generate_batch(latents, [60] * len(latents)))
     nearest = min(target.distance(part).min().item() for part in presets.split(16))
     print(f"nearest preset {nearest:.2f} dB, start {found.before:.2f}, {found.distance:.2f} dB")
     print(f"{found.steps} steps")
     assert found.distance < found.before
-    if found.steps > 150:  # most machines take several times as many
-        assert found.distance < 0.45 * nearest
+    assert found.steps > 150
+    assert found.distance < 0.45 * nearest
     assert 0.3 < np.sqrt((found.z**2).mean()) < 1.5
     shares, least = zip(*told, strict=True)
     assert list(shares) == sorted(shares) and shares[-1] > 0.9
@@ -77,11 +95,11 @@ def test_a_note_of_its_own_is_found_again(model):
     assert heard == pytest.approx(found.distance, abs=0.1)
 
 
-def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model):
+def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model, ticks):
     """A real note, from NSynth (Engel et al. 2017, CC-BY 4.0)."""
     recorded = read((GOLDEN / "nsynth_note.flac").read_bytes(), "nsynth_note.flac", PITCHES)
     assert recorded.pitch == 32 and recorded.heard
-    found = inversion.invert(model.checkpoint.generator, recorded.wave, 32, model.presets, 20.0)
+    found = inversion.invert(model.checkpoint.generator, recorded.wave, 32, model.presets, 6.0)
     print(f"{found.start}: {found.before:.2f} dB → {found.distance:.2f} dB in {found.steps} steps")
     target = Target(torch.from_numpy(recorded.wave))
     assert found.distance < min(

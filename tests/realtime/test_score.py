@@ -14,25 +14,27 @@ from tests.support.scores import sound, write
 from tests.support.server import ServerProcess
 
 PLAYED = {row.method for row in TABLE for room in handlers.PLAYING if hasattr(room, row.method)}
+STEP = 0.25
+"""Seconds from one to the next: a fraction that time tags hold exactly."""
 EVERY = [row for row in TABLE if row.method in PLAYED]
 
 
 def everything():
-    """30 s with every message that has to do with sound, as its row's example has it."""
+    """Every message that has to do with sound, as its row's example has it, among notes."""
     yield 0.0, ("/z/random", "z", 3)
     yield 0.0, ("/z/random", "a", 4)
-    step = round(28 / len(EVERY) * 16) / 16
     for n, row in enumerate(EVERY):
-        at = 1.0 + n * step
+        at = 1.0 + n * STEP
         yield at, ("/note", 60, 100)  # what many are about
-        yield at + 0.125, ("/note", 48 + n % 13, 60, f"other {n}")
-        yield at + 0.25, (row.address, *row.example)
-        yield at + 0.3125, ("/note", 67, 80, "after")
-        yield at + 0.375, ("/note/off", f"other {n}")
+        yield at + STEP / 4, ("/note", 48 + n % 13, 60, f"other {n}")
+        yield at + STEP / 2, (row.address, *row.example)
+        yield at + STEP * 5 / 8, ("/note", 67, 80, "after")
+        yield at + STEP * 3 / 4, ("/note/off", f"other {n}")
+    end = 1.5 + len(EVERY) * STEP
     for k in range(6):  # latents that move
         slot = "lw"[k % 2]
-        yield 29.5 + k / 4, ("/note", 60 + k, 80, f"{slot}{k}", slot)
-    yield 31.0, ("/allnotesoff",)
+        yield end + k / 4, ("/note", 60 + k, 80, f"{slot}{k}", slot)
+    yield end + 1.5, ("/allnotesoff",)
 
 
 @pytest.mark.real_time
@@ -64,7 +66,7 @@ def test_live_is_offline_to_the_sample(tmp_path, tiny):
     offline = offline[0]
     shift = np.flatnonzero(live)[0] - np.flatnonzero(offline)[0]
     live = live[shift:][: len(offline)]
-    assert len(live) == len(offline) > 30 * RATE
+    assert len(live) == len(offline) > (3 + len(EVERY) * STEP) * RATE
     off = np.abs(live - offline)
     print(f"largest difference {off.max():.2g} of {np.abs(offline).max():.2g}")
     assert off.max() <= 1e-6

@@ -68,6 +68,13 @@ class Puller(Client):
             self.pull()
             time.sleep(0.8 * BLOCK / RATE)
 
+    def leave(self) -> None:
+        """Silence what this client plays, hear that it has ended, and close the stream."""
+        self.send("/allsoundoff")
+        self.sync()
+        self.listen(2)
+        super().leave()
+
     @contextmanager
     def in_real_time(self) -> Iterator[None]:
         """Pull in real time, on a thread of its own, while the context lasts."""

@@ -10,7 +10,7 @@ from gansynth_server.bench import mixing, network, networks
 from tests.support import golden_rule
 
 
-def test_everything(tmp_path, monkeypatch, capsys):
+def test_everything(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(networks, "full_size", lambda: golden_rule.generator(golden_rule.TINY))
     monkeypatch.setattr(networks, "PEAK_SECONDS", 0.05)
     monkeypatch.setattr(network, "BATCHES", (1, 2))
@@ -40,7 +40,7 @@ def test_everything(tmp_path, monkeypatch, capsys):
     assert "first audible" in capsys.readouterr().out
 
 
-def test_memory_of_a_server_that_plays(tmp_path, capsys):
+def test_memory_of_a_server_that_plays(tiny, tmp_path, capsys):
     out = tmp_path / "figures.json"
     cli.main(["bench", "--sections", "memory", "--notes", "40", "--json", str(out)])
     rows = json.loads(out.read_text())["memory"]

@@ -21,7 +21,7 @@ def test_the_command_keeps_a_preset(tmp_path, capsys):
     picture, wave = tmp_path / "a.png", tmp_path / "a.wav"
     cli.main(
         [
-            *("invert", str(tmp_path / "my horn.wav"), "--seconds", "4", "--pitch", "60"),
+            *("invert", str(tmp_path / "my horn.wav"), "--seconds", "2", "--pitch", "60"),
             *("--picture", str(picture), "--wave", str(wave)),
         ]
     )
@@ -49,7 +49,7 @@ def test_a_server_inverts_a_file_in_its_root(tmp_path):
         peer = Client(server.port)
         for file in ("../outside.wav", "missing.wav"):
             assert peer.ask("/z/invert", "a", file)[:2] == ("/fail", "/z/invert")
-        peer.send("/z/invert", "a", "horn.wav", 60, 5.0)
+        peer.send("/z/invert", "a", "horn.wav", 60, 2.0)
         peer.send("/note", 60, 100)  # goes on meanwhile
         done = peer.until("/done", 60)
         assert done[1:5] == ("/z/invert", "a", "horn.wav", 60) and 0 < done[5] < 60

@@ -29,8 +29,15 @@ def test_status_version_and_table_order(peer):
     reply = peer.ask("/status")
     assert reply[0] == "/status.reply" and len(reply) == 9
     voices, waiting, clients, average, peak, rate, underruns, follow = reply[1:]
-    assert (voices, waiting, rate, follow) == (0, 0, 48000, 0)
-    assert clients >= 1 and average >= 0 and peak >= 0 and underruns >= 0
+    assert (rate, follow) == (48000, 0)
+    assert (
+        voices >= 0
+        and waiting >= 0
+        and clients >= 1
+        and average >= 0
+        and peak >= 0
+        and underruns >= 0
+    )
     numbers = [int(n) for n in gs.__version__.split(".")]
     assert peer.ask("/version") == ("/version.reply", "gansynth-server", *numbers)
 
@@ -291,7 +298,7 @@ def test_every_row_has_a_handler_and_its_example_is_understood(server):
         peer.send(row.address, *row.example)
         peer.send("/sync", 99)
         replies = []
-        while (reply := peer.receive()) != ("/synced", 99):
+        while (reply := peer.receive(60)) != ("/synced", 99):
             replies.append(" ".join(map(str, reply)))
         assert not [r for r in replies if r.startswith("/fail")], (row.address, replies)
         if row.reply:
@@ -339,9 +346,10 @@ def test_patterns_reach_the_messages_they_match(peer):
     assert peer.receive()[0] == "/version.reply"
 
 
-def test_quit_ends_cleanly():
+def test_a_new_server_is_silent_and_quit_ends_it_cleanly():
     with ServerProcess("--output", "none") as process:
         peer = Client(process.port)
+        assert peer.ask("/status")[1:4] == (0, 0, 1)
         peer.send("/note", 60, 100)
         assert peer.ask("/quit") == ("/done", "/quit")
         assert process.process.wait(timeout=20) == 0
