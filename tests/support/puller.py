@@ -23,6 +23,8 @@ class Puller(Client):
         self.told: list[Words] = []
         self.blocks: list[np.ndarray] = []
         self.number = 0
+        self.timeout = 10.0
+        """Seconds that a pull waits for its block."""
         extra = () if channels == 1 else (channels,)
         self.stream = int(self.ask("/stream/open", RATE, BLOCK, ahead, *extra)[2])  # type: ignore[call-overload]
 
@@ -35,7 +37,7 @@ class Puller(Client):
         """The next block, or that of a number; other replies go to ``told``."""
         self.number = self.number if number is None else number
         self.send("/stream/pull", float(self.number), float(self.stream))
-        self.socket.settimeout(10)
+        self.socket.settimeout(self.timeout)
         while (block := self._block(datagram := self.socket.recv(65536))) is None:
             self.told.append(decode(datagram))
         self.number += 1

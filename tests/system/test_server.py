@@ -216,6 +216,19 @@ def test_clients_have_their_own_latents_and_streams(server, peer):
     other.close()
 
 
+def test_a_closed_stream_leaves_no_voices(server, peer):
+    with Client(server.port) as other:
+        before = other.status()[1]
+        id = peer.ask("/stream/open", 48000, 512, 4)[2]
+        peer.send("/hold", 1)
+        peer.send("/note", 60, 100)
+        peer.sync()
+        pull(peer, 0, id)
+        assert other.status()[1] == before + 1
+        assert peer.ask("/stream/close") == ("/done", "/stream/close")
+        assert other.status()[1] == before
+
+
 NAN = float("nan")
 BAD = [
     ("/nope", ()),
