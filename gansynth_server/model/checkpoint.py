@@ -227,7 +227,9 @@ def _read_json(path: Path) -> Any:
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); copy the folder anew") from error
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}); copy the folder again"
+        ) from error
 
 
 def _metadata(weights: Path) -> Any:
@@ -268,14 +270,14 @@ def _generator(weights: Path, config: GeneratorConfig) -> Generator:
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(weights, error) from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise UserError(f"{weights} holds numbers that are not finite; copy or train it anew")
+        raise UserError(f"{weights} holds numbers that are not finite; copy or train it again")
     generator.load_state_dict(state, assign=True)
     return generator.eval().requires_grad_(False)
 
 
 def _damaged(weights: Path, error: Exception) -> UserError:
     return UserError(
-        f"{weights} is damaged or not a safetensors file ({error}); copy or download it anew"
+        f"{weights} is damaged or not a safetensors file ({error}); copy or download it again"
     )
 
 
