@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
 from gansynth_server.priority import behind_others
-from gansynth_server.render.backend import WHOLE, Backend
+from gansynth_server.render.backend import Backend
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
@@ -25,6 +26,7 @@ from gansynth_server.synth.note import Note as VoiceNote
 
 Float32 = NDArray[np.float32]
 COPIES = 6
+_log = logging.getLogger(__name__)
 LONGEST = SAMPLES / SAMPLE_RATE
 
 
@@ -122,15 +124,8 @@ class Model:
 
     def generate_batch(self, z: Float32, pitches: NDArray[np.int64] | list[int]) -> Float32:
         """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
-        import torch
-
-        from gansynth_server.spectral import transform
-
-        parts = []
-        for latents, labels in self._batches(z, pitches, self.backend.batch):
-            polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
-            parts.append(transform.waves(*polar).numpy())
-        return np.concatenate(parts)
+        batches = self._batches(z, pitches, self.backend.batch)
+        return np.concatenate([self.backend.waves(*batch) for batch in batches])
 
     def generate(
         self,
@@ -268,19 +263,30 @@ def load(
         torch_device: auto, cpu, cuda …
         backend: what renders its notes: eager, compile, openvino, cuda, or auto to measure.
         precision: of the network: float32, bfloat16, float16, or auto.
-        fallback: cpu has plain PyTorch take over on the CPU when the backend fails.
+        fallback: cpu has plain PyTorch take over on the CPU when the backend fails; where a
+            GPU has no memory for it, the CPU takes over in any case.
 
     Raises:
         UserError: it cannot be found or is not whole, or the backend cannot run here.
     """
+    import torch
+
     from gansynth_server.render import choose, eager
 
     checkpoint = checkpoints.load(name)
     device = eager.torch_device(torch_device)
     lighter = checkpoints.lighter(checkpoint.name)
-    chosen, remark = choose.choose(checkpoint.generator, device, backend, precision, lighter)
+    generator = checkpoint.generator
+    try:
+        chosen, remark = choose.choose(generator, device, backend, precision, lighter)
+    except torch.OutOfMemoryError as error:
+        reason = str(error).partition("\n")[0]
+        _log.warning("no room for %s on %s (%s)", checkpoint.name, device, reason)
+        chosen, remark = choose.choose(generator, torch.device("cpu"), lighter=lighter)
     if fallback == "cpu":
-        chosen = choose.with_fallback(checkpoint.generator, chosen)
+        chosen = choose.with_fallback(generator, chosen)
+    elif device.type != "cpu":
+        chosen = choose.with_fallback(generator, chosen, torch.OutOfMemoryError)
     return Model(checkpoint, chosen, remark)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName
+from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
-Section = Literal["network", "live", "mixing", "precision", "memory", "clients"]
+Section = Literal["network", "live", "voices", "mixing", "precision", "memory", "clients"]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
 
@@ -19,7 +19,8 @@ class BenchCommand:
     """Measure rendering, first sound, mixing and precision on this machine."""
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
-    """What to measure; memory, with thousands of --notes, takes minutes; clients plays many."""
+    """What to measure; voices are those with latents that move; memory, with thousands of
+    --notes, takes minutes; clients plays many."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -37,7 +38,7 @@ class BenchCommand:
     seconds: float = 20.0
     """At most so long per size of batch; what would take longer is left out."""
     runs: int = 5
-    """The best of so many runs counts."""
+    """The median of so many runs counts."""
     json: Path | None = None
     """File for all figures."""
     plot: Path | None = None
@@ -63,6 +64,11 @@ class BenchCommand:
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
+        if "voices" in self.sections:
+            from gansynth_server.bench import voices
+
+            figures["voices"] = voices.measure(self._options)
+            report.table(console, "New frames for voices whose latents move", figures["voices"])
         if "memory" in self.sections:
             from gansynth_server.bench import memory
 
@@ -95,6 +101,13 @@ class BenchCommand:
         """Of a server."""
         flags = ["--checkpoint", self.checkpoint, "--torch-device", self.torch_device]
         return [*flags, "--threads", str(self.threads), "--seed", "1"]
+
+    @property
+    def _options(self) -> ServerOptions:
+        """What a server with these flags is told of its network."""
+        return ServerOptions(
+            checkpoint=self.checkpoint, torch_device=self.torch_device, threads=self.threads
+        )
 
     def _live(self, console: Any) -> dict[str, Any]:
         from gansynth_server.bench import live, report

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backend import Backend, Float32, Labels, Slice
+from gansynth_server.render.backend import Backend, Firsts, Float32, Labels, Slice
 from gansynth_server.render.line import Line
 from gansynth_server.render.rows import Span
 
@@ -73,6 +73,7 @@ class Facts:
     precision: str
     batch: int
     windows: int
+    mixed: bool
     slices: tuple[Slice, ...]
 
 
@@ -199,8 +200,20 @@ class Remote(Backend):
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Channel.WORK, "frames", z, labels, window)
 
+    def waves(self, z: Float32, labels: Labels) -> Float32:
+        facts, (waves,) = self._process.ask(
+            Channel.WORK, Question("render", self._path, ("waves", z, labels))
+        )
+        self._know(facts)
+        return waves
+
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Channel.LIVE, "live", z, labels, window)
+
+    def live_at(
+        self, z: Float32, labels: Labels, firsts: Firsts, length: int
+    ) -> tuple[Float32, Float32]:
+        return self._rendered(Channel.LIVE, "live_at", z, labels, firsts, length)
 
     def prepare(self, latent_size: int) -> None:
         """Nothing: it was prepared as it was loaded."""
@@ -221,10 +234,10 @@ class Remote(Backend):
             self._process.ask(Channel.LOAD, Question("drop", self._path))
 
     def _rendered(
-        self, channel: Channel, what: str, z: Float32, labels: Labels, window: Span
+        self, channel: Channel, what: str, z: Float32, labels: Labels, *which: Any
     ) -> tuple[Float32, Float32]:
         facts, (magnitude, increment) = self._process.ask(
-            channel, Question("render", self._path, (what, z, labels, window))
+            channel, Question("render", self._path, (what, z, labels, *which))
         )
         self._know(facts)
         return magnitude, increment
@@ -233,3 +246,4 @@ class Remote(Backend):
         """Takes over what the backend is like now: it may have fallen back on another."""
         self.name, self.precision = facts.name, facts.precision
         self.batch, self.windows, self.slices = facts.batch, facts.windows, facts.slices
+        self.mixed = facts.mixed

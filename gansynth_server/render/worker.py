@@ -17,7 +17,6 @@ from gansynth_server.priority import switch_often
 from gansynth_server.render.backend import Float32, Labels
 from gansynth_server.render.line import Line
 from gansynth_server.render.process import Answer, Facts, Loaded, Question
-from gansynth_server.render.rows import Span
 
 if TYPE_CHECKING:
     from gansynth_server.api import Model
@@ -88,12 +87,12 @@ class Networks:
         return (None,)
 
     def render(
-        self, path: str, what: str, z: Float32, labels: Labels, window: Span
-    ) -> tuple[Facts, Float32, Float32]:
-        """What ``frames`` or ``live`` of the backend makes."""
+        self, path: str, what: str, z: Float32, labels: Labels, *which: Any
+    ) -> tuple[Facts, *tuple[Float32, ...]]:
+        """What ``frames``, ``live``, ``live_at`` or ``waves`` of the backend makes."""
         model = self._model(path)
-        magnitude, increment = getattr(model.backend, what)(z, labels, window)
-        return _facts(model), magnitude, increment
+        made = getattr(model.backend, what)(z, labels, *which)
+        return _facts(model), *(made if isinstance(made, tuple) else (made,))
 
     def work(self, path: str, what: str, *args: Any) -> tuple[None, Float32]:
         """What a method of the model makes."""
@@ -121,4 +120,7 @@ class Networks:
 
 def _facts(model: Model) -> Facts:
     backend = model.backend
-    return Facts(*(backend.name, backend.precision, backend.batch, backend.windows, backend.slices))
+    return Facts(
+        *(backend.name, backend.precision, backend.batch),
+        *(backend.windows, backend.mixed, backend.slices),
+    )
