@@ -11,6 +11,7 @@ from gansynth_server.commands.dataset import DatasetCommand
 from gansynth_server.commands.directions import DirectionsCommand
 from gansynth_server.commands.evaluate import EvaluateCommand
 from gansynth_server.commands.fuzz import FuzzCommand
+from gansynth_server.commands.gpu import GpuCommand
 from gansynth_server.commands.hallucinate import HallucinateCommand
 from gansynth_server.commands.invert import InvertCommand
 from gansynth_server.commands.lists import MessagesCommand
@@ -39,6 +40,7 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[GpuCommand, subcommand("gpu")]
     | Annotated[SoakCommand, subcommand("soak")]
     | Annotated[FuzzCommand, subcommand("fuzz")]
 )

@@ -39,14 +39,14 @@ class BenchCommand:
     """At most so long per size of batch; what would take longer is left out."""
     runs: int = 5
     """The median of so many runs counts."""
+    full_size: bool = True
+    """Time a network as large as Magenta's too, of no training, where the checkpoint is smaller."""
     json: Path | None = None
     """File for all figures."""
     plot: Path | None = None
     """PNG of times per note against batches, and of mixing against voices."""
 
     def run(self) -> None:
-        import json
-
         from rich.console import Console
 
         from gansynth_server.bench import report
@@ -64,6 +64,7 @@ class BenchCommand:
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
+            self._write(figures)
         if "voices" in self.sections:
             from gansynth_server.bench import voices
 
@@ -79,6 +80,7 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
+        self._write(figures)
         if {"mixing", "network", "precision"} & set(self.sections):
             set_threads(self.threads)
         if "mixing" in self.sections:
@@ -87,14 +89,22 @@ class BenchCommand:
             figures["mixing"] = mixing.measure()
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
         if {"network", "precision"} & set(self.sections):
-            figures |= self._networks(console)
+            self._networks(console, figures)
+        self._write(figures)
+        if self.plot is not None:
+            report.plot(self.plot, figures)
+
+    def _write(self, figures: dict[str, Any]) -> None:
+        """Write what is known so far, for a bench may be ended before it is through."""
+        import json
+
+        from gansynth_server.errors import UserError
+
         if self.json is not None:
             try:
                 self.json.write_text(json.dumps(figures, indent=1) + "\n")
             except OSError as error:
                 raise UserError(f"cannot write {self.json}: {error}") from error
-        if self.plot is not None:
-            report.plot(self.plot, figures)
 
     @property
     def _flags(self) -> list[str]:
@@ -119,7 +129,7 @@ class BenchCommand:
         report.table(console, "From /note to the first audible sample", figures["rows"])
         return figures
 
-    def _networks(self, console: Any) -> dict[str, Any]:
+    def _networks(self, console: Any, figures: dict[str, Any]) -> None:
         import torch
 
         from gansynth_server.bench import nets, network, report
@@ -130,15 +140,16 @@ class BenchCommand:
         device = torch_device(self.torch_device)
         loaded = checkpoint.load(self.checkpoint)
         generators = {loaded.name: loaded.generator}
-        if nets.operations(loaded.config, WHOLE) < SMALLER:
+        if self.full_size and nets.operations(loaded.config, WHOLE) < SMALLER:
             generators["full size, golden rule"] = nets.full_size()
-        figures: dict[str, Any] = {"threads": torch.get_num_threads()}
+        figures["threads"] = torch.get_num_threads()
         if "network" in self.sections:
-            limits = network.Limits(self.seconds, self.runs)
-            figures["network"] = {
-                name: network.measure(generator, device, self.backends, self.precisions, limits)
-                for name, generator in generators.items()
-            }
+            limits, figures["network"] = network.Limits(self.seconds, self.runs), {}
+            for name, generator in generators.items():
+                figures["network"][name] = network.measure(
+                    generator, device, self.backends, self.precisions, limits
+                )
+                self._write(figures)
             for name, rows in figures["network"].items():
                 report.table(console, f"{name}, {figures['threads']} threads", rows)
         if "precision" in self.sections:
@@ -147,4 +158,3 @@ class BenchCommand:
                 for precision in ("bfloat16", "float16")
             ]
             report.table(console, "Against float32", figures["precision"])
-        return figures
