@@ -43,7 +43,7 @@ def small() -> Generator:
     """Two blocks of 32×512 and 64×1024: quick, and with all that a window has."""
     torch.manual_seed(2)
     config = GeneratorConfig(
-        latent_size=12, filters=(16, 8), pitches=(60, 61), start=(64, 512), pitch_bias=True,
+        latent_size=12, filters=(8, 4), pitches=(60, 61), start=(64, 512), pitch_bias=True,
         templates=3, phase_templates=2, axes=5,
     )  # fmt: skip
     net = Generator(config).eval().requires_grad_(False)
@@ -96,7 +96,7 @@ def test_graphs_of_every_size_give_the_networks_numbers(device, small, few):
     backend = CudaGraphs(fold(small), torch.device(device), fused=False)
     backend.prepare(12)
     assert [part.window for part in backend.slices] == [WHOLE] and backend.batch == 4
-    for count in (1, 3, 4, 2, 9):  # some are filled up, the last one is more than fit
+    for count in (3, 1, 5):  # some are filled up, the last one is more than fit
         z, labels = notes(small, count)
         wanted = exact(small, z, labels)
         same(backend.frames(z, labels, WHOLE), wanted)

@@ -41,7 +41,7 @@ def goals(bench: Figures) -> list[dict[str, Any]]:
         row
         for net, rows in (bench.get("bundled") or {}).get("network", {}).items()
         for row in rows
-        if "full size" in net and "cuda" in row["backend"] and "why not" not in row
+        if "full size" in net and "cuda graphs" in row["backend"]
     ]
     full = bench.get("full size") or {}
     live = [row for row in full.get("live", {}).get("rows", []) if row["rendered before"] == "no"]

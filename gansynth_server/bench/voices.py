@@ -17,7 +17,7 @@ VOICES = (1, 16, 64)
 HOP_MS = 1000 * HOP / SAMPLE_RATE
 ROUNDS = 50
 """After one to warm up."""
-SECONDS = 5.0
+SECONDS = 2.0
 """At most, for each number of voices; three rounds are measured in any case."""
 
 
