@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from gansynth_server.bench.report import cell
+from gansynth_server.model.checkpoint import CONFIG
 
 BENCHES = {"bundled": "bundled.json", "full size": "full_size.json"}
 Figures = dict[str, Any]
@@ -28,7 +29,7 @@ def write(out: Path, work: Path, steps: list[dict[str, Any]]) -> None:
         "steps": steps,
         "tests": _tests(out / "tests.xml"),
         "goals": goals(bench),
-        "training": _training(work / "training" / "log.jsonl"),
+        "training": _training(work / "training"),
     }
     for name, value in (("bench.json", bench), ("report.json", report)):
         _replace(out / name, json.dumps(value, indent=1) + "\n")
@@ -118,9 +119,7 @@ def _parts(report: Figures, bench: Figures) -> Iterator[str]:
     for name, figures in bench.items():
         yield from _sections(name, figures or {})
     if training := report["training"]:
-        yield "Training, the last line of its log: " + ", ".join(
-            f"{name} {cell(value)}" for name, value in training.items()
-        )
+        yield "Training: " + ", ".join(f"{name} {cell(value)}" for name, value in training.items())
 
 
 def _sections(name: str, figures: Figures) -> Iterator[str]:
@@ -164,13 +163,16 @@ def _tests(path: Path) -> dict[str, int] | None:
     return {"passed": passed, "failed": failed, "skipped": count["skipped"]}
 
 
-def _training(path: Path) -> Figures | None:
-    """The last whole line of the log; None where there is none."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
+def _training(folder: Path) -> Figures | None:
+    """The last line of the log, and the images and minutes of what was kept; None without it."""
+    kept = _read(folder / CONFIG)
+    if kept is None:
         return None
-    return json.loads(lines[-1]) if lines else None
+    made = kept["provenance"]
+    log = folder / "log.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    last = json.loads(lines[-1]) if lines else {}
+    return last | {"images": made["images"], "minutes": made["minutes"]}
 
 
 def _read(path: Path) -> Any:

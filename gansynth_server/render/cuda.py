@@ -94,12 +94,17 @@ class Lane:
         """Sizes of batches that are captured."""
         return sorted(self._replays)
 
+    # a capture makes tensors of PyTorch's random numbers, which a replay writes to: made in
+    # inference mode they may be written in it alone, so both always are in it
+
+    @torch.inference_mode()
     def prepare(self, batch: int) -> None:
         """Capture the graph of a size of batch, if it was not captured yet."""
         with self._lock:
             if batch not in self._replays:
                 self._replays[batch] = self._captured(batch)
 
+    @torch.inference_mode()
     def __call__(self, z: Tensor, labels: Tensor, pick: Callable[[Tensor], Tensor]) -> Tensor:
         """Run the smallest captured graph that all notes fit in.
 
@@ -223,7 +228,6 @@ class CudaGraphs(Backend):
                 self._waves = self._lane(self._wave_body, (1, SAMPLES))
         return self._run(self._waves, z, labels, lambda out: out[:, 0]).numpy()
 
-    @torch.inference_mode()
     def prepare(self, latent_size: int) -> None:
         """Capture the graphs of notes that sound, the largest first.
 
@@ -271,7 +275,6 @@ class CudaGraphs(Backend):
         magnitude, increment = both.numpy()
         return magnitude, increment
 
-    @torch.inference_mode()
     def _run(
         self, lane: Lane, z: Float32, labels: Labels, pick: Callable[[Tensor], Tensor]
     ) -> Tensor:
