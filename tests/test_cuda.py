@@ -95,7 +95,8 @@ def exact(net, z, labels, window=WHOLE) -> list[np.ndarray]:
 def test_graphs_of_every_size_give_the_networks_numbers(device, small, few):
     backend = CudaGraphs(fold(small), torch.device(device), fused=False)
     backend.prepare(12)
-    assert [part.window for part in backend.slices] == [WHOLE] and backend.batch == 4
+    assert [part.window for part in backend.slices] == [HEAD, (8, 128)]
+    assert [part.batch for part in backend.slices] == [4, 4] and backend.batch == 4
     for count in (3, 1, 5):  # some are filled up, the last one is more than fit
         z, labels = notes(small, count)
         wanted = exact(small, z, labels)

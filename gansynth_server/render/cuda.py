@@ -32,15 +32,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansynth_server.render.backend import WHOLE, Backend, Firsts, Float32, Labels, Slice
+from gansynth_server.render.backend import HEAD, WHOLE, Backend, Firsts, Float32, Labels, Slice
 from gansynth_server.render.eager import Eager, full_float32
+from gansynth_server.render.line import ROOM
 from gansynth_server.render.network import Weights, Window
 from gansynth_server.render.rows import Span
 from gansynth_server.spectral import transform
-from gansynth_server.spectral.constants import SAMPLES
+from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLES
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Sizes of batches that graphs are captured for; others are filled up to the next."""
+RESTS = ROOM // (2 * FRAMES * BINS)
+"""Rests of notes at once: more do not fit in the memory that two processes share."""
 WARM_UPS = 3  # runs before a capture
 URGENT = -1
 """Priority of the stream of notes that sound: a GPU starts its kernels before others' (0)."""
@@ -174,7 +177,8 @@ def _inputs(count: int, latent_size: int, device: torch.device) -> tuple[Tensor,
 class CudaGraphs(Backend):
     """A graph of whole notes per size of batch; any frames are cut out of them on the device.
 
-    Notes that sound have a lane of their own, with the higher priority.
+    Notes that sound have a lane of their own, with the higher priority. A note's head still
+    comes first: from the render process to the server it takes 0.13 ms, a whole note 1.2 ms.
 
     Args:
         weights: are moved to the device.
@@ -187,8 +191,7 @@ class CudaGraphs(Backend):
         full_float32(device)
         self.name = f"cuda graphs {device.type}"
         self.precision = str(weights.dtype).removeprefix("torch.")
-        self.batch = self.windows = self._most = BUCKETS[-1]
-        self.slices = (Slice(WHOLE, self.batch),)
+        self._allow(BUCKETS[-1])
         self._device = device
         self.weights = weights.to(device)
         self._plain = Eager(self.weights, device)
@@ -239,10 +242,13 @@ class CudaGraphs(Backend):
             except torch.OutOfMemoryError:
                 if batch == BUCKETS[0]:
                     raise
-                self._most = batch // 2
+                self._allow(batch // 2)
                 _log.warning("no memory for %d notes at once: %d it is", batch, self._most)
-        self.batch = self.windows = self._most
-        self.slices = (Slice(WHOLE, self.batch),)
+
+    def _allow(self, most: int) -> None:
+        """Render so many notes at once at most."""
+        self.batch = self.windows = self._most = most
+        self.slices = Slice(HEAD, most), Slice((HEAD[1], FRAMES), min(RESTS, most))
 
     def _made(self, fused: bool) -> Window:
         if fused:
