@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def run(day: Day) -> bool:
 def _carried_out(step: Step, limit: float, log: Any, day: Day) -> Outcome:
     outcome = Outcome(step.name, limit=limit)
     begun = time.monotonic()
-    log.write(f"\n== {step.name}, {limit:.0f} s at most ==\n".encode())
+    command = shlex.join(step.command)
+    log.write(f"\n== {step.name}, {limit:.0f} s at most: {command} ==\n".encode())
     log.flush()
     print(f"{step.name}, {limit:.0f} s at most", file=sys.stderr, flush=True)
     process = _process(step.command, log)
@@ -165,10 +167,16 @@ def _notes(day: Day) -> Any:
     with (day.work / "notes.txt").open("wb") as log:
         process = _process(command, log)
         try:
-            yield lambda seconds: process.wait(max(1.0, seconds))
+            yield lambda seconds: _ended(process, seconds)
         finally:
             process.kill()
             process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for the end of a process, for so long at most."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(max(1.0, seconds))
 
 
 def _machine(day: Day, left: float) -> Step:
@@ -217,7 +225,7 @@ def _tests(day: Day, left: float) -> Step:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "cuda", xml]
     # a rehearsal is a test itself, and the rest of the tests are beside it
     chosen = ["-k", f"graphs and {day.device} and not size"] if day.rehearsal else []
-    return Step("tests", [*command, *chosen, "tests/test_cuda.py"], 0.25)
+    return Step("tests", [*command, *chosen, "tests/test_cuda.py"], 0.3)
 
 
 def _bundled(day: Day, left: float) -> Step:
