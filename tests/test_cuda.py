@@ -6,6 +6,7 @@ All of it is run by ``gansynth gpu`` on a machine that has little more than PyTo
 import logging
 import shutil
 import threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -185,6 +186,70 @@ def test_graphs_are_captured_while_others_run(device, small, few):
         over.set()
         thread.join()
     assert not failed
+
+
+def test_what_is_asked_of_cuda_comes_in_its_order(small, few, monkeypatch):
+    """On the CPU, with stand-ins that only note how they are called."""
+    told: list[object] = []
+
+    class Standin:
+        def __init__(self, *args):
+            told.append(("stream", args[1]) if len(args) == 2 else "made")
+
+        def wait_stream(self, other):
+            told.append("stream waits")
+
+        def record(self, stream):
+            told.append("event recorded")
+
+        def synchronize(self):
+            told.append("event awaited")
+
+        def replay(self):
+            told.append("replay")
+
+    @contextmanager
+    def capture(graph, **options):
+        told.append(("capture", options["pool"], options["capture_error_mode"]))
+        yield
+        told.append("captured")
+
+    for name, value in {
+        "Stream": Standin,
+        "Event": Standin,
+        "CUDAGraph": Standin,
+        "graph": capture,
+        "graph_pool_handle": lambda: "pool",
+        "current_stream": lambda device: None,
+        "stream": lambda stream: nullcontext(),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    for name in ("zeros", "empty"):
+        plain = getattr(torch, name)
+        monkeypatch.setattr(
+            torch,
+            name,
+            lambda *a, pin_memory=False, device=None, plain=plain, **k: (
+                (told.append("pinned") if pin_memory else None) or plain(*a, **k)
+            ),
+        )
+
+    def body(z, labels):
+        told.append("body")
+        return [z]
+
+    lane = graphs.Lane(body, (1, 12), 12, torch.device("cuda"), True, graphs.URGENT)
+    assert told == ["pinned", "pinned", ("stream", graphs.URGENT), "made", "stream waits"]
+    told.clear()
+    lane.prepare(2)
+    lane.prepare(2)
+    capture_ = ("capture", "pool", "thread_local")
+    assert told == [*["body"] * graphs.WARM_UPS, "made", capture_, "body", "captured"]
+    told.clear()
+    z, labels = notes(small, 1)
+    lane(torch.from_numpy(z), torch.from_numpy(labels), lambda out: out[:, 0])
+    assert told == ["replay", "pinned", "event recorded", "event awaited"]
+    assert not torch.backends.cudnn.benchmark
 
 
 @each_device
