@@ -16,13 +16,13 @@ from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
-from gansynth_server.priority import behind_others
-from gansynth_server.render.backend import Backend
+from gansynth_server.render.backends.base import Backend
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
+from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
 COPIES = 6
@@ -108,7 +108,7 @@ class Model:
         """
         import torch
 
-        from gansynth_server.render.network import safe_dtype
+        from gansynth_server.render.folded import safe_dtype
 
         generator = self.checkpoint.generator
         generator = generator.to("cpu", safe_dtype(generator))
@@ -173,7 +173,7 @@ class Model:
         Raises:
             UserError: the rate is out of range, or the sequence cannot be played.
         """
-        from gansynth_server.hallucination import render
+        from gansynth_server.instrument.hallucination import render
 
         blocks = list(render(self, sequence, sample_rate))
         return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])
@@ -199,8 +199,8 @@ class Model:
         Raises:
             UserError: there is no such note in it.
         """
-        from gansynth_server.inversion.recorded import read
-        from gansynth_server.inversion.search import invert
+        from gansynth_server.analysis.inversion import invert
+        from gansynth_server.analysis.recorded_note import read
 
         recorded = read(sound, name, self.pitches, pitch)
         generator = self.checkpoint.generator
@@ -271,7 +271,7 @@ def load(
     """
     import torch
 
-    from gansynth_server.render import choose, eager
+    from gansynth_server.render.backends import choose, eager
 
     checkpoint = checkpoints.load(name)
     device = eager.torch_device(torch_device)

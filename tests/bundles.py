@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gansynth_server.model import convert
-from gansynth_server.model.bundle import MAGIC, Entry
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.crc32c import crc32c, masked
 from gansynth_server.model.discriminator import Discriminator
-from gansynth_server.model.stage import Source
+from gansynth_server.model.magenta import convert
+from gansynth_server.model.magenta.bundle import MAGIC, Entry
+from gansynth_server.model.magenta.crc32c import crc32c, masked
+from gansynth_server.model.magenta.stage import Source
 from tests import golden_rule
 
 Tensors = dict[str, np.ndarray]

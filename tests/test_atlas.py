@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from gansynth_server import UserError, api, cli
-from gansynth_server.atlas import atlas
-from gansynth_server.atlas.atlas import Atlas, regress
-from gansynth_server.atlas.discoveries import discover
-from gansynth_server.atlas.measures import measure
-from gansynth_server.atlas.names import MEASURES
-from gansynth_server.atlas.survey import Survey, agreement, lay_out
+from gansynth_server.analysis.descriptors import measure
+from gansynth_server.analysis.discoveries import discover
+from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.survey import Survey, agreement, lay_out
+from gansynth_server.latent import timbre_map
+from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.timbre_map import Atlas, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
-from gansynth_server.training.evaluation.sounds import Sounds
 from gansynth_server.training.general_midi import family_of
 from tests.bundled import each_bundled
 from tests.server_fixture import Peer, ServerProcess
@@ -110,9 +110,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_file_gives_back_what_was_put_in(small, folder):
     found = checkpoint.load("copy")
-    atlas.file_of(found).write_bytes(small.encode(found.fingerprint))
-    loaded = atlas.load(found)
-    assert loaded is atlas.load(found)
+    timbre_map.file_of(found).write_bytes(small.encode(found.fingerprint))
+    loaded = timbre_map.load(found)
+    assert loaded is timbre_map.load(found)
     assert np.abs(loaded.latents - small.latents).max() < 2e-3  # float16
     for name in ("places", "measures", "nearest", "directions", "fit"):
         assert np.array_equal(getattr(loaded, name), getattr(small, name)), name
@@ -121,25 +121,25 @@ def test_a_file_gives_back_what_was_put_in(small, folder):
 
 def test_what_is_no_map_is_told(small, folder):
     found = checkpoint.load("copy")
-    path = atlas.file_of(found)
+    path = timbre_map.file_of(found)
     path.unlink(missing_ok=True)
     with pytest.raises(UserError, match="no map; make it with: gansynth map copy"):
-        atlas.load(found)
+        timbre_map.load(found)
     path.write_bytes(small.encode("another"))
     with pytest.raises(UserError, match="other weights"):
-        atlas.load(found)
+        timbre_map.load(found)
     good = small.encode(found.fingerprint)
     for data in (b"", b"nonsense", good[: len(good) // 2]):
         path.write_bytes(data)
         with pytest.raises(UserError, match="holds no map"):
-            atlas.load(found)
+            timbre_map.load(found)
     broken = Atlas(
         *(small.latents, small.places[:-1], small.measures, small.presets, small.nearest),
         *(small.directions, small.fit),
     )
     path.write_bytes(broken.encode(found.fingerprint))
     with pytest.raises(UserError, match="damaged"):
-        atlas.load(found)
+        timbre_map.load(found)
 
 
 # discoveries
@@ -178,7 +178,7 @@ def test_a_discoverys_family_is_that_of_the_instrument_it_is_named_after():
 
 
 def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys):
-    atlas.file_of(checkpoint.load("copy")).unlink(missing_ok=True)
+    timbre_map.file_of(checkpoint.load("copy")).unlink(missing_ok=True)
     points = tmp_path / "map.json"
     before = checkpoint.load("copy").presets
     cli.main(f"map copy --latents 24 --pitches 60 --discoveries 3 -o {points}".split())
@@ -200,7 +200,7 @@ def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys)
         for name in MEASURES:
             peer.send(f"/z/{name}", "m", 2)
         moved = np.float32(peer.ask("/z/get", "m")[2:])
-        found = atlas.load(checkpoint.load("copy"))
+        found = timbre_map.load(checkpoint.load("copy"))
         assert np.allclose(moved - z, 2 * found.directions.sum(axis=0), atol=1e-3)
         peer.send("/z/list", 0)
         assert "purer 2" in str(peer.until("/z/list.reply"))
@@ -211,14 +211,14 @@ def test_the_command_makes_a_map_that_the_server_finds(folder, tmp_path, capsys)
 
 
 def test_a_map_is_drawn(small, tmp_path):
-    from gansynth_server.atlas import export
+    from gansynth_server.analysis import map_export
 
-    export.draw(tmp_path / "map.png", small, "small")
+    map_export.draw(tmp_path / "map.png", small, "small")
     assert (tmp_path / "map.png").stat().st_size > 20000
     with pytest.raises(UserError, match="cannot write"):
-        export.draw(tmp_path / "no/map.png", small, "small")
+        map_export.draw(tmp_path / "no/map.png", small, "small")
     with pytest.raises(UserError, match="cannot write"):
-        export.to_json(tmp_path / "no/map.json", small, "small", 0)
+        map_export.to_json(tmp_path / "no/map.json", small, "small", 0)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_what_is_wrong_is_said(arguments, said):
 @each_bundled
 def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says(name):
     model = api.load(name)
-    found = atlas.load(model.checkpoint)
+    found = timbre_map.load(model.checkpoint)
     assert len(found.latents) >= 1000 and set(found.presets) <= set(model.checkpoint.presets)
     same, chance = agreement(found)
     assert same > 2 * chance

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
 
-from gansynth_server.audio import Output, clock, open_output
+from gansynth_server.audio import Output, open_output, paced
 from gansynth_server.audio.ring import Ring
 from gansynth_server.errors import UserError
 from tests.audio import Tone, counting, wait_until
@@ -93,7 +93,7 @@ class FakeTime:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.slept = 0
-        monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(paced, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def wait(self, seconds: float) -> bool:
         assert seconds > 0
@@ -104,7 +104,7 @@ class FakeTime:
 
 def test_pacer_does_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     fake: Any = FakeTime(monkeypatch)
-    pacer = clock.Pacer(48000)
+    pacer = paced.Pacer(48000)
     for _ in range(10_000):
         fake.now += 0.002  # the work
         assert pacer.wait(256, fake)
@@ -113,7 +113,7 @@ def test_pacer_does_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pacer_makes_up_for_a_short_hold_up(monkeypatch: pytest.MonkeyPatch) -> None:
     fake: Any = FakeTime(monkeypatch)
-    pacer = clock.Pacer(1000)
+    pacer = paced.Pacer(1000)
     fake.now += 0.55
     assert all(pacer.wait(100, fake) for _ in range(5))
     assert fake.slept == 0
@@ -123,7 +123,7 @@ def test_pacer_makes_up_for_a_short_hold_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_pacer_skips_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     fake: Any = FakeTime(monkeypatch)
-    pacer = clock.Pacer(1000)
+    pacer = paced.Pacer(1000)
     fake.now += 7.0
     assert not pacer.wait(100, fake)
     assert pacer.wait(100, fake)

@@ -12,12 +12,12 @@ import gansynth_server as gs
 from gansynth_server import UserError
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
-from gansynth_server.render import choose as choosing
-from gansynth_server.render.backend import HEAD, WHOLE, Backend
-from gansynth_server.render.compiled import Compiled
-from gansynth_server.render.eager import Eager
-from gansynth_server.render.network import Weights, Window, fold
-from gansynth_server.render.openvino import OpenVino
+from gansynth_server.render.backends import choose as choosing
+from gansynth_server.render.backends.base import HEAD, WHOLE, Backend
+from gansynth_server.render.backends.compiled import Compiled
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.backends.openvino import OpenVino
+from gansynth_server.render.folded import Weights, Window, fold
 from tests import golden_rule
 
 CPU = torch.device("cpu")

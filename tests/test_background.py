@@ -6,7 +6,7 @@ import threading
 import time
 from functools import partial
 
-from gansynth_server.handlers.background import Task, WorkThread
+from gansynth_server.server.background import Task, WorkThread
 from tests.server_fixture import Peer, ServerProcess
 
 

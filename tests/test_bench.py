@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from gansynth_server import cli
-from gansynth_server.bench import mixing, nets, network
+from gansynth_server.bench import mixing, network, networks
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.render.backend import HEAD, WHOLE
-from gansynth_server.render.network import Weights, Window
+from gansynth_server.render.backends.base import HEAD, WHOLE
+from gansynth_server.render.folded import Weights, Window
 from tests import golden_rule
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def test_full_size_net_is_the_golden_one():
     ours, theirs = (
-        nets.full_size().state_dict(),
+        networks.full_size().state_dict(),
         golden_rule.generator(golden_rule.FULL).state_dict(),
     )
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -33,11 +33,11 @@ def test_operations_are_those_that_torch_counts():
     for window in (HEAD, WHOLE, (60, 70)):
         with FlopCounterMode(display=False) as counter:
             Window(Weights(net, torch.float32), window)(z, labels)
-        counted = nets.operations(net.config, window)
+        counted = networks.operations(net.config, window)
         assert counted == pytest.approx(counter.get_total_flops(), rel=0.15)  # edges are trimmed
-    full = nets.operations(GeneratorConfig(), WHOLE)
+    full = networks.operations(GeneratorConfig(), WHOLE)
     assert 17e9 < full < 19e9
-    assert nets.operations(GeneratorConfig(), HEAD) < full / 4
+    assert networks.operations(GeneratorConfig(), HEAD) < full / 4
 
 
 def test_audibility_of_nothing_is_nothing():
@@ -57,8 +57,8 @@ def test_mixing(monkeypatch):
 
 
 def test_everything(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(nets, "full_size", lambda: golden_rule.generator(golden_rule.TINY))
-    monkeypatch.setattr(nets, "PEAK_SECONDS", 0.05)
+    monkeypatch.setattr(networks, "full_size", lambda: golden_rule.generator(golden_rule.TINY))
+    monkeypatch.setattr(networks, "PEAK_SECONDS", 0.05)
     monkeypatch.setattr(network, "BATCHES", (1, 2))
     monkeypatch.setattr(mixing, "VOICES", (1, 2))
     out, picture = tmp_path / "figures.json", tmp_path / "figures.png"

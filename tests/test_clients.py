@@ -15,12 +15,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gansynth_server.access import Access
 from gansynth_server.errors import UserError
+from gansynth_server.net.access import Access
+from gansynth_server.net.sessions import FACTOR, Peers
+from gansynth_server.net.sessions import Peer as Known
 from gansynth_server.osc.codec import encode
-from gansynth_server.osc.spec import TABLE
-from gansynth_server.peers import FACTOR, Peers
-from gansynth_server.peers import Peer as Known
+from gansynth_server.osc.table import TABLE
 from gansynth_server.render.jobs import Job, Ticket
 from gansynth_server.render.queue import TicketQueue
 from gansynth_server.spectral.inverse import Spectrum

@@ -19,9 +19,10 @@ import torch
 import gansynth_server as gs
 from gansynth_server import cli
 from gansynth_server.errors import UserError
-from gansynth_server.model import archive, bundle, checkpoint, convert, discriminator, ganspace
+from gansynth_server.model import checkpoint, discriminator
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.crc32c import crc32c
+from gansynth_server.model.magenta import archive, bundle, convert, ganspace
+from gansynth_server.model.magenta.crc32c import crc32c
 from tests import bundles, golden_rule
 from tests.golden_rule import FOLDER
 

@@ -17,14 +17,14 @@ from gansynth_server import api
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.generator import Generator
-from gansynth_server.render import choose as choosing
-from gansynth_server.render import cuda as graphs
-from gansynth_server.render.backend import HEAD, WHOLE
-from gansynth_server.render.compiled import Compiled
-from gansynth_server.render.cuda import CudaGraphs
-from gansynth_server.render.eager import Eager
-from gansynth_server.render.network import Weights, Window, fold
-from gansynth_server.render.requests import Request, Requests, answer
+from gansynth_server.render.backends import choose as choosing
+from gansynth_server.render.backends import cuda as graphs
+from gansynth_server.render.backends.base import HEAD, WHOLE
+from gansynth_server.render.backends.compiled import Compiled
+from gansynth_server.render.backends.cuda import CudaGraphs
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.folded import Weights, Window, fold
+from gansynth_server.render.window_requests import Request, Requests, answer
 from gansynth_server.training.train import train
 from tests import golden_rule, sines
 from tests.pulling import Puller
@@ -264,7 +264,7 @@ def test_fused_kernels_give_the_same_numbers(device, small, few):
 
 
 def test_without_a_compiler_it_goes_on_with_a_line(small, few, monkeypatch, caplog):
-    from gansynth_server.render import fused
+    from gansynth_server.render.backends import fused
 
     def broken():
         raise RuntimeError("no such compiler\nand much more")

@@ -13,11 +13,12 @@ import soundfile
 from scipy.signal import resample_poly
 
 from gansynth_server import UserError, cli
-from gansynth_server.commands.dataset import numbers
-from gansynth_server.midi.programs import GENERAL_MIDI
+from gansynth_server.analysis import file_names, segmentation
+from gansynth_server.cli.dataset import numbers
+from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
-from gansynth_server.training.sources import cut, folder, names, nsynth, soundfont
+from gansynth_server.training.sources import folder, nsynth, soundfont
 from tests.training_runs import soundfont_file
 
 RATE = 16000
@@ -334,7 +335,7 @@ def test_what_is_no_nsynth_says_so(release, tmp_path):
     ],
 )
 def test_names(stem, instrument, pitch, velocity):
-    assert names.parse(stem) == names.Named(instrument, pitch, velocity)
+    assert file_names.parse(stem) == file_names.Named(instrument, pitch, velocity)
 
 
 @pytest.fixture(scope="module")
@@ -365,14 +366,16 @@ def test_a_melody_is_cut_and_its_pitches_are_heard(melody, tmp_path, capsys):
     assert data.about["licence"] == "[/mine]" and not data.left_out
     cli.main(["dataset", "info", str(tmp_path / "out")])
     assert "[/mine]" in capsys.readouterr().out  # is no markup
-    heard = cut.load(tmp_path / "in/melody.flac")
-    spans = [span for take in cut.takes(heard) for span in cut.melody(heard, take)]
+    heard = segmentation.load(tmp_path / "in/melody.flac")
+    spans = [
+        span for take in segmentation.takes(heard) for span in segmentation.melody(heard, take)
+    ]
     late = [(span.start - at) / RATE * 1000 for span, at in zip(spans, begun, strict=True)]
     print("ms late:", late)
     assert np.abs(late).max() < 20
     for wave, at, span in zip(data.audio(slice(None)).numpy(), begun, spans, strict=True):
         assert np.abs(wave).max() == pytest.approx(0.5, abs=1e-4)
-        start = span.start - cut.LEAD_IN
+        start = span.start - segmentation.LEAD_IN
         assert np.corrcoef(sound[start:][:11000], wave[:11000])[0, 1] > 0.99
         # nothing of the next note
         assert np.abs(wave[at + int(0.8 * RATE) - start :]).max() < 0.005
@@ -426,7 +429,7 @@ def test_resampling_keeps_what_is_under_8_khz_and_nothing_else(tmp_path):
     time = np.arange(2 * 44100) / 44100
     for hertz, level in ((100, 0.5), (7000, 0.5), (8100, 0), (20000, 0)):
         soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * hertz * time), 44100, "FLOAT")
-        middle = cut.load(tmp_path / "a.wav")[8000:24000]
+        middle = segmentation.load(tmp_path / "a.wav")[8000:24000]
         assert np.abs(middle).max() == pytest.approx(level, abs=0.002)
 
 
@@ -471,8 +474,8 @@ def test_interrupted_folder_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
         folder.collect(root, tmp_path / "parts")
     loaded = []
     with monkeypatch.context() as patch:
-        load = cut.load
-        patch.setattr(cut, "load", lambda path: loaded.append(path.stem) or load(path))
+        load = segmentation.load
+        patch.setattr(segmentation, "load", lambda path: loaded.append(path.stem) or load(path))
         folder.collect(root, tmp_path / "parts")
     assert loaded == ["b_C4", "c_silence_C5"]
     assert same_files(tmp_path / "parts", tmp_path / "whole")

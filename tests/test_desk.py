@@ -3,7 +3,7 @@
 import threading
 import time
 
-from gansynth_server.synth.desk import FULL, SPELL, Desk
+from gansynth_server.synth.render_lock import FULL, SPELL, Desk
 
 
 class Time:

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from gansynth_server import priority
-from gansynth_server.audio import link
-from gansynth_server.audio.link import ClockLink
+from gansynth_server.audio import sample_clock
+from gansynth_server.audio.sample_clock import ClockLink
 from gansynth_server.errors import UserError
-from gansynth_server.priority import behind_others, use_realtime
-from gansynth_server.render.backend import WHOLE, Backend
-from gansynth_server.render.eager import Eager
-from gansynth_server.render.fallback import WithFallback
+from gansynth_server.render.backends.base import WHOLE, Backend
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.backends.fallback import WithFallback
+from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
-from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.util import threads
+from gansynth_server.util.threads import behind_others, use_realtime
 from tests import golden_rule
 from tests.jack import Jack, run_with_jack
 from tests.pulling import Puller
@@ -124,7 +124,7 @@ def test_a_clock_that_jumps_stalls_nothing(jump):
         sample += 480
         linked.rendered(sample)
     ahead = linked.sample(now + 0.1) - sample
-    assert abs(ahead - 4800) <= link.JUMP * 48000
+    assert abs(ahead - 4800) <= sample_clock.JUMP * 48000
     assert linked.sample(now - 1e6) <= sample
 
 
@@ -208,11 +208,11 @@ def test_what_the_system_refuses_is_said_with_the_way_out(monkeypatch):
     def refused(*_):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(priority.os, "sched_setscheduler", refused)
-    monkeypatch.setattr(priority, "_lock_memory", lambda: "Cannot allocate memory")
+    monkeypatch.setattr(threads.os, "sched_setscheduler", refused)
+    monkeypatch.setattr(threads, "_lock_memory", lambda: "Cannot allocate memory")
     line = use_realtime()
     assert "ulimit -r" in line and "ulimit -l" in line and "\n" not in line
-    monkeypatch.delattr(priority.os, "sched_setscheduler")
+    monkeypatch.delattr(threads.os, "sched_setscheduler")
     assert "going on without" in use_realtime()
     with behind_others():  # whatever is allowed here
         pass

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from gansynth_server import UserError, cli
+from gansynth_server.analysis.principal import activations, compute
 from gansynth_server.latent import directions
 from gansynth_server.latent.directions import Directions, Edited, edit
 from gansynth_server.latent.paths import MOST_PARTS, Walk, parts
-from gansynth_server.latent.principal import activations, compute
 from gansynth_server.latent.slots import Still
 from gansynth_server.latent.vectors import draw
-from gansynth_server.model import checkpoint, ganspace
+from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
+from gansynth_server.model.magenta import ganspace
 from tests.bundled import each_bundled
 from tests.server_fixture import Peer, ServerProcess
 

@@ -10,13 +10,13 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 import gansynth_server as gs
-from gansynth_server.dirt import DISTANCE, VARIATIONS, event, named_key
 from gansynth_server.errors import UserError
+from gansynth_server.instrument.superdirt import DISTANCE, VARIATIONS, event, named_key
+from gansynth_server.instrument.tuning import Tuning, read_scale
 from gansynth_server.latent.slots import Slots
 from gansynth_server.latent.vectors import draw, slerp
-from gansynth_server.osc.row import parse
-from gansynth_server.osc.spec import ROWS
-from gansynth_server.tuning import Tuning, read_scale
+from gansynth_server.osc.schema import parse
+from gansynth_server.osc.table import ROWS
 from tests.server_fixture import Peer, ServerProcess
 
 

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from gansynth_server.osc.spec import TABLE, markdown
+from gansynth_server.osc.table import TABLE, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,6 +12,15 @@ import pytest
 import torch
 
 import gansynth_server as gs
+from gansynth_server.analysis.acoustics import (
+    Tuning,
+    attack,
+    centroid,
+    cents_off,
+    envelope,
+    spectral,
+)
+from gansynth_server.analysis.sounds import Sounds, round_trip
 from gansynth_server.cli import main
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
@@ -35,17 +44,8 @@ from gansynth_server.training.evaluation.distances import (
     frechet_distance,
     inception_score,
 )
-from gansynth_server.training.evaluation.listen import (
-    Tuning,
-    attack,
-    centroid,
-    cents_off,
-    envelope,
-    spectral,
-)
 from gansynth_server.training.evaluation.reference import ReferenceOptions, reference
 from gansynth_server.training.evaluation.rows import Row
-from gansynth_server.training.evaluation.sounds import Sounds, round_trip
 from gansynth_server.training.evaluation.timbre import (
     PATH_STEPS,
     PATHS,
@@ -160,7 +160,7 @@ def test_the_classifier_is_kept(data, known, monkeypatch):
     assert again.noise == known.noise
     assert again.sure(data) == known.sure(data)
     waves = data.audio([0, 50])
-    inputs = importlib.import_module("gansynth_server.training.evaluation.features").features(waves)
+    inputs = importlib.import_module("gansynth_server.analysis.features").features(waves)
     ours, theirs = (classifier.classify(r.net, inputs).pitch for r in (again, known))
     assert np.array_equal(ours, theirs)
     with pytest.raises(AssertionError, match="trained again"):

@@ -6,7 +6,7 @@ import pytest
 from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope
-from gansynth_server.synth.motion import place
+from gansynth_server.synth.playhead import place
 from gansynth_server.synth.voices import Voices
 from tests.test_voices import note, pitch_of, spectrum, tone
 

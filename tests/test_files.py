@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gansynth_server import UserError, files
-from gansynth_server.files import Root
+from gansynth_server import UserError
+from gansynth_server.util import sandbox
+from gansynth_server.util.sandbox import Root
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_folder_exchanged_for_a_link_meanwhile_is_noticed(folder, monkeypatch)
         (folder / "sub").symlink_to(outside)
         return real(path, flags, *mode)
 
-    monkeypatch.setattr(files.os, "open", exchange_first)
+    monkeypatch.setattr(sandbox.os, "open", exchange_first)
     with pytest.raises(UserError, match="changed"):
         root.read("sub/a")
     (folder / "sub").unlink()

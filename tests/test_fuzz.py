@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from gansynth_server.commands.fuzz import FuzzCommand
+from gansynth_server.bench import fuzz
+from gansynth_server.bench.mutations import LARGEST, datagrams, real
+from gansynth_server.cli.fuzz import FuzzCommand
 from gansynth_server.errors import UserError
-from gansynth_server.fuzz import run as fuzz
-from gansynth_server.fuzz.traffic import LARGEST, datagrams, real
 from gansynth_server.osc.codec import OscError, decode
-from gansynth_server.osc.spec import TABLE
+from gansynth_server.osc.table import TABLE
 from tests.server_fixture import Peer, ServerProcess
 
 

@@ -10,8 +10,8 @@ from gansynth_server.api import Model
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator, stage_weights
 from gansynth_server.model.layers import ScaledConv, fold_upsampling
-from gansynth_server.render.eager import Eager
-from gansynth_server.render.network import fold
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.folded import fold
 from tests import golden_rule
 from tests.golden_rule import FOLDER
 

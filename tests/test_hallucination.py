@@ -10,18 +10,18 @@ import soundfile
 
 import gansynth_server as gs
 from gansynth_server import UserError, cli
-from gansynth_server.files import Root
-from gansynth_server.hallucination import AHEAD, SLOT, Hallucination, render
+from gansynth_server.instrument.hallucination import AHEAD, SLOT, Hallucination, render
 from gansynth_server.latent import sequence as sequences
 from gansynth_server.latent.sequence import Line, Sequence
 from gansynth_server.latent.vectors import draw, slerp
-from gansynth_server.models import Models
-from gansynth_server.score import play
-from gansynth_server.score.read import read
+from gansynth_server.offline import score as play
+from gansynth_server.offline.score_file import read
+from gansynth_server.render.models import Models
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
+from gansynth_server.util.sandbox import Root
 from tests.server_fixture import Peer, ServerProcess
 
 KEYS = sequences.random_keys(3, 32, 5)
@@ -233,7 +233,7 @@ def test_an_end_sounds_the_same_however_early_it_is_dealt_with(tmp_path, monkeyp
     setting, events = read(tmp_path / "a.jsonl")
     models, sounds = Models(), []
     for lead in (0.0, 0.25, 1.0):
-        monkeypatch.setattr("gansynth_server.score.read.LEAD", lead)
+        monkeypatch.setattr("gansynth_server.offline.score_file.LEAD", lead)
         blocks = play.Score(setting, models, Root(None)).play(events)
         sounds.append(np.concatenate(list(blocks), axis=1))
     assert np.abs(sounds[0]).max() > 0.01

@@ -4,7 +4,7 @@ import pytest
 
 from gansynth_server.handlers.server import LIST, _parts
 from gansynth_server.osc.codec import encode
-from gansynth_server.osc.spec import ROWS, TABLE
+from gansynth_server.osc.table import ROWS, TABLE
 from tests.server_fixture import Peer, ServerProcess
 
 

@@ -13,10 +13,10 @@ import torch
 
 import gansynth_server as gs
 from gansynth_server import UserError, cli
-from gansynth_server.inversion import search
-from gansynth_server.inversion.distance import Target, sound
-from gansynth_server.inversion.encoder import RIDGES, guesses
-from gansynth_server.inversion.recorded import read
+from gansynth_server.analysis import inversion
+from gansynth_server.analysis.encoder import RIDGES, guesses
+from gansynth_server.analysis.recorded_note import read
+from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draw, draws
 from tests.server_fixture import Peer, ServerProcess
 
@@ -114,7 +114,7 @@ def test_a_note_is_no_distance_from_itself_however_loud(model):
 def test_gradients_are_there_whoever_was_first():
     code = (
         "import torch; from gansynth_server.spectral import transform as t; "
-        "from gansynth_server.inversion.distance import Target; x = torch.rand(1, 64000)\n"
+        "from gansynth_server.analysis.spectral_distance import Target; x = torch.rand(1, 64000)\n"
         "with torch.inference_mode(): t.waves(*t.polar(t.mel_spectra(x)))\n"
         "Target(x[0]).distance((x / 2 + 0.1).requires_grad_(True)).sum().backward()"
     )
@@ -178,7 +178,7 @@ def test_a_note_of_its_own_is_found_again(model):
 
     generator = model.checkpoint.generator
     moved = [p.requires_grad for p in generator.parameters()]
-    found = search.invert(generator, wave, 60, model.presets, 18.0, 0, tell)
+    found = inversion.invert(generator, wave, 60, model.presets, 18.0, 0, tell)
     latents, target = np.stack(list(model.presets.values())), Target(torch.from_numpy(wave))
     presets = torch.from_numpy(model.generate_batch(latents, [60] * len(latents)))
     nearest = min(target.distance(part).min().item() for part in presets.split(16))
@@ -202,7 +202,7 @@ def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model):
     """A real note, from NSynth (Engel et al. 2017, CC-BY 4.0)."""
     recorded = read((GOLDEN / "nsynth_note.flac").read_bytes(), "nsynth_note.flac", PITCHES)
     assert recorded.pitch == 32 and recorded.heard
-    found = search.invert(model.checkpoint.generator, recorded.wave, 32, model.presets, 20.0)
+    found = inversion.invert(model.checkpoint.generator, recorded.wave, 32, model.presets, 20.0)
     print(f"{found.start}: {found.before:.2f} dB → {found.distance:.2f} dB in {found.steps} steps")
     target = Target(torch.from_numpy(recorded.wave))
     assert found.distance < min(
@@ -213,7 +213,8 @@ def test_a_note_of_nsynth_is_found_nearer_than_any_preset(model):
 def test_the_same_seed_looks_at_the_same_latents(model):
     wave = read(file_of(tone(60)), "a.wav", PITCHES, 60).wave
     first, again = (
-        search.invert(model.checkpoint.generator, wave, 60, model.presets, 0.0, 7) for _ in range(2)
+        inversion.invert(model.checkpoint.generator, wave, 60, model.presets, 0.0, 7)
+        for _ in range(2)
     )
     assert first.start == again.start and np.array_equal(first.z, again.z)
     assert first.distance == again.distance == pytest.approx(first.before, abs=0.1)

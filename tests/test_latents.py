@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pythonosc.osc_message import OscMessage
 
 from gansynth_server import UserError
-from gansynth_server.latent import store
+from gansynth_server.latent import files
 from gansynth_server.latent.paths import MOST_PARTS, SHAPES, Glide, Lfo, Walk, parts
 from gansynth_server.latent.slots import Still
 from gansynth_server.latent.vectors import draw, mix, slerp
@@ -136,29 +136,29 @@ def test_a_mix_is_as_long_as_its_corners():
 @pytest.mark.parametrize("name", ["z.json", "Z.NPZ"])
 def test_files_give_back_what_was_saved_bit_by_bit(name):
     latents = {"z": A, "ä/b": B * 1e-30, "0": C * 1e30, "file": A}
-    data = store.encode(name, latents, "net", {"z": "random seed 1 spread 1"})
-    back = store.decode(name, data, 32)
+    data = files.encode(name, latents, "net", {"z": "random seed 1 spread 1"})
+    back = files.decode(name, data, 32)
     assert list(back) == list(latents)
     assert all(np.array_equal(back[slot], z) for slot, z in latents.items())
 
 
 def test_json_says_where_it_is_from():
-    content = json.loads(store.encode("z.json", {"z": A}, "net", {"z": "preset flute"}))
+    content = json.loads(files.encode("z.json", {"z": A}, "net", {"z": "preset flute"}))
     assert content["checkpoint"] == "net" and content["latent_size"] == 32
     assert content["from"] == {"z": "preset flute"}
 
 
 def test_arrays_without_names_are_numbered():
-    data = store.encode("z.npy", {"a": A, "b": B}, "net", {})
+    data = files.encode("z.npy", {"a": A, "b": B}, "net", {})
     assert np.array_equal(np.load(io.BytesIO(data)), [A, B])
-    back = store.decode("z.npy", data, 32)
+    back = files.decode("z.npy", data, 32)
     assert list(back) == ["0", "1"] and np.array_equal(back["1"], B)
     for content in ([A.tolist(), B.tolist()], {"a": A.tolist(), "b": B.tolist()}):
-        found = list(store.decode("z.json", json.dumps(content).encode(), 32).values())
+        found = list(files.decode("z.json", json.dumps(content).encode(), 32).values())
         assert np.array_equal(found, [A, B])
     plain = io.BytesIO()
     np.savez(plain, one=A, two=B)
-    assert np.array_equal(store.decode("z.npz", plain.getvalue(), 32)["two"], B)
+    assert np.array_equal(files.decode("z.npz", plain.getvalue(), 32)["two"], B)
 
 
 def npy(array, **how):
@@ -201,7 +201,7 @@ BROKEN = [
 @pytest.mark.parametrize(("name", "data"), BROKEN)
 def test_broken_files_are_refused(name, data):
     with pytest.raises(UserError, match=name):
-        store.decode(name, data, 32)
+        files.decode(name, data, 32)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["z.json", "z.npy", "z.npz"]))
@@ -209,7 +209,7 @@ def test_whatever_the_bytes_nothing_else_is_raised(data, name):
     prefix = {"z.npy": b"\x93NUMPY\1\0", "z.npz": b"PK\3\4"}.get(name, b"")
     for content in (data, prefix + data):
         with pytest.raises(UserError):
-            store.decode(name, content, 32)
+            files.decode(name, content, 32)
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gansynth_server import kept
 from gansynth_server.errors import UserError
-from gansynth_server.instrument import MOST_UNHEARD
+from gansynth_server.handlers import kept
+from gansynth_server.instrument.instrument import MOST_UNHEARD
 from gansynth_server.latent.slots import MOST_KEPT, MOST_SLOTS, Slots, Still
-from gansynth_server.limits import MOST_SOURCES, Bucket, RateLimit, Turns
+from gansynth_server.net.rate_limit import MOST_SOURCES, Bucket, RateLimit, Turns
 from gansynth_server.osc.codec import MAX_ATOMS, Message, OscError, decode, encode, encode_bundle
 from gansynth_server.osc.dispatch import dispatch
-from gansynth_server.osc.dump import MOST, Dump
-from gansynth_server.osc.row import LATENT, NUMBER, parse
 from gansynth_server.osc.scheduler import SHARE_BYTES, Scheduler
-from gansynth_server.osc.spec import ROWS, TABLE
-from gansynth_server.receiver import MOST_UNPULLED
+from gansynth_server.osc.schema import LATENT, NUMBER, parse
+from gansynth_server.osc.table import ROWS, TABLE
+from gansynth_server.server.osc_log import MOST, Dump
+from gansynth_server.server.receiver import MOST_UNPULLED
 from tests.server_fixture import Peer, ServerProcess
 
 # rates and queues

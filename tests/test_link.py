@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from gansynth_server.audio.link import DEAD_BAND, ClockLink
+from gansynth_server.audio.sample_clock import DEAD_BAND, ClockLink
 
 RATE = 48000
 

@@ -11,16 +11,16 @@ import urllib.request
 import numpy as np
 import pytest
 
-from gansynth_server import logs
 from gansynth_server.errors import UserError
-from gansynth_server.logs import Calm
-from gansynth_server.metrics import Metrics
-from gansynth_server.watchdog import LIMIT, Pulse, Watchdog, Watched
+from gansynth_server.server import log
+from gansynth_server.server.log import Calm
+from gansynth_server.server.metrics import Metrics
+from gansynth_server.server.watchdog import LIMIT, Pulse, Watchdog, Watched
 from tests.server_fixture import Peer, ServerProcess
 from tests.test_server import run
 
 
-def line(text, level=logging.WARNING, name="gansynth_server.receiver", **extra):
+def line(text, level=logging.WARNING, name="gansynth_server.server.receiver", **extra):
     record = logging.LogRecord(name, level, "file.py", 1, text, None, None)
     record.__dict__.update(extra)
     return record
@@ -50,7 +50,7 @@ def test_kinds_and_sources_do_not_hide_each_other():
 def test_ten_thousand_sources_are_a_handful_too():
     calm = Calm(lambda: 0.0)
     passed = [calm.passes(line("refused", source=n)) for n in range(10_000)]
-    assert sum(hidden is not None for hidden in passed) == logs.MOST
+    assert sum(hidden is not None for hidden in passed) == log.MOST
 
 
 def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
@@ -62,7 +62,7 @@ def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
             return len(text)
 
     monkeypatch.setattr(sys, "stderr", Pipe())
-    writer = logs.Writer(Calm())
+    writer = log.Writer(Calm())
     writer.setFormatter(logging.Formatter("%(message)s"))
     for n in range(100):
         writer.emit(line(f"line {n}"))  # would hang here
@@ -73,7 +73,7 @@ def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
 def test_levels_of_single_loggers():
     for text in ("nothing=debug", "osc.in=loud", "osc.in"):
         with pytest.raises(UserError, match="--log"):
-            logs.set_up(0, [text])
+            log.set_up(0, [text])
     done = run("--port", "0", "--log", "osc.in=loud")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "debug" in done.stderr
 
@@ -99,7 +99,7 @@ def test_the_watchdog_says_what_held_the_sound_up(caplog):
     audio = threading.Thread(target=slow_mixing)
     audio.start()
     inside.wait(20)
-    with caplog.at_level("INFO", "gansynth_server.watchdog"):
+    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
         dog.look(clock.now, 0.0)
         clock.now += 0.005 + LIMIT / 2
         dog.look(clock.now, 0.0)
@@ -120,7 +120,7 @@ def test_a_busy_machine_is_told_from_a_busy_thread(caplog):
     clock = Clock()
     pulse = Pulse("a stream", clock)
     dog = Watchdog([pulse], clock=clock)
-    with caplog.at_level("INFO", "gansynth_server.watchdog"):
+    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
         pulse.begin(clock.now)
         clock.now += 0.3
         dog.look(clock.now, overslept=0.29)

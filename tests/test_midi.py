@@ -6,8 +6,8 @@ import pytest
 import soundfile
 
 from gansynth_server import UserError, cli
-from gansynth_server.midi import magenta
-from gansynth_server.midi.file import MidiNote, read
+from gansynth_server.offline import magenta
+from gansynth_server.offline.midi_file import MidiNote, read
 from tests.golden_rule import FOLDER
 from tests.midi_song import seconds, write
 

@@ -12,7 +12,8 @@ import pytest
 
 import gansynth_server as gs
 from gansynth_server.errors import UserError
-from gansynth_server.instrument import Instrument
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.instrument.tuning import Mapping, Tuning
 from gansynth_server.latent import directions
 from gansynth_server.latent.vectors import draw
 from gansynth_server.midi import ports
@@ -20,9 +21,8 @@ from gansynth_server.midi.mapping import target
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.renderer import Renderer
-from gansynth_server.server import Server
+from gansynth_server.server.server import Server
 from gansynth_server.synth.bus import Bus
-from gansynth_server.tuning import Mapping, Tuning
 from tests import memory_midi
 from tests.jack import run_with_jack
 from tests.server_fixture import Peer, ServerProcess

@@ -7,8 +7,8 @@ import torch
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
-from gansynth_server.render.network import Weights, Window, safe_dtype
-from gansynth_server.render.rows import plan
+from gansynth_server.render.folded import Weights, Window, safe_dtype
+from gansynth_server.render.receptive_field import plan
 from gansynth_server.spectral import transform
 from tests import golden_rule
 

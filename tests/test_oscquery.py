@@ -11,12 +11,12 @@ import urllib.request
 
 import pytest
 
-from gansynth_server.discovery import CROWD, NAME, Discovery
 from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
-from gansynth_server.osc.namespace import find, namespace
-from gansynth_server.osc.row import REQUIRED, parse
-from gansynth_server.osc.spec import ROWS, TABLE
+from gansynth_server.osc.schema import REQUIRED, parse
+from gansynth_server.osc.table import ROWS, TABLE
+from gansynth_server.server.namespace import find, namespace
+from gansynth_server.server.oscquery import CROWD, NAME, Discovery
 from tests.server_fixture import Peer, ServerProcess
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gansynth_server import UserError, api, cli
-from gansynth_server.latent import store
+from gansynth_server.latent import files
 from gansynth_server.latent.presets import MOST, Shelf, nearest, preset
 from gansynth_server.latent.vectors import draw
 
@@ -123,7 +123,7 @@ def test_the_nearest_come_first():
 def test_add_export_remove_import(model, tmp_path, capsys):
     saved = tmp_path / "slots.json"
     named = {"low": LATENTS[0], "high": LATENTS[1]}
-    saved.write_bytes(store.encode("slots.json", named, "all_instruments", {}))
+    saved.write_bytes(files.encode("slots.json", named, "all_instruments", {}))
     cli.main(["presets", "add", "--file", str(saved)])
     cli.main(["presets", "add", "high", "--file", str(saved)])  # again
     assert capsys.readouterr().out.count("high") == 2

@@ -9,13 +9,13 @@ import pytest
 import soundfile
 
 from gansynth_server.errors import UserError
-from gansynth_server.files import Root
+from gansynth_server.offline.score import Score
+from gansynth_server.offline.score_file import read
 from gansynth_server.recording import recorder as module
 from gansynth_server.recording.files import Files
 from gansynth_server.recording.recorder import Recorder
-from gansynth_server.score.play import Score
-from gansynth_server.score.read import read
 from gansynth_server.synth.bus import Bus
+from gansynth_server.util.sandbox import Root
 from tests.server_fixture import Peer, ServerProcess
 from tests.timed import Listener, TimedPeer
 from tests.tiny import tiny  # noqa: F401

@@ -102,7 +102,7 @@ def test_phase_loss_knows_whole_turns_and_silence():
 
 
 def test_a_time_budget_leaves_a_checkpoint_that_plays(small_data, tmp_path):
-    from gansynth_server.training.evaluation.listen import cents_off
+    from gansynth_server.analysis.acoustics import cents_off
 
     options = TrainOptions(
         config="mel_prog_lite", fmap_base=512, fmap_max=32, pitch_bias=True, reconstruction=1,

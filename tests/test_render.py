@@ -10,9 +10,10 @@ import torch
 
 import gansynth_server as gs
 from gansynth_server import UserError, cli
+from gansynth_server.audio import sound_file
 from gansynth_server.latent.vectors import slerp
-from gansynth_server.midi import master, render, timbre
-from gansynth_server.midi.file import MidiNote
+from gansynth_server.offline import midi_render, midi_timbres
+from gansynth_server.offline.midi_file import MidiNote
 from gansynth_server.spectral import phase, transform
 from tests.midi_song import seconds, write
 
@@ -51,8 +52,10 @@ def rendered(song):
 
 def play(model, notes, rate=RATE, pan=False, presets=("marimba",)):
     """A list of notes as float32 [channels, frames], one preset per track."""
-    latents = timbre.per_track(notes, model.latent_size, [model.preset(p) for p in presets], 0)
-    return render.render(model.backend, model.checkpoint.config, notes, latents, rate, pan)
+    latents = midi_timbres.per_track(
+        notes, model.latent_size, [model.preset(p) for p in presets], 0
+    )
+    return midi_render.render(model.backend, model.checkpoint.config, notes, latents, rate, pan)
 
 
 def note(start, end, pitch=60, velocity=100, track=0, channel=0):
@@ -98,11 +101,11 @@ def test_pan_spreads_the_tracks_and_drums_are_left_out(rendered):
 
 
 def test_true_peak_is_minus_one_decibel(rendered):
-    assert 20 * np.log10(master.true_peak(rendered.T)) == pytest.approx(-1, abs=0.02)
+    assert 20 * np.log10(sound_file.true_peak(rendered.T)) == pytest.approx(-1, abs=0.02)
     between = np.sin(np.pi / 2 * np.arange(4000) + np.pi / 4)[None].astype(np.float32)
-    assert master.true_peak(between) > 1.3 * np.abs(between).max()  # √2 but for its edges
+    assert sound_file.true_peak(between) > 1.3 * np.abs(between).max()  # √2 but for its edges
     silence = np.zeros((1, 100), np.float32)
-    master.normalise(silence)
+    sound_file.normalise(silence)
     assert not silence.any()
 
 
@@ -126,7 +129,7 @@ def test_equal_notes_render_once_in_batches(model):
 
     notes = [note(0.2 * n, 0.2 * n + 0.1, 60 + n % 5) for n in range(20)]
     z = np.tile(model.preset("marimba"), (20, 1))
-    render.render(Counting(), model.checkpoint.config, notes, z, 16000)
+    midi_render.render(Counting(), model.checkpoint.config, notes, z, 16000)
     assert calls == [4, 1]
 
 
@@ -152,35 +155,37 @@ def test_only_the_first_track_is_left(model):
     left, right = sound
     assert left[:8000].any() and not right[:8000].any()
     assert right[8000:].any() and not left[8000:].any()
-    assert render.pan_gains(1) == pytest.approx(np.sqrt([[0.5, 0.5]]))
+    assert midi_render.pan_gains(1) == pytest.approx(np.sqrt([[0.5, 0.5]]))
 
 
 def test_pitches_are_moved_by_octaves(model):
-    notes, moved = render.choose([note(0, 1, p) for p in (21, 60, 90, 127)], model.pitches, False)
+    notes, moved = midi_render.choose(
+        [note(0, 1, p) for p in (21, 60, 90, 127)], model.pitches, False
+    )
     assert [n.pitch for n in notes] == [33, 60, 78, 79] and moved == 3
 
 
 def test_drums_are_played_when_asked_for(model):
     drum, tone = note(0, 1, 38, channel=9), note(1, 2)
-    assert render.choose([drum, tone], model.pitches, False)[0] == [tone]
-    assert render.choose([drum, tone], model.pitches, True)[0] == [drum, tone]
+    assert midi_render.choose([drum, tone], model.pitches, False)[0] == [tone]
+    assert midi_render.choose([drum, tone], model.pitches, True)[0] == [drum, tone]
     with pytest.raises(UserError, match="--drums"):
-        render.choose([drum], model.pitches, False)
+        midi_render.choose([drum], model.pitches, False)
     with pytest.raises(UserError, match="60"):
-        render.choose([note(0, 4000)], model.pitches, False)
+        midi_render.choose([note(0, 4000)], model.pitches, False)
 
 
 def test_timbres_over_time(model):
     a, b = (model.preset(name) for name in ("flute", "oboe"))
     notes = [note(t, t + 1) for t in (0.0, 0.1, 3.0, 6.0, 12.0, 17.9)]
-    z = timbre.over_time(notes, 256, 6.0, [a, b], 0)
+    z = midi_timbres.over_time(notes, 256, 6.0, [a, b], 0)
     assert np.allclose(z[[0, 1, 3, 4]], [a, a, b, a], atol=1e-6)
     assert np.allclose(z[2], slerp(a, b, 0.5))
-    random = timbre.over_time(notes, 256, 6.0, [], 5)
-    assert np.array_equal(random, timbre.over_time(notes, 256, 6.0, [], 5))
-    assert not np.array_equal(random, timbre.over_time(notes, 256, 6.0, [], 6))
+    random = midi_timbres.over_time(notes, 256, 6.0, [], 5)
+    assert np.array_equal(random, midi_timbres.over_time(notes, 256, 6.0, [], 5))
+    assert not np.array_equal(random, midi_timbres.over_time(notes, 256, 6.0, [], 6))
     tracks = [note(0, 1, track=t) for t in (2, 1, 2, 3)]
-    assert np.array_equal(timbre.per_track(tracks, 256, [a, b], 0), [b, a, b, a])
+    assert np.array_equal(midi_timbres.per_track(tracks, 256, [a, b], 0), [b, a, b, a])
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])

@@ -16,10 +16,10 @@ from gansynth_server.bench.live import children
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
-from gansynth_server.models import RemoteModel
 from gansynth_server.options import ServerOptions
-from gansynth_server.render import line as lines
+from gansynth_server.render import channel as lines
 from gansynth_server.render import process as processes
+from gansynth_server.render.models import RemoteModel
 from gansynth_server.render.process import Channel, RenderProcess
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess

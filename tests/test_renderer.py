@@ -11,13 +11,13 @@ import torch
 from gansynth_server import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.render import renderer as module
-from gansynth_server.render.backend import HEAD, Backend, Slice
-from gansynth_server.render.cache import SpectrumCache
-from gansynth_server.render.eager import Eager
+from gansynth_server.render.backends.base import HEAD, Backend, Slice
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
-from gansynth_server.render.network import fold
 from gansynth_server.render.renderer import Renderer
-from gansynth_server.render.requests import Request
+from gansynth_server.render.spectrum_cache import SpectrumCache
+from gansynth_server.render.window_requests import Request
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices

@@ -17,7 +17,7 @@ import torch
 from gansynth_server import cli
 from gansynth_server.errors import UserError
 from gansynth_server.latent import directions
-from gansynth_server.model import checkpoint, guard
+from gansynth_server.model import checkpoint, safe_files
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 
@@ -73,7 +73,7 @@ HOSTILE = {
 def test_hostile_weights_are_refused_before_anything_is_allocated(name, folder, little_memory):
     (folder / "model.safetensors").write_bytes(HOSTILE[name])
     with pytest.raises(ValueError):  # noqa: PT011 each says something else
-        guard.check_safetensors(folder / "model.safetensors")
+        safe_files.check_safetensors(folder / "model.safetensors")
     with pytest.raises(UserError, match="damaged or not a safetensors file"):
         checkpoint.load(str(folder))
     (folder / "config.json").unlink()  # and where the header holds the config too
@@ -82,8 +82,8 @@ def test_hostile_weights_are_refused_before_anything_is_allocated(name, folder, 
 
 
 def test_our_own_weights_pass(folder):
-    guard.check_safetensors(folder / "model.safetensors")
-    guard.check_safetensors(checkpoint.locate("all_instruments") / "model.safetensors")
+    safe_files.check_safetensors(folder / "model.safetensors")
+    safe_files.check_safetensors(checkpoint.locate("all_instruments") / "model.safetensors")
 
 
 class Evil:

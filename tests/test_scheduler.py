@@ -8,9 +8,9 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.osc.clock import TagTime
 from gansynth_server.osc.codec import Message
 from gansynth_server.osc.scheduler import HORIZON, LEAD, Scheduler
+from gansynth_server.server.clock import TagTime
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import Peer, ServerProcess

@@ -11,15 +11,15 @@ import soundfile
 import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
-from gansynth_server.files import Root
 from gansynth_server.latent.vectors import draw
-from gansynth_server.models import Models
-from gansynth_server.osc.spec import TABLE
-from gansynth_server.score import play
-from gansynth_server.score.play import Score
-from gansynth_server.score.read import read
+from gansynth_server.offline import score as play
+from gansynth_server.offline.score import Score
+from gansynth_server.offline.score_file import read
+from gansynth_server.osc.table import TABLE
+from gansynth_server.render.models import Models
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
+from gansynth_server.util.sandbox import Root
 from tests.server_fixture import ServerProcess
 from tests.test_record import warm
 from tests.timed import BLOCK, RATE, Listener, TimedPeer, bundle

@@ -14,7 +14,7 @@ import soundfile
 
 import gansynth_server as gs
 from gansynth_server.latent.vectors import draw, slerp
-from gansynth_server.osc.spec import TABLE
+from gansynth_server.osc.table import TABLE
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from tests.server_fixture import START, Peer, ServerProcess

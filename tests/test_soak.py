@@ -11,7 +11,7 @@ from gansynth_server.bench.traffic import LEFT_OUT, Traffic
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.osc.codec import OscError, decode
-from gansynth_server.osc.spec import ROWS
+from gansynth_server.osc.table import ROWS
 from tests import golden_rule
 
 

@@ -6,13 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from gansynth_server.audio.stream import PullStream
+from gansynth_server.net.streams import PullStream
 from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.limiter import CEILING
 from gansynth_server.synth.note import Note
+from gansynth_server.synth.render_lock import Desk
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess
 

@@ -8,7 +8,7 @@ import pytest
 from gansynth_server import api
 from gansynth_server.bench import soak
 from gansynth_server.model import checkpoint
-from gansynth_server.models import Models
+from gansynth_server.render.models import Models
 from tests import golden_rule
 from tests.pulling import BLOCK, Puller, roughness
 from tests.server_fixture import ServerProcess

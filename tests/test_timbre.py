@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from gansynth_server import api
-from gansynth_server.instrument import Instrument
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.instrument.morphing import DELAY, LENGTH, SETTLE, TICK, Timbre, _window
 from gansynth_server.latent.vectors import slerp
-from gansynth_server.render.backend import WHOLE
-from gansynth_server.render.batches import BatchRenderer
+from gansynth_server.render.backends.base import WHOLE
+from gansynth_server.render.offline import BatchRenderer
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.synth.bus import Bus
-from gansynth_server.timbre import DELAY, LENGTH, SETTLE, TICK, Timbre, _window
 
 RATE = 16000
 

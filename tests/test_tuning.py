@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.expression import ExpressionMessages
-from gansynth_server.tuning import EQUAL, Mapping, Scale, Tuning, read_mapping, read_scale
+from gansynth_server.instrument.tuning import (
+    EQUAL,
+    Mapping,
+    Scale,
+    Tuning,
+    read_mapping,
+    read_scale,
+)
 from tests.server_fixture import Peer, ServerProcess
 
 PYTHAGOREAN = """! pyth_12.scl

@@ -8,10 +8,10 @@ from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLES
 from gansynth_server.spectral.inverse import Spectrum
 from gansynth_server.synth.bus import EXACT, GRAIN, PART, Bus
-from gansynth_server.synth.desk import Desk
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
+from gansynth_server.synth.render_lock import Desk
 from gansynth_server.synth.voices import Voices
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gansynth_server.atlas import atlas
-from gansynth_server.atlas.atlas import Atlas, regress
-from gansynth_server.atlas.names import MEASURES
-from gansynth_server.latent import directions, principal
+from gansynth_server.analysis import principal
+from gansynth_server.latent import directions, timbre_map
+from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.timbre_map import Atlas, regress
 from gansynth_server.latent.vectors import draw, draws
-from gansynth_server.model import checkpoint, ganspace
-from gansynth_server.models import Models
+from gansynth_server.model import checkpoint
+from gansynth_server.model.magenta import ganspace
+from gansynth_server.render.models import Models
 from tests import golden_rule
 
 
@@ -40,7 +41,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     values = principal.compute(generator, components=8, samples=256)
     found = checkpoint.load(str(folder / "all_instruments"))
     ganspace.write(directions.file_of(found), principal.pack(values))
-    atlas.file_of(found).write_bytes(any_map(20).encode(found.fingerprint))
+    timbre_map.file_of(found).write_bytes(any_map(20).encode(found.fingerprint))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
         yield Models()

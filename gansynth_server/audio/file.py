@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.audio.clock import TimedOutput
+from gansynth_server.audio.paced import TimedOutput
 from gansynth_server.errors import UserError
 
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.audio.clock import TimedOutput
+from gansynth_server.audio.paced import TimedOutput
 
 
 class NullOutput(TimedOutput):

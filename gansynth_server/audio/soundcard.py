@@ -7,12 +7,12 @@ import threading
 import time
 from typing import Any
 
-from gansynth_server.audio.clock import Pacer
 from gansynth_server.audio.devices import JACK, abandon, find_device, portaudio, rescan
 from gansynth_server.audio.output import DEFAULT_BLOCKSIZE, Guarded, Source
+from gansynth_server.audio.paced import Pacer
 from gansynth_server.audio.playback import Playback
 from gansynth_server.errors import UserError
-from gansynth_server.priority import raise_priority
+from gansynth_server.util.threads import raise_priority
 
 AHEAD = 4
 FADE_PATIENCE = 1.0

@@ -193,11 +193,11 @@ def machine(folder: str, device: str, size: str) -> None:
 
     import torch
 
-    from gansynth_server.bench import nets
+    from gansynth_server.bench import networks
     from gansynth_server.model import checkpoint
     from gansynth_server.model.config import GeneratorConfig
     from gansynth_server.model.generator import Generator
-    from gansynth_server.render.eager import torch_device
+    from gansynth_server.render.backends.eager import torch_device
 
     real = torch_device(device)
     facts: dict[str, Any] = {
@@ -216,7 +216,7 @@ def machine(folder: str, device: str, size: str) -> None:
     (Path(folder) / "machine.json").write_text(json.dumps(facts, indent=1))
     print(json.dumps(facts, indent=1))
     tiny = GeneratorConfig(filters=(8, 8, 8, 8, 8, 8, 4))
-    net = nets.full_size() if size == "full" else Generator(tiny).eval()
+    net = networks.full_size() if size == "full" else Generator(tiny).eval()
     checkpoint.save(Path(folder) / FULL_SIZE, net, {"made by": "a rule, not a training"})
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.errors import UserError
-from gansynth_server.metrics import resident_mb
 from gansynth_server.osc.codec import Message, decode, encode
+from gansynth_server.server.metrics import resident_mb
 
 RATE, BLOCK, AHEAD = 48000, 64, 8
 CROWD_BLOCK, CROWD_AHEAD = 512, 4

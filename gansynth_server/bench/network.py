@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gansynth_server.bench.nets import operations, peak
+from gansynth_server.bench.networks import operations, peak
 from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backend import HEAD, WHOLE, Backend, Labels
-from gansynth_server.render.choose import choose
-from gansynth_server.render.eager import Eager
-from gansynth_server.render.network import PRECISIONS, fold
-from gansynth_server.render.rows import Span
+from gansynth_server.render.backends.base import HEAD, WHOLE, Backend, Labels
+from gansynth_server.render.backends.choose import choose
+from gansynth_server.render.backends.eager import Eager
+from gansynth_server.render.folded import PRECISIONS, fold
+from gansynth_server.render.receptive_field import Span
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
 

@@ -29,7 +29,7 @@ from gansynth_server.bench.traffic import Traffic
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.osc.codec import Message, OscError, decode, encode
-from gansynth_server.priority import raise_priority
+from gansynth_server.util.threads import raise_priority
 
 RATE = 48000
 WIND_UP = 0.1

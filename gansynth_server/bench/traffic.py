@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.osc.codec import encode
-from gansynth_server.osc.row import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLOT, TEXT, Arg, Row
-from gansynth_server.osc.spec import TABLE
+from gansynth_server.osc.schema import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLOT, TEXT, Arg, Row
+from gansynth_server.osc.table import TABLE
 
 LEFT_OUT = ("/quit", "/stream/", "/midi/join", "/checkpoint/load", "/dump")
 """What ends the server, takes its client away from the sound that is listened to, is sent

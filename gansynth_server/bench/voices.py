@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gansynth_server.models import RemoteModel
+from gansynth_server.instrument.morphing import ALIGNED, LENGTH
 from gansynth_server.options import ServerOptions
+from gansynth_server.render.models import RemoteModel
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.spectral.constants import FRAMES, HOP, SAMPLE_RATE
-from gansynth_server.timbre import ALIGNED, LENGTH
 
 VOICES = (1, 16, 64)
 HOP_MS = 1000 * HOP / SAMPLE_RATE

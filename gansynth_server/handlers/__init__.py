@@ -27,11 +27,11 @@ from gansynth_server.handlers.server import ServerMessages
 from gansynth_server.handlers.spectra import SpectrumMessages
 from gansynth_server.handlers.streams import StreamMessages
 from gansynth_server.handlers.tuning import TuningMessages
-from gansynth_server.osc.row import Row
-from gansynth_server.osc.spec import TABLE
+from gansynth_server.osc.schema import Row
+from gansynth_server.osc.table import TABLE
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 PLAYING = (
     LatentMessages,

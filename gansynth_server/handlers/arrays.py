@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
-from gansynth_server.kept import LONGEST, Kept
+from gansynth_server.handlers.kept import LONGEST, Kept
 from gansynth_server.latent.sequence import Sequence, check, random_keys
+from gansynth_server.server.background import Task
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 CHUNK = 1024
 """Samples per ``/chunk``: 5 kB, well within a datagram."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gansynth_server.atlas import atlas
-from gansynth_server.atlas.names import MEASURES
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
+from gansynth_server.latent import timbre_map
+from gansynth_server.latent.descriptors import MEASURES
 from gansynth_server.latent.directions import edit
 
 
@@ -14,7 +14,7 @@ class AtlasMessages:
         self._instrument = host.instrument
 
     def map(self, call: Call, x: float, y: float, slot: str) -> None:
-        z = atlas.load(call.client.model.checkpoint).at(x, y)
+        z = timbre_map.load(call.client.model.checkpoint).at(x, y)
         self._instrument.set(call.client, slot, z, call.when, f"map {x:g} {y:g}")
 
     def z_brighter(self, call: Call, slot: str, amount: float) -> None:
@@ -33,7 +33,7 @@ class AtlasMessages:
         self._move(call, slot, "purer", amount)
 
     def _move(self, call: Call, slot: str, measure: str, amount: float) -> None:
-        directions = atlas.load(call.client.model.checkpoint).named
+        directions = timbre_map.load(call.client.model.checkpoint).named
         latents, now = call.client.latents, self._instrument.time(call.when)
         amounts = {MEASURES.index(measure): amount}
         path = edit(latents.path(slot, now), directions, amounts, bare=False, seconds=now)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gansynth_server.client import Client
+from gansynth_server.instrument.client import Client
+from gansynth_server.net.sessions import Peer, Source
 from gansynth_server.osc.codec import encode
-from gansynth_server.peers import Peer, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
+from gansynth_server.server.background import Task
 
 
 class CheckpointMessages:

@@ -8,8 +8,8 @@ from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
 from gansynth_server.synth.envelope import Envelope
-from gansynth_server.synth.motion import place
 from gansynth_server.synth.note import NoteId
+from gansynth_server.synth.playhead import place
 
 MOST_CHOKES = 1024
 PRESSED = ("gain", "brightness", "bend", "vibrato")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from gansynth_server.api import find_preset
 from gansynth_server.errors import UserError
-from gansynth_server.hallucination import Hallucination
 from gansynth_server.handlers.call import Call
+from gansynth_server.instrument.hallucination import Hallucination
 from gansynth_server.latent import sequence as sequences
+from gansynth_server.latent.files import MOST_BYTES
 from gansynth_server.latent.sequence import Sequence
-from gansynth_server.latent.store import MOST_BYTES
 
 if TYPE_CHECKING:
     from gansynth_server.handlers.host import Host

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gansynth_server.files import Root
-from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
-from gansynth_server.instrument import Instrument
-from gansynth_server.models import Models
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.render.models import Models
+from gansynth_server.server.background import Task
+from gansynth_server.util.sandbox import Root
 
 
 class Work(Protocol):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
+from gansynth_server.server.background import Task
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 
 class InversionMessages:

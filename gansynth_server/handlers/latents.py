@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
-from gansynth_server.latent import store
+from gansynth_server.latent import files
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MOST_SLOTS, Still
 from gansynth_server.latent.vectors import mix
-from gansynth_server.osc.row import MAX_TEXT
-from gansynth_server.patient import steps
+from gansynth_server.osc.schema import MAX_TEXT
+from gansynth_server.util.yielding_json import steps
 
 LIST_BYTES = 7000
 
@@ -111,20 +111,20 @@ class LatentMessages:
         paths = {slot: call.client.latents.path(slot, now) for slot in call.client.latents}
         latents = {slot: path.at(now) for slot, path in paths.items()}
         origins = {slot: str(path) for slot, path in paths.items()}
-        store.suffix_of(file)
+        files.suffix_of(file)
 
         def save() -> None:
-            self._root.write(file, store.encode(file, latents, name, origins))
+            self._root.write(file, files.encode(file, latents, name, origins))
             call.reply("/done", "/z/save", file, len(latents))
 
         self._background.run(call, "/z/save", save)
 
     def z_load(self, call: Call, file: str) -> None:
-        store.suffix_of(file)
+        files.suffix_of(file)
 
         def load() -> None:
-            data = self._root.read(file, store.MOST_BYTES)
-            found = store.decode(file, data, call.client.latents.size)
+            data = self._root.read(file, files.MOST_BYTES)
+            found = files.decode(file, data, call.client.latents.size)
             if len(set(found).union(call.client.latents)) > MOST_SLOTS:
                 raise UserError(f"{file} has {len(found)} latents: more than there are free slots")
             for slot, z in steps(found.items()):

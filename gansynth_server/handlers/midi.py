@@ -8,7 +8,7 @@ from gansynth_server.handlers.call import Call
 from gansynth_server.midi.mapping import target
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 
 class MidiMessages:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from gansynth_server.dirt import PANIC, Sound, event
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
+from gansynth_server.instrument.superdirt import PANIC, Sound, event
 
 
 class PatternMessages:

@@ -10,7 +10,7 @@ from gansynth_server.recording.files import Files
 from gansynth_server.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 
 class RecordingMessages:

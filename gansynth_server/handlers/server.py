@@ -10,10 +10,10 @@ from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import encode
-from gansynth_server.osc.spec import ROWS
+from gansynth_server.osc.table import ROWS
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 LIST = 7000
 """Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""

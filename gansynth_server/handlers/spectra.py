@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from gansynth_server.api import nearest_pitch
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.background import Task
 from gansynth_server.handlers.call import Call
+from gansynth_server.server.background import Task
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 
 class SpectrumMessages:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gansynth_server.audio.stream import PullStream
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
+from gansynth_server.net.streams import PullStream
 from gansynth_server.osc.codec import Message
 
 if TYPE_CHECKING:
-    from gansynth_server.server import Server
+    from gansynth_server.server.server import Server
 
 
 class StreamMessages:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.call import Call
 from gansynth_server.handlers.host import Host
-from gansynth_server.tuning import Tuning, read_mapping, read_scale
+from gansynth_server.instrument.tuning import Tuning, read_mapping, read_scale
 
 A4 = (200, 900)
 """Hz that a concert pitch may have."""

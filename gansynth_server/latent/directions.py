@@ -30,7 +30,7 @@ from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.checkpoint import FIRST_BIAS
-from gansynth_server.model.guard import check_npz
+from gansynth_server.model.safe_files import check_npz
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint

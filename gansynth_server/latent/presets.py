@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.model.guard import read_json
+from gansynth_server.model.safe_files import read_json
+from gansynth_server.util import yielding_json
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -124,7 +124,7 @@ class Shelf:
                 for name, preset in presets.items()
             },
         }
-        return patient.dumps(content) + b"\n"
+        return yielding_json.dumps(content) + b"\n"
 
     def read(self, path: Path) -> dict[str, Preset]:
         """The presets of another file; UserError where they are no presets of this checkpoint."""

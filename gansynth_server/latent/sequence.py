@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server import patient
 from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.util import yielding_json
 
 MOST_KEYS = 64
 MOST_STEPS = 64
@@ -140,7 +140,7 @@ def encode(sequence: Sequence, checkpoint: str) -> bytes:
         "pitches": list(sequence.pitches),
         "keys": [{"latent": z} for z in sequence.keys],
     }
-    return patient.dumps(content) + b"\n"
+    return yielding_json.dumps(content) + b"\n"
 
 
 _NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity")
@@ -158,7 +158,7 @@ def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -
         UserError: it is damaged, cannot be played, or is of latents of another size.
     """
     try:
-        content = patient.loads(data)
+        content = yielding_json.loads(data)
         if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
             raise UserError('it lacks "keys"')
         numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}

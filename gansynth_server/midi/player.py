@@ -10,15 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gansynth_server.client import Client
 from gansynth_server.errors import UserError
-from gansynth_server.instrument import Instrument
+from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.instrument.morphing import SlotPath
 from gansynth_server.latent import directions
 from gansynth_server.latent.slots import Path, Still
 from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
+from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.midi.mapping import TIMES, defaults
-from gansynth_server.midi.programs import GENERAL_MIDI
-from gansynth_server.timbre import SlotPath
 
 _SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # and those after it mean notes off too
 

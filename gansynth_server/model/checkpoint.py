@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.guard import check_safetensors, read_json
+from gansynth_server.model.safe_files import check_safetensors, read_json
 from gansynth_server.spectral.constants import BINS, FRAMES
 
 if TYPE_CHECKING:

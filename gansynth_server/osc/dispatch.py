@@ -8,8 +8,8 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import Message
-from gansynth_server.osc.row import Row, parse
-from gansynth_server.osc.spec import ROWS
+from gansynth_server.osc.schema import Row, parse
+from gansynth_server.osc.table import ROWS
 
 Handler = Callable[[Row, list[Any]], None]
 Fail = Callable[[str, str], None]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.files import Root
+from gansynth_server.util.sandbox import Root
 
 KINDS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}
 

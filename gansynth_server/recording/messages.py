@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gansynth_server.client import Client
 from gansynth_server.handlers import HEARD
+from gansynth_server.instrument.client import Client
+from gansynth_server.recording.client_state import Words
 from gansynth_server.recording.recorder import Recorder
-from gansynth_server.recording.state import Words
 from gansynth_server.synth.note import CAUSE
 
 

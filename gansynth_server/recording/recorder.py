@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server import patient
-from gansynth_server.client import Client
 from gansynth_server.errors import UserError
+from gansynth_server.instrument.client import Client
+from gansynth_server.recording.client_state import Words, flat, state
 from gansynth_server.recording.files import Files
-from gansynth_server.recording.state import Words, flat, state
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.timeline import Entry
+from gansynth_server.util import yielding_json
 
 BEHIND = 10.0
 """Seconds of sound that may wait to be written; what comes then is lost."""
@@ -159,7 +159,7 @@ class Recorder:
     # its own thread
 
     def _run(self) -> None:
-        patient.wait.set(self.bus.pause)
+        yielding_json.wait.set(self.bus.pause)
         why, ended = "", False
         try:
             while not ended:
@@ -168,7 +168,7 @@ class Recorder:
                     block = self._blocks.popleft()
                     self._files.write(block)
                     self._written += block.shape[1]
-            self._files.close(patient.steps(self._lines()))
+            self._files.close(yielding_json.steps(self._lines()))
         except (OSError, RuntimeError, UserError) as error:
             self.stop()
             why = str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gansynth_server.render.jobs import AHEAD, NEW, Ticket
 from gansynth_server.render.queue import TicketQueue
-from gansynth_server.render.requests import Request, Requests
+from gansynth_server.render.window_requests import Request, Requests
 
 
 class Agenda:

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.render.backend import Backend, Slice
-from gansynth_server.render.cache import Key
-from gansynth_server.render.requests import Request
+from gansynth_server.render.backends.base import Backend, Slice
+from gansynth_server.render.spectrum_cache import Key
+from gansynth_server.render.window_requests import Request
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.inverse import Spectrum
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backend import Backend, Firsts, Float32, Labels, Slice
-from gansynth_server.render.line import Line
-from gansynth_server.render.rows import Span
+from gansynth_server.render.backends.base import Backend, Firsts, Float32, Labels, Slice
+from gansynth_server.render.channel import Line
+from gansynth_server.render.receptive_field import Span
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -57,7 +57,7 @@ PATIENCE = {
 class Question:
     """Something to do with a checkpoint, which is loaded if it is not there.
 
-    ``what`` is a method of :class:`gansynth_server.render.worker.Networks`.
+    ``what`` is a method of :class:`gansynth_server.server.server.render_worker.Networks`.
     """
 
     what: str
@@ -156,7 +156,7 @@ class _Worker:
     """One life of the process."""
 
     def __init__(self, options: ServerOptions) -> None:
-        from gansynth_server.render.worker import serve
+        from gansynth_server.server.render_worker import serve
 
         context = multiprocessing.get_context("spawn")
         lines = [Line.pair(context) for _ in Channel]

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
 
-from gansynth_server.render.cache import Key
 from gansynth_server.render.jobs import AHEAD, NEW, REST, Ticket
+from gansynth_server.render.spectrum_cache import Key
 
 FEW = 64
 """Entries that need not be looked through."""

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import RenderError, UserError
-from gansynth_server.priority import normal_priority
 from gansynth_server.render.agenda import Agenda
-from gansynth_server.render.backend import Backend
-from gansynth_server.render.cache import Key, SpectrumCache
+from gansynth_server.render.backends.base import Backend
 from gansynth_server.render.jobs import Job, Ticket, tell_done, tell_failed
 from gansynth_server.render.queue import TicketQueue
-from gansynth_server.render.requests import Request, Requests, answer
+from gansynth_server.render.spectrum_cache import Key, SpectrumCache
+from gansynth_server.render.window_requests import Request, Requests, answer
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.util.threads import normal_priority
 
 MOST_WAITING = 1024
 QUIET = 0.05

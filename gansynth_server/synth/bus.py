@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
-from gansynth_server.synth.desk import Desk
-from gansynth_server.synth.interpolate import TAPS, Resampler
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import CAUSE, Note
+from gansynth_server.synth.render_lock import Desk
+from gansynth_server.synth.resample import TAPS, Resampler
 from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
 from gansynth_server.synth.voices import Voices
 

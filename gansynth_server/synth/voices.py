@@ -1,7 +1,7 @@
 """The voice bank: every sounding note is a row of arrays.
 
 A voice keeps its place in its note, its phases and its place in the sound (see
-:mod:`gansynth_server.synth.tape`). The phases are kept by the voice and only advanced by
+:mod:`gansynth_server.synth.overlap_add`). The phases are kept by the voice and only advanced by
 the spectrum's increments, so frames can be repeated, skipped or exchanged
 without a seam. A frame that is not rendered in time is replaced by the last
 one that is, at the pitch that it has.
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.synth.envelope import Envelopes
-from gansynth_server.synth.motion import STEADY
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.slides import Rows, Slides
-from gansynth_server.synth.tape import Tape
+from gansynth_server.synth.overlap_add import Tape
+from gansynth_server.synth.playhead import STEADY
+from gansynth_server.synth.ramps import Rows, Slides
 
 Float32 = NDArray[np.float32]
 

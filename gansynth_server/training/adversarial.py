@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gansynth_server.render.fused import can_compile
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.spectral import transform
 from gansynth_server.training import parallel
 from gansynth_server.training.losses import (

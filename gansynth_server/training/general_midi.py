@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gansynth_server.midi.programs import GENERAL_MIDI
+from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.training.dataset import Source
 
 FAMILIES = tuple(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from gansynth_server.render.eager import torch_device
+from gansynth_server.render.backends.eager import torch_device
 from gansynth_server.training import parallel
 from gansynth_server.training.adversarial import Adversarial
 from gansynth_server.training.dataset import Dataset

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model.generator import Block, Generator
-from gansynth_server.render.fused import can_compile
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.fitting import fit

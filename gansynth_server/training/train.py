@@ -19,7 +19,7 @@ from gansynth_server.model import checkpoint
 from gansynth_server.model import discriminator as discriminators
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.model.generator import Generator
-from gansynth_server.render.eager import torch_device
+from gansynth_server.render.backends.eager import torch_device
 from gansynth_server.training import parallel
 from gansynth_server.training import run as runs
 from gansynth_server.training.adversarial import Adversarial

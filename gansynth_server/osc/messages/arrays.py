@@ -1,6 +1,6 @@
 """Whole notes for Pd arrays."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, NUMBER, PITCH_ARG, SLOT, TEXT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, NUMBER, PITCH_ARG, SLOT, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,7 +1,7 @@
 """The map of timbres, and directions with names."""
 
-from gansynth_server.atlas.names import MEANINGS, MEASURES
-from gansynth_server.osc.row import NUMBER, SLOT_ARG, Arg, Row
+from gansynth_server.latent.descriptors import MEANINGS, MEASURES
+from gansynth_server.osc.schema import NUMBER, SLOT_ARG, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,6 +1,6 @@
 """Checkpoints."""
 
-from gansynth_server.osc.row import NAME_ARG, Row
+from gansynth_server.osc.schema import NAME_ARG, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,6 +1,6 @@
 """Principal directions of timbre."""
 
-from gansynth_server.osc.row import INTEGER, LATENT, SLOT_ARG, Arg, Row
+from gansynth_server.osc.schema import INTEGER, LATENT, SLOT_ARG, Arg, Row
 
 _PAIRS = Arg("component amount …", LATENT)
 

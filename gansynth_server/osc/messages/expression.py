@@ -1,6 +1,6 @@
 """How notes sound, while they sound."""
 
-from gansynth_server.osc.row import ID_ARG, INTEGER, NUMBER, SLOT, SLOT_ARG, TEXT, Arg, Row
+from gansynth_server.osc.schema import ID_ARG, INTEGER, NUMBER, SLOT, SLOT_ARG, TEXT, Arg, Row
 
 _MS = Arg("ms", NUMBER, 0, 60000, 0.0)
 _ENVELOPE = (

@@ -1,6 +1,6 @@
 """Hallucinations: overlapping notes whose timbre wanders."""
 
-from gansynth_server.osc.row import INTEGER, LATENT, MAX_INTEGER, NUMBER, TEXT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, LATENT, MAX_INTEGER, NUMBER, TEXT, Arg, Row
 
 _FILE = Arg("file", TEXT)
 _BEGUN = "`/hallucinate.reply` notes seconds, and `/done /hallucinate` when it is over"

@@ -1,7 +1,7 @@
 """Latents by slot."""
 
 from gansynth_server.options import SEARCH_SECONDS
-from gansynth_server.osc.row import (
+from gansynth_server.osc.schema import (
     INTEGER,
     LATENT,
     MAX_INTEGER,

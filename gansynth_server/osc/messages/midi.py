@@ -1,6 +1,6 @@
 """Live MIDI."""
 
-from gansynth_server.osc.row import INTEGER, NUMBER, TEXT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, NUMBER, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,6 +1,6 @@
 """Notes."""
 
-from gansynth_server.osc.row import ID_ARG, NOTE_ID, NUMBER, PITCH_ARG, SLOT, Arg, Row
+from gansynth_server.osc.schema import ID_ARG, NOTE_ID, NUMBER, PITCH_ARG, SLOT, Arg, Row
 
 _VELOCITY = Arg("velocity", NUMBER, 0, 127)
 _NOTE = (Arg("id", NOTE_ID, default=None), Arg("slot", SLOT, default="z"))

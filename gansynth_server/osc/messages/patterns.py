@@ -1,6 +1,6 @@
 """Notes as pairs of keys and values, as pattern languages send them to SuperDirt."""
 
-from gansynth_server.osc.row import (
+from gansynth_server.osc.schema import (
     ANY,
     INTEGER,
     MAX_INTEGER,

@@ -1,6 +1,6 @@
 """Recordings."""
 
-from gansynth_server.osc.row import TEXT, Arg, Row
+from gansynth_server.osc.schema import TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

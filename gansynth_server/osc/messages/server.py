@@ -1,6 +1,6 @@
 """The server itself."""
 
-from gansynth_server.osc.row import ANY, INTEGER, MAX_INTEGER, TEXT, Arg, Row
+from gansynth_server.osc.schema import ANY, INTEGER, MAX_INTEGER, TEXT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,6 +1,6 @@
 """What the network makes, to be looked at."""
 
-from gansynth_server.osc.row import INTEGER, PITCH_ARG, SLOT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, PITCH_ARG, SLOT, Arg, Row
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -1,6 +1,6 @@
 """The sound, pulled block by block."""
 
-from gansynth_server.osc.row import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, Arg, Row
+from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, Arg, Row
 
 _STREAM = Arg("stream-id", INTEGER, 1, MAX_INTEGER)
 

@@ -1,6 +1,6 @@
 """Tuning."""
 
-from gansynth_server.osc.row import ANY, TEXT, Arg, Row
+from gansynth_server.osc.schema import ANY, TEXT, Arg, Row
 
 _WHAT = ("info", "12tet", "a4", "scl", "kbm", "file")
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from gansynth_server.analysis import acoustics
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.training.evaluation import listen, table, timbre
+from gansynth_server.training.evaluation import table, timbre
 
 LICENCES = {
     "mit": r"\bMIT\b|Permission is hereby granted, free of charge",
@@ -34,7 +35,7 @@ How they are measured:
 * NDB is the share of 50 clusters (fewer for few notes) of the train split's log mel
   spectrograms in which the notes are represented otherwise than in the train split
   (two-proportion z-test at p = 0.05); notes of the same kind have about 0.05.
-* pyin is librosa's, in steps of {listen.STEP} cents. It hears some instruments in another
+* pyin is librosa's, in steps of {acoustics.STEP} cents. It hears some instruments in another
   octave even when they are real, so the real notes' column is the one to compare with; it is
   "sure" at pitches where it is right on at least 95 % of the real notes that it was tried on.
 * Attack is the time from 10 to 90 % of the envelope's peak (RMS over 20 ms). Silent is a peak

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansynth_server.analysis.features import SPANS, shift
 from gansynth_server.spectral.constants import BINS
-from gansynth_server.training.evaluation.features import SPANS, shift
 from gansynth_server.training.sources import track
 
 FILTERS = (48, 64, 96, 64)

@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.analysis import acoustics
+from gansynth_server.analysis.features import features_of, pictures
+from gansynth_server.analysis.sounds import Sounds
 from gansynth_server.api import Model
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.training.dataset import Dataset
-from gansynth_server.training.evaluation import inverting, listen, timbre
+from gansynth_server.training.evaluation import inverting, timbre
 from gansynth_server.training.evaluation.classifier import Verdict, classify
 from gansynth_server.training.evaluation.distances import (
     entropy,
     frechet_distance,
     inception_score,
 )
-from gansynth_server.training.evaluation.features import features_of, pictures
 from gansynth_server.training.evaluation.reference import Reference, ReferenceOptions, reference
 from gansynth_server.training.evaluation.rows import Row, generate, make_rows
-from gansynth_server.training.evaluation.sounds import Sounds
 from gansynth_server.training.sources import track
 
 HEADLINES = (
@@ -93,7 +94,7 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
             pitches of the checkpoint.
     """
     options = options or EvaluateOptions()
-    listen.check_librosa()
+    acoustics.check_librosa()
     seconds: dict[str, float] = {}
     with _timed(seconds, "classifier"):
         known = reference(data, options.reference)
@@ -182,7 +183,7 @@ def measure(
         "ndb": known.bins.different(pictures(inputs)),
     }
     pairs = list(zip(sounds.waves, sounds.pitches, strict=True))
-    cents = np.array([listen.cents_off(*pair) for pair in track(pairs, f"pitch: {row.name}")])
+    cents = np.array([acoustics.cents_off(*pair) for pair in track(pairs, f"pitch: {row.name}")])
     figures |= _tuning(cents, np.isin(sounds.pitches, sorted(sure)))
     figures |= _loudness(sounds, known.noise)
     figures |= dict.fromkeys(OPTIONAL)
@@ -224,7 +225,7 @@ def _right(
 
 
 def _tuning(cents: NDArray[np.float64], sure: NDArray[np.bool_]) -> dict[str, Any]:
-    tuning = listen.Tuning.of(cents)
+    tuning = acoustics.Tuning.of(cents)
     return {
         "in_tune": tuning.right,
         "in_tune_sure": float(np.mean(np.abs(cents[sure]) <= 50)) if sure.any() else None,
@@ -236,7 +237,7 @@ def _tuning(cents: NDArray[np.float64], sure: NDArray[np.bool_]) -> dict[str, An
 
 
 def _loudness(sounds: Sounds, noise: float) -> dict[str, Any]:
-    spectral, levels = listen.spectral(sounds), listen.levels(sounds)
+    spectral, levels = acoustics.spectral(sounds), acoustics.levels(sounds)
     silent = levels.peak < SILENT
     rise = levels.attack[np.isfinite(levels.attack)]
     return {

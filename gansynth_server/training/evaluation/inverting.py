@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gansynth_server.analysis.features import features
+from gansynth_server.analysis.inversion import invert
+from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.api import Model
-from gansynth_server.inversion.distance import Target
-from gansynth_server.inversion.search import invert
 from gansynth_server.latent.vectors import draws
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation.classifier import Classifier, classify
-from gansynth_server.training.evaluation.features import features
 from gansynth_server.training.evaluation.rows import held_out
 from gansynth_server.training.sources import track
 

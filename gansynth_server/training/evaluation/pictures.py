@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.analysis.sounds import Sounds
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.spectral.plot import load_pyplot
 from gansynth_server.training.evaluation.evaluate import Evaluation
-from gansynth_server.training.evaluation.sounds import Sounds
 
 COLUMNS = 4
 OCTAVES, PER_OCTAVE = 7, 48

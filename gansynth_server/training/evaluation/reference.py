@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gansynth_server.analysis import acoustics
+from gansynth_server.analysis.features import EDGES, RANGE, features, pictures
+from gansynth_server.analysis.sounds import BATCH, Sounds
 from gansynth_server.training.dataset import INDEX, Dataset
-from gansynth_server.training.evaluation import classifier, listen
+from gansynth_server.training.evaluation import classifier
 from gansynth_server.training.evaluation.classifier import Classifier, ClassifierOptions
 from gansynth_server.training.evaluation.distances import Bins
-from gansynth_server.training.evaluation.features import EDGES, RANGE, features, pictures
-from gansynth_server.training.evaluation.sounds import BATCH, Sounds
 from gansynth_server.training.sources import track
 
 VERSION = 1
@@ -66,7 +67,7 @@ class Reference:
         found: dict[str, list[int]] = {}
         for row, cents in self.heard:
             counts = found.setdefault(data.notes[int(row)].instrument, [0, 0])
-            counts[0] += int(listen.octave_off(np.array([cents]))[0])
+            counts[0] += int(acoustics.octave_off(np.array([cents]))[0])
             counts[1] += 1
         return {name: counts for name, counts in sorted(found.items()) if counts[0]}
 
@@ -109,7 +110,7 @@ def _make(data: Dataset, options: ReferenceOptions) -> Reference:
         options.classifier,
     )
     some = rng.permutation(rows)[:CALIBRATION]
-    flat = np.quantile(listen.spectral(Sounds.of_data(data, some)).flatness, 0.99)
+    flat = np.quantile(acoustics.spectral(Sounds.of_data(data, some)).flatness, 0.99)
     return Reference(
         net,
         classifier.classify(net, inputs).embedding,
@@ -136,7 +137,7 @@ def _hear(
             found.append(int(row))
     flat = sorted(row for found in chosen.values() for row in found)
     cents = [
-        listen.cents_off(data.audio([row]).numpy()[0], data.notes[row].pitch)
+        acoustics.cents_off(data.audio([row]).numpy()[0], data.notes[row].pitch)
         for row in track(flat, "pitch of the real notes")
     ]
     return np.column_stack([np.array(flat, np.float64), np.array(cents)])

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.analysis.sounds import Sounds, round_trip
 from gansynth_server.api import Model
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draws
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation import timbre
-from gansynth_server.training.evaluation.sounds import Sounds, round_trip
 from gansynth_server.training.sources import track
 
 CHUNK = 32

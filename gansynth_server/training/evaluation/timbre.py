@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.inversion.distance import Target
+from gansynth_server.analysis.acoustics import attack, centroid, envelope
+from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draw, slerp
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
 from gansynth_server.training.dataset import Dataset
-from gansynth_server.training.evaluation.listen import attack, centroid, envelope
-from gansynth_server.training.evaluation.sounds import Sounds
 
 Float64 = NDArray[np.float64]
 

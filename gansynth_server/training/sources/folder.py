@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gansynth_server.analysis import file_names, segmentation
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
-from gansynth_server.training.sources import PITCHES, cut, names, track
+from gansynth_server.training.sources import PITCHES, track
 
 SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64".split())
 SHORTEST = SAMPLE_RATE // 10
@@ -56,8 +57,8 @@ def collect(
     )
     if not files:
         raise UserError(f"{recordings} holds no sound files; give a folder of recordings")
-    if any(names.parse(path.stem).pitch is None for path in files):
-        cut.need_librosa()
+    if any(file_names.parse(path.stem).pitch is None for path in files):
+        segmentation.need_librosa()
     title = recordings.resolve().name
     about = {
         "kind": "folder",
@@ -70,9 +71,9 @@ def collect(
             name = path.relative_to(recordings).as_posix()
             if name in writer:
                 continue
-            named = names.parse(path.stem)
+            named = file_names.parse(path.stem)
             within = "_".join(path.relative_to(recordings).parent.parts)
-            instrument = names.clean(within) or named.instrument or names.clean(title)
+            instrument = file_names.clean(within) or named.instrument or file_names.clean(title)
             sound, found = _notes(path, named.pitch, pitches)
             for n, each in enumerate(found, 1):
                 # the last note has the file's name: where that is written, all of it is
@@ -85,27 +86,27 @@ def collect(
                 pitch, span = each
                 split = split_of(instrument, pitch)
                 note = Note(instrument, pitch, named.velocity, split, family, source or "")
-                writer.add(key, note, cut.note(sound, span))
+                writer.add(key, note, segmentation.note(sound, span))
         return writer.finish()
 
 
 def _notes(
     path: Path, pitch: int | None, pitches: Sequence[int]
-) -> tuple[cut.Float32, list[tuple[int, cut.Span] | str]]:
+) -> tuple[segmentation.Float32, list[tuple[int, segmentation.Span] | str]]:
     """The sound of a file, and the pitch and place of each note, or why it is left out."""
     try:
-        sound = cut.load(path)
+        sound = segmentation.load(path)
     except ValueError:
         return np.zeros(0, np.float32), ["file is damaged"]
-    takes = cut.takes(sound)
+    takes = segmentation.takes(sound)
     if pitch is None:
-        spans = [span for take in takes for span in cut.melody(sound, take)]
+        spans = [span for take in takes for span in segmentation.melody(sound, take)]
     else:
         spans = [replace(take, pitch=pitch) for take in takes]
     return sound, [_judged(span, pitches) for span in spans] or ["silent"]
 
 
-def _judged(span: cut.Span, pitches: Sequence[int]) -> tuple[int, cut.Span] | str:
+def _judged(span: segmentation.Span, pitches: Sequence[int]) -> tuple[int, segmentation.Span] | str:
     if span.stop - span.start < SHORTEST:
         return "shorter than 0.1 s"
     if span.pitch is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.midi.programs import GENERAL_MIDI
+from gansynth_server.midi.general_midi import GENERAL_MIDI
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.training import general_midi
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of

@@ -1,0 +1,59 @@
+"""What a listener would say of a note, as numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.analysis.acoustics import (
+    QUIET,
+    centroid,
+    envelope,
+    levels,
+    midi_hertz,
+    spectral,
+)
+from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.spectral.constants import SAMPLE_RATE
+
+Float64 = NDArray[np.float64]
+
+UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "dB")
+"""Of :data:`gansynth_server.latent.descriptors.MEASURES`."""
+LATE = slice(40, 60)
+"""Blocks of 50 ms, the third second, whose level against the loudest is the sustain."""
+DEEPEST = -60.0
+"""Decibels: a note that has died away by then is as short as can be."""
+PUREST = (-20.0, 40.0)
+"""Decibels between which purity is told."""
+NEAR = 2 ** (1 / 24) - 1
+"""Half a quarter tone: what lies so near to a multiple of the note's frequency is harmonic."""
+
+
+def measure(sounds: Sounds) -> Float64:
+    """[N, 5], in the order of ``names.MEASURES``; finite, also for silence."""
+    hertz = np.array([midi_hertz(float(pitch)) for pitch in sounds.pitches])
+    brightness = np.log2(np.maximum([centroid(w) for w in sounds.waves], 1.0) / hertz)
+    attack = np.log2(np.nan_to_num(levels(sounds).attack, nan=1.0) + 1.0)
+    sustain = np.array([_sustain(wave) for wave in sounds.waves])
+    noise = 10 * np.log10(np.clip(spectral(sounds).flatness, 1e-6, 1.0))
+    harmonic = np.array([_harmonic(wave, f) for wave, f in zip(sounds.waves, hertz, strict=True)])
+    return np.stack([brightness, attack, sustain, noise, harmonic], axis=1)
+
+
+def _sustain(wave: NDArray[np.float32]) -> float:
+    """Level in the third second against the loudest 50 ms, in dB."""
+    level = envelope(wave)
+    late = float(np.sqrt(np.mean(level[LATE] ** 2)))
+    return float(max(DEEPEST, 20 * np.log10((late + 1e-9) / (level.max() + 1e-9))))
+
+
+def _harmonic(wave: NDArray[np.float32], hertz: float) -> float:
+    """Power of the first two seconds at multiples of a frequency over that between them, in dB."""
+    part = wave[: 2 * SAMPLE_RATE] * np.hanning(2 * SAMPLE_RATE)
+    power = np.abs(np.fft.rfft(part)) ** 2
+    ratio = np.fft.rfftfreq(len(part), 1 / SAMPLE_RATE) / hertz
+    partial = np.maximum(np.rint(ratio), 1)
+    near = np.abs(ratio / partial - 1) < np.maximum(NEAR / partial, 2 / hertz)
+    harmonic, rest = power[near].sum() + QUIET, power[~near].sum() + QUIET
+    return float(np.clip(10 * np.log10(harmonic / rest), *PUREST))

@@ -1,0 +1,213 @@
+"""The search for a latent: many starts, of which fewer and fewer go on.
+
+Gradients lead through the generator to the latent alone. The starts are the
+presets and random latents that are nearest already, and what a regression on
+their notes makes of the wanted one; each round the better third goes on, so
+that most of the time is spent on what becomes the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gansynth_server.analysis.encoder import guesses
+from gansynth_server.analysis.spectral_distance import Target, sound
+from gansynth_server.latent.vectors import draw
+from gansynth_server.model.generator import Generator
+from gansynth_server.util.threads import behind_others
+
+Float32 = NDArray[np.float32]
+
+RANDOM = 256
+"""Random latents at most among which starts are looked for, beside the presets."""
+LOOKING = 0.25
+"""Share of the time for that."""
+ROUNDS = ((12, 0.3), (4, 0.3), (1, 0.4))
+"""Latents that are led on together, and the share of the time for it."""
+CHUNK = 4
+"""Notes whose gradients are computed at once: 70 MB each."""
+RATE = 0.06
+"""Adam's step, which falls to a tenth within each round."""
+PRIOR = 2.0
+"""Decibels that a latent twice as long as the prior's costs."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    z: [latent_size].
+    distance: in dB, see :meth:`Target.distance`.
+    start: what it started from: a preset's name, ``random`` or ``regression``.
+    before: the distance at the start.
+    steps: of gradients, of all latents together.
+    """
+
+    z: Float32
+    distance: float
+    start: str
+    before: float
+    steps: int
+
+
+def invert(
+    generator: Generator,
+    wave: Float32,
+    pitch: int,
+    presets: Mapping[str, Float32],
+    seconds: float,
+    seed: int = 0,
+    tell: Callable[[float, float], None] = lambda share, distance: None,
+) -> Found:
+    """The latent whose note at a pitch is nearest to a wave.
+
+    Args:
+        wave: [64000] at 16 kHz, one note from its beginning.
+        pitch: MIDI note number that the generator was trained on.
+        presets: latents to start from, by name.
+        seconds: for all of it.
+        tell: is told the share of the time that has gone, and the least distance so far.
+    """
+    begun = time.monotonic()
+    config, device = generator.config, next(generator.parameters()).device
+    target = Target(torch.from_numpy(wave).to(device))
+
+    def progress(least: float) -> None:
+        tell(min(1.0, (time.monotonic() - begun) / seconds), least)
+
+    with _frozen(generator):
+        search = _Search(generator, target, config.label(pitch), device)
+        names, z, best = search.starts(presets, config.latent_size, seed, begun + LOOKING * seconds)
+        before, left = best.tolist(), begun + seconds - time.monotonic()
+        for count, share in ROUNDS:
+            keep = torch.argsort(best)[:count].tolist()
+            z, best = z[keep], best[keep]
+            names, before = [names[n] for n in keep], [before[n] for n in keep]
+            z, best = search.descend(z, best, time.monotonic() + share * left, progress)
+        n = int(best.argmin())
+        return Found(z[n].numpy(), search.exact(z[n]), names[n], float(before[n]), search.steps)
+
+
+@contextmanager
+def _frozen(generator: Generator) -> Iterator[None]:
+    """Has no gradients computed for the network itself."""
+    moving = [p for p in generator.parameters() if p.requires_grad]
+    for parameter in moving:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
+
+
+class _Search:
+    def __init__(
+        self, generator: Generator, target: Target, label: int, device: torch.device
+    ) -> None:
+        self._generator, self._target = generator, target
+        self._label, self._device = label, device
+        self._dtype = next(generator.parameters()).dtype
+        self._coarse = False
+        self._coarse = self._pays_off()
+        self.steps = 0
+
+    def _pays_off(self) -> bool:
+        """Whether bfloat16, which is exact enough for the way, is faster here."""
+        if self._dtype != torch.float32:
+            return False
+        z = torch.zeros(1, self._generator.config.latent_size, device=self._device)
+        taken = []
+        for self._coarse in (False, True):
+            self._gradients(z)  # the first time is slower
+            begun = time.perf_counter()
+            self._gradients(z)
+            taken.append(time.perf_counter() - begun)
+        return taken[1] < taken[0]
+
+    def starts(
+        self, presets: Mapping[str, Float32], size: int, seed: int, until: float
+    ) -> tuple[list[str], Tensor, Tensor]:
+        """The presets and random latents, as many as there is time for: names, latents [N, size]
+        and distances [N]."""
+        names = [*presets, *(["random"] * RANDOM)]
+        drawn = [draw(size, seed + n) for n in range(RANDOM)]
+        latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
+        found: list[Tensor] = []
+        outlines: list[Tensor] = []
+        for part in torch.split(latents, CHUNK):
+            distances, outline = self._target.look(self._sounds(part))
+            found.append(distances.cpu())
+            outlines.append(outline.cpu())
+            if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
+                break
+        looked = latents[: sum(map(len, found))]
+        guessed = guesses(torch.cat(outlines), looked, self._target.outline.cpu())
+        found.append(self._target.distance(self._sounds(guessed)).cpu())
+        names = [*names[: len(looked)], *(["regression"] * len(guessed))]
+        return names, torch.cat([looked, guessed]), torch.cat(found)
+
+    def exact(self, z: Tensor) -> float:
+        """The distance of one latent [latent_size]."""
+        self._coarse = False
+        return float(self._target.distance(self._sounds(z[None])))
+
+    def descend(
+        self, z: Tensor, best: Tensor, until: float, tell: Callable[[float], None]
+    ) -> tuple[Tensor, Tensor]:
+        """Leads latents on until a time; the best of each, and their distances."""
+        kept, best = z.clone(), best.clone()
+        moving = z.clone().to(self._device).requires_grad_(True)
+        adam = torch.optim.Adam([moving], lr=RATE, betas=(0.9, 0.99))
+        begun = time.monotonic()
+        while (now := time.monotonic()) < until:
+            for group in adam.param_groups:
+                group["lr"] = RATE * (1 - 0.9 * (now - begun) / (until - begun))
+            distances = self._gradients(moving)
+            better = distances < best
+            kept[better], best[better] = moving.detach().cpu()[better], distances[better]
+            adam.step()
+            self.steps += len(z)
+            tell(float(best.min()))
+        return kept, best
+
+    def _gradients(self, moving: Tensor) -> Tensor:
+        """Distances [N] of latents, whose gradients are left in them."""
+        moving.grad = torch.zeros_like(moving)
+        found = []
+        for at in range(0, len(moving), CHUNK):
+            part = moving.detach()[at : at + CHUNK].requires_grad_(True)
+            with behind_others():
+                distance = self._distance(part)
+                length = part.square().mean(dim=1) - 1
+                loss = (distance + PRIOR * length.clamp(min=0)).sum()
+                loss.backward()  # type: ignore[no-untyped-call]
+            assert part.grad is not None
+            moving.grad[at : at + CHUNK] = part.grad
+            found.append(distance.detach().cpu())
+        return torch.cat(found)
+
+    def _distance(self, z: Tensor) -> Tensor:
+        return self._target.distance(self._waves(z))
+
+    @torch.no_grad()
+    def _sounds(self, z: Tensor) -> Tensor:
+        """Waves [N, 64000] of latents, no gradients."""
+        with behind_others():
+            return self._waves(z.to(self._device))
+
+    def _waves(self, z: Tensor) -> Tensor:
+        labels = torch.full((len(z),), self._label, device=self._device)
+        # what is only looked at is exact, so that it is the same each time
+        coarse = self._coarse and z.requires_grad
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=coarse):
+            images = self._generator(z.to(self._dtype), labels)
+        return sound(images.float(), self._generator.config)

@@ -1,0 +1,70 @@
+"""A recorded note: read, cut out, and its pitch heard."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.analysis import file_names, segmentation
+from gansynth_server.errors import UserError
+
+Float32 = NDArray[np.float32]
+
+LONGEST = 30.0
+"""Seconds of a file that are looked at."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One note.
+
+    wave: [64000] at 16 kHz, from the note's beginning, its peak 0.5.
+    pitch: MIDI note number.
+    heard: whether the pitch was found in the sound; else it was given, or in the file's name.
+    """
+
+    wave: Float32
+    pitch: int
+    heard: bool
+
+
+def read(sound: bytes, name: str, pitches: tuple[int, ...], pitch: int | None = None) -> Recorded:
+    """The first note of a sound file that has a pitch among ``pitches``.
+
+    Args:
+        sound: the file.
+        name: of the file.
+        pitch: the file's, all of which is one note then; else that of its name (``horn_c4.wav``,
+            ``horn_060.wav``) or of what is heard.
+
+    Raises:
+        UserError: it cannot be read, holds no such note, or librosa is missing for hearing it.
+    """
+    try:
+        wave = segmentation.load(io.BytesIO(sound), LONGEST)
+    except ValueError as error:
+        raise UserError(f"{name} cannot be read as sound: {error}") from error
+    takes = segmentation.takes(wave)
+    if not takes:
+        raise UserError(f"{name} is silent")
+    known = file_names.parse(Path(name).stem).pitch if pitch is None else pitch
+    if known is not None:
+        if known not in pitches:
+            raise UserError(
+                f"this checkpoint plays the pitches {pitches[0]} to {pitches[-1]}, not {known}"
+            )
+        return Recorded(segmentation.note(wave, takes[0]), known, False)
+    spans = [span for take in takes for span in segmentation.melody(wave, take)]
+    for span in spans:
+        if span.pitch is not None and span.pitch in pitches:
+            return Recorded(segmentation.note(wave, span), span.pitch, True)
+    heard = sorted({span.pitch for span in spans if span.pitch is not None})
+    raise UserError(
+        f"{name} has no note from {pitches[0]} to {pitches[-1]} "
+        f"({'heard: ' + ', '.join(map(str, heard)) if heard else 'no steady pitch is heard'}); "
+        "say which it is"
+    )

@@ -1,0 +1,89 @@
+"""The command lines: ``gansynth-server`` serves, ``gansynth`` does the rest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tyro
+
+from gansynth_server import __version__
+from gansynth_server.errors import UserError
+from gansynth_server.options import ServerOptions
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """``gansynth``: notes, lists and training from the command line."""
+    from gansynth_server.cli.commands import Command
+
+    command = tyro.cli(
+        Command,
+        prog="gansynth",
+        description="GANSynth notes from the command line; gansynth-server plays them live.",
+        args=args,
+    )
+    _guarded(command.run)
+
+
+def server(args: Sequence[str] | None = None) -> None:
+    """``gansynth-server``: serve until told to end."""
+    options = tyro.cli(
+        ServerOptions,
+        prog="gansynth-server",
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    if options.version:
+        print(f"gansynth-server {__version__}")
+    elif options.list_devices:
+        from gansynth_server.audio.devices import list_devices
+
+        _guarded(lambda: print(list_devices()))
+    elif options.list_midi:
+        from gansynth_server.midi.ports import list_ports
+
+        _guarded(lambda: print(list_ports()))
+    else:
+        _guarded(lambda: _serve(options))
+
+
+def _serve(options: ServerOptions) -> None:
+    """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
+    import logging
+    import os
+    import signal
+
+    from gansynth_server.server import log
+
+    calm = log.set_up(options.verbosity, options.log)
+    from gansynth_server.server.server import Server
+
+    server = Server(options, lambda: calm.spared)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.quit())
+    server.start()
+    for remark in server.remarks:
+        print(remark)
+    print(server.ready_line(), flush=True)
+    try:
+        server.wait()
+    finally:
+        server.stop()
+        logging.shutdown()
+        sys.stdout.flush()
+    os._exit(0)  # threads in the midst of native code would hold the end up, or spoil it
+
+
+def _guarded(run: Callable[[], object]) -> None:
+    """Runs a command; what the user can mend is one line on stderr and exit status 1."""
+    try:
+        run()
+    except UserError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Mutated traffic against a running server."""

@@ -1,0 +1,1 @@
+"""Clients, latents and notes; knows neither OSC nor samples."""

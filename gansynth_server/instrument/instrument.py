@@ -1,0 +1,375 @@
+"""Who plays what: clients with their latents and notes. Knows no OSC and no samples.
+
+All methods may be called from any thread; one lock guards the clients. The
+sound never waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gansynth_server.api import Model, find_preset, nearest_pitch
+from gansynth_server.errors import UserError
+from gansynth_server.instrument.client import Client, Played
+from gansynth_server.instrument.morphing import SlotPath, Timbre
+from gansynth_server.instrument.rendering import Work
+from gansynth_server.latent.slots import Path, Slots, Still
+from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.render.jobs import Rendering
+from gansynth_server.spectral.constants import FRAMES
+from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.spectral.steady import steadiest
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.envelope import Envelope
+from gansynth_server.synth.note import Note, NoteId
+
+MOST_NOTES = 4096
+MOST_UNHEARD = 16
+"""Notes of a client whose stream nobody pulls."""
+Tell = Callable[..., None]
+
+
+class Instrument:
+    """Turns what clients ask for into latents, renders and notes.
+
+    Args:
+        seed: of the latents that are drawn without a seed of their own.
+        tell: sends a client an address and its arguments.
+        clock: seconds, to which all times given as ``when`` refer; None there is now.
+        most_notes: that a client may have begun and not ended, each 1 MB.
+    """
+
+    def __init__(
+        self,
+        renderer: Rendering,
+        seed: int,
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+        most_notes: int = MOST_NOTES,
+    ) -> None:
+        self._most_notes = most_notes
+        self.lock = threading.RLock()
+        self._seeds = np.random.default_rng(seed)
+        self._tell = tell
+        self._clock = clock
+        self.work = Work(renderer, self.lock, clock)
+        self.timbre = Timbre(renderer, clock)
+
+    def time(self, when: float | None) -> float:
+        """Seconds of the clock that are meant by a ``when``."""
+        return self._clock() if when is None else when
+
+    def join(self, number: int, model: Model, bus: Bus) -> Client:
+        """A new client, whose slot ``z`` holds a random latent."""
+        client = Client(number, model, bus, Slots(model.latent_size))
+        self.random(client, "z")
+        return client
+
+    # latents
+
+    def latent(self, client: Client, slot: str, when: float | None = None) -> Latent:
+        """The latent of a slot; UserError where it is empty."""
+        return client.latents.at(slot, self.time(when))
+
+    def set(
+        self,
+        client: Client,
+        slot: str,
+        z: Latent,
+        when: float | None = None,
+        origin: str = "still",
+    ) -> None:
+        """Fills a slot; UserError for a latent of another size, or too many slots."""
+        self.put(client, slot, client.latents.still(z, origin), when)
+
+    def put(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
+        """Fills a slot with a latent that may move; UserError if there are too many slots."""
+        with self.lock:
+            client.latents.put(slot, path, self.time(when))
+            if slot == client.slot and client.recent:
+                self.work.look_ahead(client)
+
+    def seed(self, given: int | None) -> int:
+        """A seed for what is drawn: the given one, or the next of the instrument's own."""
+        with self.lock:
+            return int(self._seeds.integers(2**24)) if given is None else given
+
+    def random(
+        self,
+        client: Client,
+        slot: str,
+        seed: int | None = None,
+        spread: float = 1.0,
+        when: float | None = None,
+    ) -> None:
+        seed = self.seed(seed)
+        z = draw(client.model.latent_size, seed, spread)
+        self.set(client, slot, z, when, f"random seed {seed} spread {spread:g}")
+
+    def slerp(
+        self,
+        client: Client,
+        to: str,
+        a: str,
+        b: str,
+        amount: float,
+        when: float | None = None,
+    ) -> None:
+        first, second = (self.latent(client, slot, when) for slot in (a, b))
+        self.set(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
+
+    def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
+        z = find_preset(client.model.presets, name)
+        self.set(client, slot, z, when, f"preset {name}")
+
+    # notes
+
+    def play(
+        self,
+        client: Client,
+        pitch: float,
+        velocity: float,
+        id: NoteId | None,
+        slot: str,
+        when: float | None = None,
+        until: float | None = None,
+        **expression: Any,
+    ) -> None:
+        """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
+
+        Args:
+            until: when it is released by itself; it may still be before.
+            expression: attributes of :class:`Note` (gain, pan, bend …) and of its
+                :class:`Envelope` (attack, decay, sustain, release, curve), where
+                they differ from the client's.
+        """
+        if id is None:
+            id = int(pitch) if pitch == int(pitch) else pitch
+        if velocity == 0:
+            self.release(client, id, when)
+            return
+        most = min(MOST_UNHEARD, self._most_notes) if client.bus.link.still else self._most_notes
+        if len(client.alive) >= most:
+            raise UserError(
+                f"{most} of your notes wait or sound already: release some, or pull their stream "
+                "(in Pd: switch DSP on)"
+            )
+        z = self.latent(client, slot, when)
+        rendered = nearest_pitch(client.model.pitches, pitch)
+        note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
+        label = client.model.checkpoint.config.label(rendered)
+        played = Played(note, client.bus, client.model, label, slot, Still(z))
+
+        def begun(spectrum: Spectrum) -> None:
+            note.spectrum = spectrum
+            with self.lock:
+                wanted = note in client.rendering  # not silenced meanwhile
+                client.rendering.discard(note)
+                if wanted:
+                    played.bus.start(note, when)
+
+        def done(spectrum: Spectrum) -> None:
+            if spectrum.ready < FRAMES:  # the note was over before
+                return
+            if spectrum.region is None:
+                spectrum.region = steadiest(spectrum)
+            if note.hold:
+                played.bus.post(lambda voices: voices.change(note), None, note)
+
+        def failed(why: str) -> None:
+            with self.lock:
+                client.rendering.discard(note)
+            played.bus.silence(lambda other: other is note)  # its head may sound already
+            self._tell(client, "/fail", "/note", f"{id}: {why}")
+            self.ended(note)
+
+        with self.lock:
+            client.rendering.add(note)
+            client.alive.add(note)
+            before = client.notes.get(id)
+            try:
+                self.work.render(client, z, rendered, done, failed, begun, lambda: not note.over)
+            except UserError:
+                client.rendering.discard(note)
+                client.alive.discard(note)
+                raise
+            if before is not None:  # the same id again is a new note
+                self._release(before, when)
+            client.notes[id] = played
+            if until is not None:
+                self._release(played, until)
+            client.slot = slot
+            client.recent.append(rendered)
+            self.work.look_ahead(client)
+        if slot in client.followed:
+            self.timbre.follow(played, SlotPath(client.latents, slot), note.on)
+
+    def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
+        """Has the notes of a slot follow its latent while they sound, or no longer."""
+        with self.lock:
+            (client.followed.add if on else client.followed.discard)(slot)
+            for played in client.notes.values():
+                if played.slot == slot and on:
+                    self.timbre.follow(played, SlotPath(client.latents, slot), self.time(when))
+                elif played.slot == slot:
+                    self.timbre.rest(played, self.time(when))
+
+    def morph(
+        self, played: Played, client: Client, slot: str, seconds: float, when: float | None = None
+    ) -> None:
+        """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
+        start = self.time(when)
+        target: Path = client.latents.path(slot, start)
+        if slot in client.followed:
+            target = SlotPath(client.latents, slot)
+        if client.latents.size == played.model.latent_size:
+            self.timbre.morph(played, target, start, seconds)
+
+    def _note(
+        self,
+        client: Client,
+        id: NoteId,
+        pitch: float,
+        velocity: float,
+        rendered: int,
+        slot: str,
+        when: float | None,
+        expression: dict[str, Any],
+    ) -> Note:
+        manner = client.manner
+        shape = {key: expression.pop(key) for key in Envelope.__slots__ if key in expression}
+        loud = 127 * (velocity / 127) ** manner.curve
+        note = Note(client, id, pitch, loud, rendered, self.time(when))
+        note.envelope = replace(manner.envelope, **shape)
+        note.hold, note.region, note.pressed = manner.hold, manner.region, manner.pressed
+        note.choke = manner.chokes.get(slot)
+        for name, value in expression.items():
+            setattr(note, name, value)
+        if abs(pitch - rendered) > 0.5 and "range" not in client.warned:
+            client.warned.add("range")
+            low, high = client.model.pitches[0], client.model.pitches[-1]
+            self._tell(
+                client,
+                "/warning",
+                "/note",
+                f"pitch {pitch:g} is outside of this checkpoint's {low} to {high}: "
+                f"it and others like it are repitched from {rendered}",
+            )
+        return note
+
+    def release(self, client: Client, id: NoteId, when: float | None = None) -> None:
+        """Releases a note, or has the pedal hold it; one that is over already is no error."""
+        with self.lock:
+            played = client.notes.get(id)
+            if played is None:
+                return
+            if client.manner.pedal:
+                played.note.pedalled = True
+                return
+            del client.notes[id]
+        self._release(played, when)
+
+    def _release(self, played: Played, when: float | None) -> None:
+        note = played.note
+        note.off = self.time(when)
+        played.bus.release(note, when)
+
+    def release_all(self, client: Client, when: float | None = None) -> None:
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
+        with self.lock:
+            for id in list(client.notes):
+                self.release(client, id, when)
+
+    def pedal(self, client: Client, down: bool, when: float | None = None) -> None:
+        """The sustain pedal: what is released while it is down sounds on until it comes up."""
+        with self.lock:
+            client.manner.pedal = down
+            if not down:
+                for id, played in list(client.notes.items()):
+                    if played.note.pedalled:
+                        self.release(client, id, when)
+
+    def change(
+        self, played: Played, when: float | None = None, seconds: float = 0.0, **changes: Any
+    ) -> None:
+        """Sets attributes of a note (see :meth:`Voices.change`) at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
+
+    def seek(self, played: Played, place: float, when: float | None = None) -> None:
+        """Has a note go on from another of its frames at a time."""
+        note = played.note
+        played.bus.post(lambda voices: voices.seek(note, place), when, note)
+
+    def played(self, client: Client, id: NoteId) -> list[Played]:
+        """The notes that an id means: one, all for "all", or none if it is over already."""
+        with self.lock:
+            if id == "all":
+                return list(client.notes.values())
+            return [client.notes[id]] if id in client.notes else []
+
+    def silence(self, client: Client, when: float | None = None) -> None:
+        """Ends the sound of a client's notes, also of those being rendered, but of none that
+        begins later."""
+        if client.hallucination is not None:
+            client.hallucination.stop(when)
+        end = self.time(when)
+        with self.lock:
+            rendering = {note for note in client.rendering if note.on <= end}
+            held = [id for id, played in client.notes.items() if played.note.on <= end]
+            buses = {client.bus, *(client.notes[id].bus for id in held)}
+            doomed = rendering | {client.notes.pop(id).note for id in held}
+
+        def forget(*_: object) -> None:
+            client.rendering.difference_update(rendering)
+            for note in rendering:
+                note.over = True
+
+        if when is None:
+            forget()
+        for bus in buses:
+            bus.post(forget, when)
+            bus.silence(
+                lambda note: note.owner is client and (note.on < end or note in doomed), when
+            )
+
+    def ended(self, note: Note) -> None:
+        """Forgets a note whose sound is over."""
+        note.over = True
+        with self.lock:
+            assert isinstance(note.owner, Client)
+            note.owner.alive.discard(note)
+            played = note.owner.notes.get(note.id)
+            if played is not None and played.note is note:
+                del note.owner.notes[note.id]
+            then, note.then = note.then, None
+        if then is not None:
+            then()
+
+    def leave(self, client: Client) -> None:
+        """Ends all of a client who is gone, also what nobody hears."""
+        self.silence(client)
+        with self.lock:
+            for note in client.alive:
+                note.over = True
+            client.alive.clear()
+            client.notes.clear()
+        self.timbre.forget(client)
+
+    def use(self, client: Client, model: Model) -> None:
+        """Changes a client's checkpoint; latents of another size give way to a random one."""
+        with self.lock:
+            client.model = model
+            client.recent.clear()
+            self.work.look_away(client)
+            if client.latents.size != model.latent_size:
+                client.latents = Slots(model.latent_size)
+            if "z" not in client.latents:
+                self.random(client, "z")

@@ -1,0 +1,150 @@
+"""Latents in files: .json, .npz or .npy, as bytes. Nothing is ever unpickled.
+
+.json   {"checkpoint": NAME, "latent_size": N, "latents": {SLOT: [N numbers]}, "from": {SLOT: …}};
+        a plain {SLOT: [numbers]}, a list of latents, or one latent are read too
+.npz    the arrays ``names`` [count], ``latents`` [count, N] and ``checkpoint``;
+        without ``latents`` every array is one latent under its own name
+.npy    one array [count, N] or [N]; the slots are 0, 1, 2 …
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import UserError
+from gansynth_server.latent.vectors import Latent
+from gansynth_server.util import yielding_json
+
+SUFFIXES = (".json", ".npz", ".npy")
+MOST_BYTES = 32 << 20
+MOST_NAME = 256
+_BROKEN = (
+    *(ValueError, TypeError, KeyError, OverflowError, RecursionError, EOFError, OSError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a file of latents; UserError for another one."""
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix):
+            return suffix
+    raise UserError(f"latents are kept in {', '.join(SUFFIXES)} files, not in {name!r}")
+
+
+def encode(
+    name: str, latents: Mapping[str, Latent], checkpoint: str, origins: Mapping[str, str]
+) -> bytes:
+    """The file of some latents, all of one size.
+
+    Args:
+        name: of the file; its suffix names the format.
+        origins: where each is from, in words.
+    """
+    suffix, table = suffix_of(name), np.stack(list(latents.values()))
+    if suffix == ".json":
+        content = {
+            "checkpoint": checkpoint,
+            "latent_size": table.shape[1],
+            "latents": dict(latents),
+            "from": dict(origins),
+        }
+        return yielding_json.dumps(content) + b"\n"
+    file = io.BytesIO()
+    if suffix == ".npy":
+        np.save(file, table)
+    else:
+        slots = np.array(list(latents))
+        np.savez(file, names=slots, latents=table, checkpoint=np.array(checkpoint))
+    return file.getvalue()
+
+
+def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
+    """The latents of a file by their names.
+
+    Args:
+        name: of the file; its suffix names the format.
+
+    Raises:
+        UserError: it is damaged, or holds something else than latents of this size.
+    """
+    suffix = suffix_of(name)
+    try:
+        if suffix == ".json":
+            named = _named(yielding_json.loads(data))
+        elif suffix == ".npy":
+            named = _listed(_array(data))
+        else:
+            named = _arrays(data)
+        table = {
+            str(slot): np.array(values, np.float32)
+            for slot, values in yielding_json.steps(named.items())
+        }
+    except _BROKEN as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{name} holds no latents: {why}") from error
+    for slot, z in yielding_json.steps(table.items()):
+        if not 0 < len(slot) <= MOST_NAME:
+            raise UserError(f"{name}: a latent's name has 1 to {MOST_NAME} characters")
+        if z.shape != (size,) or not np.isfinite(z).all():
+            raise UserError(
+                f"{name}: latents of this checkpoint are {size} finite numbers, "
+                f"and {slot!r} is {list(z.shape)}"
+            )
+    if not table:
+        raise UserError(f"{name} holds no latents: it is empty")
+    return table
+
+
+def _named(content: Any) -> dict[str, Any]:
+    if isinstance(content, dict):
+        return content["latents"] if isinstance(content.get("latents"), dict) else content
+    return _listed(np.array(content, np.float32))
+
+
+def _listed(table: NDArray[Any]) -> dict[str, Any]:
+    if table.ndim not in (1, 2) or table.dtype.kind not in "fiu":
+        raise ValueError("an array of latents is [count, size] or [size]")
+    return {f"{n}": z for n, z in enumerate(np.atleast_2d(table))}
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        arrays = {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
+    if "latents" not in arrays:
+        return arrays
+    listed = _listed(arrays["latents"])
+    if "names" not in arrays:
+        return listed
+    names = [str(name) for name in np.atleast_1d(arrays["names"])]
+    if len(set(names)) != len(listed):
+        raise ValueError("its names do not fit its latents")
+    return dict(zip(names, listed.values(), strict=True))
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """An .npy file's array, whose size is checked before there is one."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"an .npy file of version {version}")
+    old = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+    shape, fortran, kind = read(file)
+    if kind.kind not in "fiuU" or any(n < 0 for n in shape):
+        raise ValueError(f"an array of {kind}")
+    if math.prod(shape) * kind.itemsize != len(data) - file.tell():
+        raise ValueError("an array whose bytes do not fit its shape")
+    flat = np.frombuffer(data, kind, offset=file.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")

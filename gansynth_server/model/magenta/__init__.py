@@ -1,0 +1,1 @@
+"""Reads Magenta's checkpoints without TensorFlow."""

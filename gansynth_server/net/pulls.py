@@ -1,0 +1,66 @@
+"""The thread that renders the blocks which clients pull, and sends them."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from gansynth_server.net.rate_limit import Turns
+from gansynth_server.net.sessions import Source
+from gansynth_server.net.streams import PullStream
+from gansynth_server.server.watchdog import Pulse
+from gansynth_server.util.threads import raise_priority
+
+MOST, SHARE = 1024, 64
+"""Blocks that may be asked for and not sent yet, of all streams and of one."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pulls:
+    """Answers pulls, the streams in turns.
+
+    Args:
+        send: sends a datagram to a source.
+    """
+
+    def __init__(self, send: Callable[[Source, bytes], None]) -> None:
+        self.blocks = 0
+        """That were sent."""
+        self.late = 0
+        """Of these, after the listener needed them."""
+        self.pulse = Pulse("a stream")
+        self._send = send
+        self._waiting: Turns[tuple[Source, PullStream, int, float]] = Turns(MOST, SHARE, 1)
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+
+    def put(self, source: Source, stream: PullStream, number: int) -> None:
+        """Asks for a block; any thread. Where too many are asked for already, it is not sent."""
+        with self._lock:
+            asked = self._waiting.put(stream, (source, stream, number, time.monotonic()))
+        if asked:
+            self._wake.put(True)
+
+    def run(self) -> None:
+        """Renders and sends until it is stopped."""
+        raise_priority()
+        while self._wake.get():
+            with self._lock:
+                source, stream, number, asked = self._waiting.take()
+            self.blocks += 1
+            self.pulse.begin(time.monotonic() + stream.block / stream.bus.rate)
+            try:
+                self._send(source, stream.answer(number))
+            except Exception:
+                _log.exception("a block failed")
+            self.pulse.end()
+            if time.monotonic() - asked > stream.block * stream.ahead / stream.bus.rate:
+                self.late += 1
+
+    def stop(self) -> None:
+        """Has ``run`` return after what was asked for before."""
+        self._wake.put(False)

@@ -1,0 +1,55 @@
+"""Which latent each note of a song plays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.latent.vectors import slerp
+from gansynth_server.offline.midi_file import MidiNote
+
+Latents = NDArray[np.float32]
+
+STEPS = 8
+"""From one way point to the next: equal notes within a step share one spectrum."""
+
+
+def tracks(notes: Sequence[MidiNote]) -> dict[tuple[int, int], int]:
+    """(track, channel) → 0, 1 … in the file's order; a one-track file has its channels."""
+    return {key: n for n, key in enumerate(sorted({(n.track, n.channel) for n in notes}))}
+
+
+def way_points(count: int, latent_size: int, presets: Sequence[Latents], seed: int) -> Latents:
+    """[count, latent_size]: the presets over and over, or random latents if there are none."""
+    if presets:
+        return np.stack([presets[n % len(presets)] for n in range(count)])
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, latent_size)).astype(np.float32)
+
+
+def over_time(
+    notes: Sequence[MidiNote],
+    latent_size: int,
+    seconds: float,
+    presets: Sequence[Latents],
+    seed: int,
+) -> Latents:
+    """[N, latent_size]: a way point every ``seconds``, slerped in steps to each note's start."""
+    last = max(note.start for note in notes)
+    points = way_points(int(last / seconds) + 2, latent_size, presets, seed)
+    latents = []
+    for note in notes:
+        index, step = divmod(int(note.start / seconds * STEPS), STEPS)
+        latents.append(slerp(points[index], points[index + 1], step / STEPS))
+    return np.stack(latents)
+
+
+def per_track(
+    notes: Sequence[MidiNote], latent_size: int, presets: Sequence[Latents], seed: int
+) -> Latents:
+    """[N, latent_size]: one latent for each track."""
+    index = tracks(notes)
+    points = way_points(len(index), latent_size, presets, seed)
+    return points[[index[note.track, note.channel] for note in notes]]

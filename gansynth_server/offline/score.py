@@ -1,0 +1,176 @@
+"""A score through the instrument and the voices of the live server, as fast as they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server import handlers
+from gansynth_server.errors import UserError
+from gansynth_server.handlers.call import Call
+from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.net.sessions import Peer, Source
+from gansynth_server.offline.score_file import LONGEST, Event, Setting
+from gansynth_server.osc.dispatch import dispatch
+from gansynth_server.osc.schema import Row
+from gansynth_server.render.models import Models
+from gansynth_server.render.offline import BatchRenderer
+from gansynth_server.server.background import Task
+from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.synth.bus import Bus, bank_rate
+from gansynth_server.synth.note import CAUSE
+from gansynth_server.synth.timeline import SteadyLink
+from gansynth_server.util.sandbox import Root
+
+BLOCK = 1024
+CACHE = 256 << 20
+TAIL = 60.0
+"""Seconds after the last event in which notes may end by themselves; then they are released."""
+
+
+class ScoreLink(SteadyLink):
+    """Time is counted by the samples; what an event does at its own time, at that of the event."""
+
+    def place(self, when: float | None, cause: object) -> int:
+        if isinstance(cause, Event) and when in (None, cause.when):
+            return self.sample(cause.time)
+        return super().place(when, cause)
+
+
+class Score:
+    """Plays events in their order on one bus; a :class:`Host` for the handlers.
+
+    Args:
+        models: where the checkpoints come from.
+        root: files that messages name.
+        seconds: length; None is until the last voice is silent.
+
+    Raises:
+        UserError: the checkpoint or the rate cannot be had.
+    """
+
+    def __init__(
+        self, setting: Setting, models: Models, root: Root, seconds: float | None = None
+    ) -> None:
+        self.models, self.root, self.background = models, root, self
+        self._setting, self._seconds = setting, seconds
+        check_rate(setting.rate)
+        self._model = models.get(setting.checkpoint)
+        self._renderer = BatchRenderer(CACHE)
+        self._now = 0.0
+        self.instrument = Instrument(
+            self._renderer, setting.seed, self._tell, clock=lambda: self._now
+        )
+        self._bus = Bus(
+            setting.rate,
+            setting.max_voices,
+            on_end=self.instrument.ended,
+            link=ScoreLink(bank_rate(setting.rate)),
+            channels=setting.channels,
+        )
+        self._handlers = handlers.playing(self)
+        self._peers: dict[int, Peer] = {}
+        self._place = ""
+        self._frames = 0
+
+    def run(
+        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+    ) -> None:
+        """What takes time is done at once."""
+        work()
+
+    def play(self, events: Sequence[Event]) -> Iterator[NDArray[np.float32]]:
+        """The sound, block by block: float32 [channels, frames] each.
+
+        Raises:
+            UserError: a message cannot be played; names its place in the score.
+        """
+        # nothing that is still to be dealt with is heard before this
+        floors = list(accumulate(reversed([event.time for event in events]), min))[::-1]
+        done = 0
+        while done < len(events):
+            yield from self._advance(self._limit(floors[done]))
+            first = done
+            while done < len(events) and floors[done] <= floors[first] + events[done].ahead:
+                if not events[done].message.address.startswith("/note"):
+                    self._work()  # it might silence what is still to be rendered
+                self._handle(events[done])
+                done += 1
+            self._work()
+        last = max(event.time for event in events)
+        yield from self._end(last)
+
+    def _limit(self, seconds: float) -> float:
+        return min(seconds, self._seconds or LONGEST + TAIL)
+
+    def _end(self, last: float) -> Iterator[NDArray[np.float32]]:
+        """What sounds after the last event."""
+        if self._seconds is not None:
+            yield from self._advance(self._seconds)
+            return
+        yield from self._advance(last)
+        playing = [peer.client.hallucination for peer in self._peers.values()]
+        last = self._limit(max([last, *(h.end for h in playing if h is not None)]))
+        rate = self._setting.rate
+        while self._bus.busy and self._frames < (last + TAIL) * rate:
+            yield self._block(BLOCK)
+        self._now = last + TAIL
+        for peer in self._peers.values():
+            self.instrument.pedal(peer.client, False)
+            self.instrument.release_all(peer.client)
+        while self._bus.busy and self._frames < (last + 2 * TAIL) * rate:
+            yield self._block(BLOCK)
+        yield self._block(round(self._bus.delay * rate) + 1)
+
+    def _advance(self, seconds: float) -> Iterator[NDArray[np.float32]]:
+        """The sound up to a time."""
+        end = int(seconds * self._setting.rate + 1e-6)
+        while self._frames < end:
+            yield self._block(min(BLOCK, end - self._frames))
+
+    def _block(self, frames: int) -> NDArray[np.float32]:
+        sound = self._bus.render(frames)
+        self._frames += frames
+        self._work()  # what follows latents, or what has ended
+        return sound
+
+    def _work(self) -> None:
+        """Renders until nothing more is asked for."""
+        self._renderer.work()
+        while self.instrument.timbre.work():
+            self._renderer.work()
+
+    def _handle(self, event: Event) -> None:
+        peer = self._peers.get(event.client) or self._join(event.client)
+        self._now, self._place = event.when, event.place
+        # what was asked for at once is played at once again
+        call = Call(peer, self._hear, None if event.when == event.asked else event.when)
+
+        def handle(row: Row, args: list[Any]) -> None:
+            self._handlers(call, row, args)
+
+        token = CAUSE.set(event)
+        try:
+            dispatch(event.message, handle, self._fail)
+        finally:
+            CAUSE.reset(token)
+
+    def _join(self, number: int) -> Peer:
+        client = self.instrument.join(number, self._model, self._bus)
+        peer = self._peers[number] = Peer(("score", number), client, 0.0)
+        return peer
+
+    def _fail(self, address: str, why: str) -> None:
+        raise UserError(f"{self._place}: {address}: {why}")
+
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
+        if address == "/fail":
+            self._fail(*args)
+
+    def _hear(self, source: Source, datagram: bytes) -> None:
+        """Replies: nobody is there to read them."""

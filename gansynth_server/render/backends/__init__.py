@@ -1,0 +1,1 @@
+"""What runs a network: plain PyTorch, compiled, OpenVINO, CUDA graphs."""

@@ -1,0 +1,201 @@
+"""The generator as an OpenVINO graph, built without tracing: same rows, same numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13 as op
+
+from gansynth_server.model.layers import LEAKY_SLOPE
+from gansynth_server.model.templates import CURVES, Templates
+from gansynth_server.render.folded import EPSILON, Weights
+from gansynth_server.render.receptive_field import BlockRows, Span, plan
+from gansynth_server.spectral.constants import SILENCE
+
+Node = Any  # openvino's functions are not typed
+
+
+def build(weights: Weights, window: Span) -> ov.Model:
+    """A graph with inputs z [1, latent_size] and label [1] for some frames.
+
+    Its outputs are magnitude and phase increment, float32 [1, frames, 1024].
+    """
+    rows = plan(weights.config, weights.shares, window)
+    z = op.parameter([1, weights.config.latent_size], np.float32, name="z")
+    label = op.parameter([1], np.int64, name="label")
+    condition = _condition(weights, z, label)
+    x = _first(weights, condition, rows[0].middle)
+    total: Node = None
+    for b, part in enumerate(rows):
+        if b:
+            before = rows[b - 1].out
+            x = _span(x, part.source[0] - before[0], part.source[1] - before[0])
+            top, bottom = part.cropping
+            kernel = _scaled(weights, f"kernel0_{b}", x, 0)
+            x = op.convolution_backprop_data(
+                x, kernel, [2, 2], pads_begin=[top, 1], pads_end=[bottom, 1]
+            )
+            x = op.add(x, _bias(weights, f"bias0_{b}"))
+        x = _activated(x)
+        top, bottom = part.padding
+        kernel = _scaled(weights, f"kernel1_{b}", x, 1)
+        x = op.convolution(x, kernel, [1, 1], [top, 1], [bottom, 1], [1, 1])
+        x = _activated(op.add(x, _bias(weights, f"bias1_{b}")))
+        if part.image is not None:
+            image = _image(weights, b, x, condition, label, part, window)
+            total = image if total is None else op.add(total, image)
+    return ov.Model(list(_polar(weights, total)), [z, label], "window")
+
+
+def _array(weights: Weights, name: str) -> np.ndarray[Any, Any]:
+    value: torch.Tensor = getattr(weights, name)
+    return value.contiguous().numpy()
+
+
+def _constant(value: Any) -> Node:
+    return op.constant(np.ascontiguousarray(value))
+
+
+def _bias(weights: Weights, name: str) -> Node:
+    return _constant(_array(weights, name)[None, :, None, None])
+
+
+def _scaled(weights: Weights, name: str, x: Node, axis: int) -> Node:
+    """A kernel that takes what :func:`_activated` gives; ``axis`` is that of its inputs."""
+    kernel = _array(weights, name)
+    return _constant(kernel * np.float32(math.sqrt(kernel.shape[axis])))
+
+
+def _condition(weights: Weights, z: Node, label: Node) -> Node:
+    """What the first layer reads [1, input_size]."""
+    config = weights.config
+    if weights.axes is not None:
+        z = op.matmul(z, _constant(_array(weights, "axes")), False, False)
+    squares = op.add(op.reduce_sum(op.multiply(z, z), _constant([1]), True), np.float32(1))
+    size = np.float32(config.input_size)
+    norm = op.sqrt(op.add(op.divide(squares, size), np.float32(EPSILON)))
+    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
+    return op.divide(op.concat([z, onehot], 1), norm)
+
+
+def _first(weights: Weights, condition: Node, rows: Span) -> Node:
+    config = weights.config
+    span = slice(*rows)
+    matrix = np.concatenate(
+        [_array(weights, name)[:, span] for name in ("first_latent", "first_label")]
+    ).reshape(config.input_size, -1)
+    x = op.matmul(condition, _constant(matrix), False, False)
+    x = op.add(x, _constant(_array(weights, "first_bias")[span].reshape(1, -1)))
+    shape = [0, rows[1] - rows[0], config.start[1], config.filters[0]]
+    return op.transpose(op.reshape(x, _constant(shape), True), _constant([0, 3, 1, 2]))
+
+
+def _span(x: Node, first: int, last: int) -> Node:
+    """Rows first…last-1."""
+    if first == 0 and last == x.output(0).shape[2]:
+        return x
+    return op.slice(x, *(_constant([v]) for v in (first, last, 1, 2)))
+
+
+def _activated(x: Node) -> Node:
+    """Leaky ReLU and pixel norm, but for a factor √channels: the next kernel has it."""
+    x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
+    channels = x.output(0).shape[1]
+    # as a convolution the sum is exact enough, and faster than normalize_l2
+    ones = _constant(np.ones((1, channels, 1, 1), np.float32))
+    squares = op.convolution(op.multiply(x, x), ones, [1, 1], [0, 0], [0, 0], [1, 1])
+    return op.divide(x, op.sqrt(op.add(squares, np.float32(EPSILON * channels))))
+
+
+def _templates(
+    weights: Weights, templates: Templates, x: Node, label: Node, first: int, last: int, scale: int
+) -> Node:
+    """Frames first…last-1 of the outline, at a resolution lower by the scale."""
+    values = {name: t.contiguous().numpy() for name, t in templates.state_dict().items()}
+    for layer in range(0, len(templates.levels), 2):
+        if layer:
+            x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
+        x = op.matmul(x, _constant(values[f"levels.{layer}.weight"]), False, True)
+        x = op.add(x, _constant(values[f"levels.{layer}.bias"][None]))
+    count, curves = values["magnitude"].shape[1], values["curves"]
+    levels, constant = (
+        op.slice(x, *(_constant([v]) for v in (*span, 1, 1)))
+        for span in ((0, count * CURVES), (count * CURVES, x.output(0).shape[1]))
+    )
+    levels = op.reshape(levels, _constant([count, CURVES]), False)
+    levels = op.matmul(levels, _constant(curves[:, first:last]), False, False)
+    magnitude, phase = (
+        op.squeeze(op.gather(_constant(values[name]), label, np.int64(0)), _constant([0]))
+        for name in ("magnitude", "phase")
+    )
+    both = op.matmul(levels, magnitude, True, False), op.matmul(constant, phase, False, False)
+    shape = _constant([last - first, weights.config.shape[1]])
+    outline = op.concat([op.unsqueeze(op.broadcast(x, shape), _constant([0, 1])) for x in both], 1)
+    if scale == 1:
+        return outline
+    size = [scale, scale]
+    return op.avg_pool(outline, size, [0, 0], [0, 0], size, True)
+
+
+def _image(
+    weights: Weights,
+    b: int,
+    x: Node,
+    condition: Node,
+    label: Node,
+    rows: BlockRows,
+    window: Span,
+) -> Node:
+    assert rows.image is not None
+    config = weights.config
+    first, last = (row - rows.out[0] for row in rows.image)
+    kernel = _scaled(weights, f"rgb_{b}", x, 1)
+    image = op.convolution(_span(x, first, last), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    scale = config.shape[0] // (config.start[0] * 2**b)
+    frames = rows.image[0] * scale, rows.image[1] * scale
+    if b == len(config.filters) - 1:
+        image, frames, scale = _enlarged(image, frames, scale, window), window, 1
+    bias = op.gather(_constant(_array(weights, f"rgb_bias_{b}")), label, np.int64(0))
+    image = op.add(image, op.unsqueeze(bias, _constant([2])))
+    if weights.templates is not None:
+        outline = _templates(weights, weights.templates, condition, label, *frames, scale)
+        image = op.add(image, outline)
+    image = op.tanh(image)
+    if weights.shares[b] != 1:
+        image = op.multiply(image, np.float32(weights.shares[b]))
+    return _enlarged(image, frames, scale, window)
+
+
+def _enlarged(image: Node, frames: Span, scale: int, window: Span) -> Node:
+    """The window's part of an image of some frames, at the output's size."""
+    if scale == 1:
+        return image
+    enlarged = (np.arange(*window) - frames[0]) // scale
+    image = op.gather(image, _constant(enlarged), np.int64(2))
+    bins = image.output(0).shape[3]
+    return op.gather(image, _constant(np.arange(bins * scale) // scale), np.int64(3))
+
+
+def _polar(weights: Weights, image: Node) -> tuple[Node, Node]:
+    n = weights.config.normalizer
+    magnitude, step = (op.gather(image, np.int64(c), np.int64(1)) for c in (0, 1))
+    power = op.subtract(magnitude, np.float32(n.magnitude_b))
+    power = op.exp(op.divide(power, np.float32(n.magnitude_a)))
+    step = op.subtract(step, np.float32(n.phase_b))
+    if weights.config.representation == "linear":  # and then it was magnitude, not power
+        return power, op.multiply(step, np.float32(math.pi / n.phase_a))
+    power = _gathered(weights, power, "power_weights")
+    phase = _gathered(weights, step, "phase_weights")
+    return op.sqrt(op.add(power, np.float32(SILENCE))), phase
+
+
+def _gathered(weights: Weights, bands: Node, name: str) -> Node:
+    total: Node = None
+    for tap, weight in zip(_array(weights, "taps"), _array(weights, name), strict=True):
+        part = op.multiply(op.gather(bands, _constant(tap), np.int64(2)), _constant(weight))
+        total = part if total is None else op.add(total, part)
+    return total

@@ -1,0 +1,103 @@
+"""Frames of notes that sound already, with another latent: the latest wish of each owner counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.errors import RenderError
+from gansynth_server.render.backends.base import Backend
+from gansynth_server.render.receptive_field import Span
+
+Float32 = NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Some frames of a note, first and one after the last, for a latent [latent_size].
+
+    ``client`` is for whom it is: they come in turns. ``owner`` has one request at a
+    time, the latest. ``done`` is given magnitudes and phase increments in radians,
+    float32 [frames, 1024] each, or ``failed`` is told why not, on the render thread;
+    neither if a later request of the same owner came before this one had begun.
+    """
+
+    client: Hashable
+    owner: Hashable
+    backend: Backend
+    z: Float32
+    label: int
+    window: Span
+    done: Callable[[Float32, Float32], None]
+    failed: Callable[[str], None]
+
+
+class Requests:
+    """The latest request of each owner, those of a client in the order in which the owners
+    came, the clients in turns; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._latest: dict[Hashable, dict[Hashable, Request]] = {}  # by client and owner
+
+    def __len__(self) -> int:
+        return sum(map(len, self._latest.values()))
+
+    def put(self, request: Request) -> None:
+        """Takes a request in place of the owner's last one, which keeps its turn."""
+        self._latest.setdefault(request.client, {})[request.owner] = request
+
+    def drop(self, client: Hashable) -> None:
+        """Forgets what a client asked for."""
+        self._latest.pop(client, None)
+
+    def take(self) -> list[Request]:
+        """The request whose turn it is, and those that can be rendered together with it."""
+        first = next(iter(next(iter(self._latest.values())).values()))
+        alike = [
+            request
+            for waiting in self._latest.values()
+            for request in waiting.values()
+            if request.backend is first.backend and _together(request.window, first)
+        ][: first.backend.windows]
+        for request in alike:
+            waiting = self._latest.pop(request.client)
+            del waiting[request.owner]
+            if waiting:
+                self._latest[request.client] = waiting  # behind the others
+        return alike
+
+
+def _together(window: Span, first: Request) -> bool:
+    """Whether a window is rendered at once with a request: an equal one, or as long a one."""
+    other = first.window
+    if first.backend.mixed:
+        return window[1] - window[0] == other[1] - other[0]
+    return window == other
+
+
+def answer(requests: list[Request]) -> None:
+    """Renders what :meth:`Requests.take` gave, and tells the owners."""
+    first = requests[0]
+    try:
+        z = np.stack([request.z for request in requests])
+        labels = np.array([request.label for request in requests], np.int64)
+        if all(request.window == first.window for request in requests):
+            parts = first.backend.live(z, labels, first.window)
+        else:
+            firsts = np.array([request.window[0] for request in requests], np.int64)
+            length = first.window[1] - first.window[0]
+            parts = first.backend.live_at(z, labels, firsts, length)
+    except Exception as error:
+        plain = not isinstance(error, RenderError)  # those were logged where they came from
+        _log.warning("frames %d to %d failed: %s", *first.window, error, exc_info=plain)
+        for request in requests:
+            request.failed(f"the render failed: {error}")
+        return
+    for request, magnitude, increment in zip(requests, *parts, strict=True):
+        request.done(magnitude, increment)

@@ -1,0 +1,122 @@
+"""What a message asks for that takes time, and is not the renderer's work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from enum import Enum
+
+from gansynth_server.errors import RenderError, UserError
+from gansynth_server.handlers.call import Call
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.net.rate_limit import Turns
+from gansynth_server.util import yielding_json
+from gansynth_server.util.threads import normal_priority
+
+MOST = 1024
+"""Things that may wait, of all clients, for each thread."""
+
+_log = logging.getLogger(__name__)
+
+
+class Task(Enum):
+    """Kinds of work, each with a thread of its own."""
+
+    FILE = "file"
+    """Something is read or written."""
+    SOUND = "sound"
+    """A picture or a sound is made as a whole."""
+    SEARCH = "search"
+    """A timbre is looked for."""
+    LOAD = "load"
+    """A checkpoint is loaded."""
+
+    @property
+    def most(self) -> int:
+        """How many of a client's may wait."""
+        return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
+
+
+class Background:
+    """A thread for each kind of work; the clients come in turns, each with its own in the order
+    in which it asked.
+
+    Args:
+        wait: see :data:`gansynth_server.util.yielding_json.wait`.
+    """
+
+    def __init__(self, instrument: Instrument, wait: Callable[[float], object]) -> None:
+        self._instrument = instrument
+        self._threads = {task: WorkThread(task, wait) for task in Task}
+
+    def run(
+        self, call: Call, address: str, work: Callable[[], None], task: Task = Task.FILE
+    ) -> None:
+        """Does some work later; ``/sync`` waits for it, and its UserError becomes a ``/fail``.
+
+        Raises:
+            UserError: too much of this client's waits already.
+        """
+        finish, fail = self._instrument.work.begin(call.client), call.failing(address)
+
+        def run() -> None:
+            try:
+                work()
+            except (UserError, RenderError) as error:
+                fail(str(error))
+            except Exception as error:
+                _log.exception("%s failed", address)
+                fail(f"the server failed: {error!r}")
+            finally:
+                finish()
+
+        if not self._threads[task].put(call.client, run):
+            finish()
+            raise UserError(f"{task.most} of yours wait already; send more once they are answered")
+
+    def stop(self) -> None:
+        """Ends the threads: what is to be written is, what is to be loaded or made is not
+        waited for."""
+        for task, thread in self._threads.items():
+            thread.stop(finish=task is Task.FILE)
+
+
+class WorkThread:
+    """Does work of one kind, whose owners come in turns."""
+
+    def __init__(self, task: Task, wait: Callable[[float], object] = lambda seconds: None) -> None:
+        self._wait = wait
+        self._waiting: Turns[Callable[[], None]] = Turns(MOST, task.most, 0)
+        self._changed = threading.Condition()
+        self._running = True
+        self._thread = threading.Thread(target=self._run, name=task.value, daemon=True)
+        self._thread.start()
+
+    def put(self, owner: object, work: Callable[[], None]) -> bool:
+        """Has something done, which must not raise; False where there is no room for it."""
+        with self._changed:
+            taken = self._waiting.put(owner, work)
+            self._changed.notify()
+        return taken
+
+    def stop(self, finish: bool) -> None:
+        """Takes no more; waits for what waits, or leaves it."""
+        with self._changed:
+            self._running = False
+            if not finish:
+                self._waiting = Turns(0, 0, 0)
+            self._changed.notify()
+        if finish:
+            self._thread.join()
+
+    def _run(self) -> None:
+        normal_priority()
+        yielding_json.wait.set(self._wait)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._waiting) or not self._running)
+                if not len(self._waiting):
+                    return
+                work = self._waiting.take()
+            work()

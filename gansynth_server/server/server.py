@@ -1,0 +1,399 @@
+"""The server: puts the rooms together.
+
+Which thread runs what:
+
+    osc      receives datagrams, checks them, changes latents and notes, replies
+    render   has notes rendered, in batches, by the render process
+    timbre   has the frames rendered of notes whose latent moves
+    stream   renders the blocks that clients pull, and sends them
+    output   renders the main bus for the sound card, the file or nothing
+    notify   tells clients of notes that began and ended
+    file     reads and writes what clients keep in --root
+    sound    has pictures and sounds made as a whole
+    search   has timbres looked for
+    load     loads checkpoints
+    log      writes the log
+    watchdog looks whether the sound is held up, and by what
+    midi     plays what a MIDI device sends, if there is to be one
+    oscquery answers what messages there are, if asked to (and one thread per connection)
+    metrics  answers Prometheus, if asked to (and one thread per connection)
+    main     waits for the end
+
+Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
+the others but posted commands, so no datagram, render or load holds them up.
+The networks live in a second process (:mod:`gansynth_server.render.process`),
+which renders, loads checkpoints, and works off what takes long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from gansynth_server import handlers
+from gansynth_server.api import Model
+from gansynth_server.audio.output import open_output
+from gansynth_server.audio.sample_clock import ClockLink
+from gansynth_server.errors import RenderError, UserError
+from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.instrument import Instrument
+from gansynth_server.midi.player import MidiPlayer
+from gansynth_server.midi.ports import MidiInput
+from gansynth_server.net.access import Access
+from gansynth_server.net.pulls import Pulls
+from gansynth_server.net.sessions import Peer, Peers, Source
+from gansynth_server.net.streams import PullStream
+from gansynth_server.options import ServerOptions
+from gansynth_server.osc.codec import Message, encode
+from gansynth_server.recording.recorder import Recorder
+from gansynth_server.render.models import Models, RemoteModel, set_threads
+from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.renderer import Renderer
+from gansynth_server.server.background import Background
+from gansynth_server.server.message_clock import MessageClock
+from gansynth_server.server.metrics import Exporter, Metrics, resident_mb
+from gansynth_server.server.oscquery import Discovery
+from gansynth_server.server.receiver import Receiver
+from gansynth_server.server.startup import bind, check, warm_up
+from gansynth_server.server.watchdog import Pulse, Watchdog, Watched
+from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.synth.bus import Bus, bank_rate
+from gansynth_server.synth.note import Note
+from gansynth_server.synth.render_lock import Desk
+from gansynth_server.util.sandbox import Root
+from gansynth_server.util.threads import switch_often, use_realtime
+
+PATIENCE = 0.1
+"""Seconds in which all that is heard should have faded out at the end."""
+STOP_RENDERING = 0.3
+"""Seconds for the render in hand at the end, before it is broken off."""
+PASSWORD = "GANSYNTH_PASSWORD"
+NOTES_PER_VOICE = 4
+"""Notes that a client may have begun and not ended, by --max-voices."""
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """A running server.
+
+    Args:
+        options: see :class:`ServerOptions`.
+        spared: lines of the log that were not written.
+
+    Raises:
+        UserError: the port, the checkpoint, the device or the output cannot be had.
+    """
+
+    def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
+        self.options = options
+        self._spared = spared
+        switch_often()
+        with bind(options) as probe:  # a taken port is told before anything is loaded
+            password = options.password or os.environ.get(PASSWORD)
+            access = Access(probe.getsockname()[0], options.allow, password)
+        check(options)
+        self.render_process = RenderProcess(options)
+        set_threads(1)  # of this process, which has the sound to make and no network
+        self.root = Root(options.root)
+        self._output, remark = open_output(
+            options.output,
+            rate=options.rate,
+            blocksize=options.blocksize,
+            device=options.device,
+            channels=options.channels,
+        )
+        check_rate(self._output.rate)
+        self._peers = Peers(
+            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
+        )
+        self.models = Models(
+            lambda name: RemoteModel(self.render_process, name),
+            most=options.models_mb << 20,
+            used=self._used_models,
+            dropped=self._drop,
+        )
+        self.model = self._first_model()
+        self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
+        if options.realtime:
+            self.remarks.append(use_realtime())
+        """What there is to say about how the server was set up."""
+        self._desk = Desk()
+        self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
+        self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
+        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
+        self._renderer = Renderer(options.cache_mb << 20)
+        seed = int(time.time()) if options.seed is None else options.seed
+        self._clock = MessageClock()
+        most_notes = NOTES_PER_VOICE * options.max_voices
+        self.instrument = Instrument(
+            self._renderer, seed, self._tell, self._clock, most_notes=most_notes
+        )
+        self.background = Background(self.instrument, self._desk.pause)
+        self._pulls = Pulls(self.send)
+        self._stopping = threading.Event()
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
+        warm_up(self.model, self._renderer, self._output.rate)
+        self._socket = bind(options)
+        self.port: int = self._socket.getsockname()[1]
+        self._receiver = Receiver(
+            *(self._socket, access, self._peers, handlers.live(self)),
+            clock=self._clock,
+            desk=self._desk,
+            seed=lambda: self.instrument.seed(None),
+            rate=options.rate_limit,
+            discard_late=options.discard_late,
+        )
+        self._pulse = Pulse("the output")
+        self._watchdog = Watchdog([self._pulse, self._pulls.pulse])
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for name, run in (
+                ("stream", self._pulls.run),
+                ("notify", self._run_notify),
+                ("osc", lambda: self._receiver.run(self._stopping)),
+            )
+        ]
+        self._extras: list[Discovery | Exporter | MidiInput] = []
+        if options.oscquery is not None:
+            self._extras.append(Discovery(options.bind, options.oscquery, self.port))
+        if options.metrics is not None:
+            allows = access.local if access.asks_password else access.allows
+            self._extras.append(Exporter(options.bind, options.metrics, self.metrics, allows))
+        if options.midi is not None:
+            self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
+        self.remarks += [extra.remark for extra in self._extras]
+
+    def start(self) -> None:
+        """Starts the clocks and opens the ears."""
+        gc.collect()
+        gc.freeze()  # what lives for ever need not be looked at while sound is made
+        self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
+        self.instrument.timbre.start()
+        for thread in self._threads:
+            thread.start()
+        self._watchdog.start()
+
+    def ready_line(self) -> str:
+        """The last line of the start, for people and scripts."""
+        model = self.model
+        latency = 1000 * (self._output.latency + self.main_bus.delay)
+        return (
+            f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
+            f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
+            f"backend {model.backend.name} {model.backend.precision}, output {self._output.name}, "
+            f"latency {latency:.1f} ms"
+        )
+
+    def wait(self) -> None:
+        """Returns when somebody wants the server to end."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=0.5)  # in turns, so that signals are heard everywhere
+                return
+
+    @property
+    def output_name(self) -> str:
+        """Where the main bus goes, in words."""
+        return self._output.name
+
+    def quit(self) -> None:
+        """Asks the server to end; may be called from anywhere, also from a signal handler."""
+        self._end.put(None)  # an event's lock might be held by what the signal has interrupted
+
+    def stop(self) -> None:
+        """Ends all threads and fades the sound out."""
+        self._watchdog.stop()
+        buses = list(self._buses)
+        for bus in buses:
+            bus.end()
+        patience = time.monotonic() + PATIENCE  # streams may be pulled no more
+        while not all(bus.over for bus in buses) and time.monotonic() < patience:
+            time.sleep(0.005)
+        self._output.stop()
+        for tap in [bus.tap for bus in list(self._buses)]:
+            if isinstance(tap, Recorder):
+                tap.stop()
+                tap.join()
+        self._stopping.set()  # not before the fades, which are pulled
+        # wakes the socket's thread, which then sees that it is over
+        self.send(self._socket.getsockname(), b"")
+        self._pulls.stop()
+        self._events.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=1)
+        for extra in self._extras:
+            extra.stop()
+        self.background.stop()
+        self._renderer.stop(STOP_RENDERING)
+        self.render_process.stop()
+        self._renderer.stop()
+        self.instrument.timbre.stop()
+        self._socket.close()
+
+    # what the handlers need; any thread
+
+    @cached_property
+    def midi(self) -> MidiPlayer:
+        """Who plays what MIDI devices send; there are no such where none was asked for."""
+        return MidiPlayer(self.instrument, self.instrument.join(0, self.model, self.main_bus))
+
+    @property
+    def sounding(self) -> int:
+        return sum(bus.voices.sounding for bus in list(self._buses))
+
+    @property
+    def waiting(self) -> int:
+        return self._renderer.waiting + sum(len(b.voices.waiting) for b in list(self._buses))
+
+    @property
+    def clients(self) -> int:
+        return len(self._peers)
+
+    @property
+    def underruns(self) -> int:
+        """Blocks that came too late, of the output and of all streams."""
+        return self._output.underruns + self._pulls.late
+
+    def metrics(self) -> Metrics:
+        """All that is counted, now."""
+        buses, counts = list(self._buses), self._receiver.counts
+        return Metrics(
+            clients=self.clients,
+            streams=self._peers.streams,
+            voices=self.sounding,
+            waiting=self.waiting,
+            load=max(bus.load.average for bus in buses),
+            load_peak=max(bus.load.peak for bus in buses),
+            follow_rate=self.instrument.timbre.rate,
+            scheduled=len(self._receiver.scheduler),
+            memory_mb=resident_mb(os.getpid(), self.render_process.pid),
+            longest_stall_ms=1000 * self._watchdog.longest,
+            stalls_total=self._watchdog.stalls,
+            underruns_total=self.underruns,
+            blocks_total=self._pulls.blocks,
+            spoilt_total=sum(bus.voices.spoilt for bus in buses),
+            shed_total=sum(bus.voices.sheds for bus in buses),
+            datagrams_total=counts["in"],
+            handled_total=counts["handled"],
+            failed_total=counts["failed"],
+            bad_total=counts["bad"],
+            late_total=counts["late"],
+            lost_total=counts["lost"],
+            limited_total=counts["limited"],
+            refused_total=counts["refused"],
+            withheld_total=counts["withheld"],
+            log_lines_spared_total=self._spared(),
+        )
+
+    def dump(self, level: int) -> None:
+        """Logs what comes in: 1 messages, 2 bytes, 0 nothing."""
+        self._receiver.dump.level = level
+
+    def send(self, source: Source, datagram: bytes) -> None:
+        self._receiver.send(source, datagram)
+
+    def schedule(self, peer: Peer, message: Message, when: float) -> None:
+        """Has a peer's message handled for a time; UserError if it is too far ahead."""
+        self._receiver.scheduler.put(peer, message, when, self.instrument.time(None))
+
+    def clear_scheduled(self, peer: Peer) -> None:
+        """Forgets what a peer has sent for later; the OSC thread alone."""
+        self._receiver.scheduler.clear(peer)
+
+    def stream(self, id: int) -> PullStream:
+        """The stream of this number; UserError if nobody has it."""
+        return self._peers.stream(id)
+
+    def move(self, old: Bus, new: Bus) -> None:
+        """Whoever is heard on one bus is heard on another from now on."""
+        for peer in self._peers.heard_on(old):
+            peer.client.bus = new
+        if isinstance(old.tap, Recorder):
+            old.tap.stop()
+
+    def clients_on(self, bus: Bus) -> list[Client]:
+        """The clients that are heard on a bus."""
+        return [peer.client for peer in self._peers.heard_on(bus)]
+
+    def new_bus(self, rate: int, channels: int) -> Bus:
+        bus = Bus(
+            rate,
+            self.options.max_voices,
+            on_start=lambda note: self._events.put(("/note/start", note)),
+            on_end=lambda note: self._events.put(("/note/end", note)),
+            on_late=lambda note, seconds: self._events.put((seconds, note)),
+            link=ClockLink(bank_rate(rate)),
+            channels=channels,
+            desk=self._desk,
+        )
+        self._buses.add(bus)
+        return bus
+
+    def pull(self, source: Source, stream: PullStream, number: int) -> None:
+        self._pulls.put(source, stream, number)
+
+    # the threads
+
+    def _join(self, number: int) -> Client:
+        return self.instrument.join(number, self.model, self.main_bus)
+
+    def _first_model(self) -> Model:
+        try:
+            return self.models.get(self.options.checkpoint)
+        except RenderError as error:
+            raise UserError(f"{self.options.checkpoint} does not work here: {error}") from error
+
+    def _drop(self, model: Model) -> None:
+        self._renderer.drop(model.backend)
+        model.close()
+
+    def _used_models(self) -> list[Model]:
+        clients = self._peers.clients()
+        playing = [played.model for client in clients for played in list(client.notes.values())]
+        return [*(client.model for client in clients), *playing]
+
+    def _busy(self, peer: Peer) -> bool:
+        """Whether notes of a peer sound for somebody, or something waits for its time."""
+        client = peer.own or peer.client
+        heard = not client.bus.link.still
+        return (heard and bool(client.alive)) or self._receiver.scheduler.waits(peer)
+
+    def _leave(self, peer: Peer) -> None:
+        """Puts away what a peer had that is gone."""
+        if peer.own is not None:
+            peer.client.bus = self.main_bus
+            peer.client, peer.own = peer.own, None
+        self._receiver.scheduler.clear(peer)
+        self.instrument.leave(peer.client)
+        if peer.stream is not None:
+            self.move(peer.stream.bus, self.main_bus)
+            peer.stream = None
+
+    def _run_notify(self) -> None:
+        while (event := self._events.get()) is not None:
+            what, note = event
+            if what == "/note/end":
+                self.instrument.ended(note)
+                if note.late:
+                    _log.info("note %s: %d frames were rendered too late", note.id, note.late)
+            peer = self._peers.of(note.owner)
+            if peer is not None and isinstance(what, float):
+                self._receiver.late(peer, what)
+            elif peer is not None and peer.notified:
+                self.send(peer.source, encode(str(what), note.id))
+
+    def _tell(self, client: Client, address: str, *args: Any) -> None:
+        peer = self._peers.of(client)
+        if peer is not None:
+            self.send(peer.source, encode(address, *args))

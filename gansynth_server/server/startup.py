@@ -1,0 +1,80 @@
+"""What must hold before a server starts: numbers in range, a free port, a network that works."""
+
+from __future__ import annotations
+
+import queue
+import socket
+
+import numpy as np
+
+from gansynth_server.api import Model
+from gansynth_server.errors import UserError
+from gansynth_server.options import ServerOptions
+from gansynth_server.render.jobs import Job, Rendering
+from gansynth_server.render.models import check_threads
+from gansynth_server.spectral.inverse import Spectrum
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note
+
+BUFFER = 1 << 20
+"""Bytes of the socket's queues, for bursts."""
+RANGES: tuple[tuple[str, float, float, str], ...] = (
+    ("max_voices", 1, 1024, ""),
+    ("max_clients", 1, 65536, ""),
+    ("rate_limit", 0, 10**7, ""),
+    ("client_timeout", 0.1, 10**6, " seconds"),
+    ("models_mb", 0, 1 << 20, ""),
+    ("cache_mb", 0, 1 << 20, ""),
+)
+"""Setting, least, most, and what is to be said of these."""
+
+
+def check(options: ServerOptions) -> None:
+    """UserError for a number that is out of range."""
+    check_threads(options.threads)
+    for name, least, most, remark in RANGES:
+        value = getattr(options, name)
+        if not least <= value <= most:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} must be {least} to {most}{remark}, not {value}")
+
+
+def bind(options: ServerOptions) -> socket.socket:
+    """A UDP socket on the address and port that are asked for; UserError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
+    ears = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        ears.bind((options.bind, options.port))
+    except OSError as error:
+        ears.close()
+        raise UserError(
+            f"UDP port {options.port} on {options.bind} cannot be opened ({error.strerror}): "
+            "is another gansynth-server running? End it, or choose another --port"
+        ) from error
+    except OverflowError as error:
+        ears.close()
+        raise UserError(f"--port must be 0 to 65535, not {options.port}") from error
+    for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        ears.setsockopt(socket.SOL_SOCKET, queue_, BUFFER)
+    return ears
+
+
+def warm_up(model: Model, renderer: Rendering, rate: int) -> None:
+    """Renders and plays a note that nobody hears, so that the first is as fast as the rest.
+
+    Raises:
+        UserError: the network does not work here.
+    """
+    pitch = model.pitches[0]
+    note = Note(None, 0, pitch + 0.1, 100, pitch)
+    done: queue.SimpleQueue[Spectrum | str] = queue.SimpleQueue()
+    z = np.ones(model.latent_size, np.float32)
+    for _ in range(2):
+        renderer.submit(Job(model.backend, z, 0, done.put, done.put))
+        result = done.get()
+        if isinstance(result, str):
+            raise UserError(f"{model.checkpoint.name} does not work here: {result}")
+        note.spectrum = result
+    bus = Bus(rate, 2)
+    bus.start(note)
+    bus.render(rate // 4)

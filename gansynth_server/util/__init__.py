@@ -1,0 +1,1 @@
+"""What any room may use: threads, queues, the sandboxed folder, progress."""
