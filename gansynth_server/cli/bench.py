@@ -132,7 +132,7 @@ class BenchCommand:
     def _networks(self, console: Any, figures: dict[str, Any]) -> None:
         import torch
 
-        from gansynth_server.bench import network, report
+        from gansynth_server.bench import network, networks, report
         from gansynth_server.model import checkpoint
         from gansynth_server.render.backends.base import WHOLE
         from gansynth_server.render.backends.eager import torch_device

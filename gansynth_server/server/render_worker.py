@@ -15,6 +15,8 @@ from gansynth_server.options import ServerOptions
 from gansynth_server.render.backends.base import Float32, Labels
 from gansynth_server.render.channel import Line
 from gansynth_server.render.process import Answer, Facts, Loaded, Question
+from gansynth_server.server import log
+from gansynth_server.util.threads import switch_often
 
 if TYPE_CHECKING:
     from gansynth_server.api import Model
