@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.util.midi_pitch import midi_to_hz
 
-BATCHES = (1, 8, 64)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 PITCHES = 16
 Float32 = NDArray[np.float32]
 
@@ -90,15 +91,22 @@ def _row(
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"backend": backend.name, "precision": backend.precision}
     if not isinstance(backend, Plain):
-        row["head ms"] = 1000 * _best(backend, HEAD, 1, size, limits)[0]
+        head = _times(lambda z, labels: backend.frames(z, labels, HEAD), 1, size, limits)
+        row["head ms"] = 1000 * float(np.median(head))
+        wave = _times(backend.waves, 1, size, limits)
+        row["z to wave ms"] = 1000 * float(np.median(wave))
     alone = np.inf
     for batch in BATCHES:
         if np.isfinite(alone) and alone * batch * 2 > limits.seconds:
             continue  # a warm-up and one run would take too long
-        best = _best(backend, WHOLE, batch, size, limits)[0] / batch
-        alone = min(alone, best)
-        row[f"ms per note, batch {batch}"] = 1000 * best
+        whole = _times(lambda z, labels: backend.frames(z, labels, WHOLE), batch, size, limits)
+        each = float(np.median(whole)) / batch
+        alone = min(alone, each)
+        row[f"ms per note, batch {batch}"] = 1000 * each
     row["notes/s"] = 1 / alone
+    if not isinstance(backend, Plain):
+        waves = _times(backend.waves, batch := _largest(row), size, limits)
+        row["waves/s"] = batch / float(np.median(waves))
     row["GFLOP per note"] = count / 1e9
     row["GFLOP/s"] = count / 1e9 / alone
     if backend.precision in peaks:
@@ -106,20 +114,25 @@ def _row(
     return row
 
 
-def _best(
-    backend: Backend, window: Span, batch: int, size: int, limits: Limits
-) -> tuple[float, int]:
-    """Shortest time and number of runs, after one to warm up."""
+def _largest(row: dict[str, Any]) -> int:
+    """The largest size of batch that there was time for."""
+    return max(batch for batch in BATCHES if f"ms per note, batch {batch}" in row)
+
+
+def _times(
+    run: Callable[[Float32, Labels], object], batch: int, size: int, limits: Limits
+) -> list[float]:
+    """Seconds of each of some runs, after one to warm up; what they make is on the host."""
     z = np.random.default_rng(0).standard_normal((batch, size)).astype(np.float32)
     labels = np.zeros(batch, np.int64)
     end = time.perf_counter() + limits.seconds
-    backend.frames(z, labels, window)
-    best, runs = np.inf, 0
-    while runs < limits.runs and (runs == 0 or time.perf_counter() < end):
+    run(z, labels)
+    times: list[float] = []
+    while not times or (len(times) < limits.runs and time.perf_counter() < end):
         begun = time.perf_counter()
-        backend.frames(z, labels, window)
-        best, runs = min(best, time.perf_counter() - begun), runs + 1
-    return float(best), runs
+        run(z, labels)
+        times.append(time.perf_counter() - begun)
+    return times
 
 
 def audibility(generator: Generator, device: torch.device, precision: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from gansynth_server.render import receptive_field
 from gansynth_server.render.receptive_field import Span
 
 SCOPE = "Generator/progressive_gan_generator/progressive_gan_block_"
-PEAK_SIZES = (1024, 2048)
+PEAK_SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
+"""Rows of the matrices, by device: small ones do not fill a GPU, large ones take a CPU long."""
 PEAK_SECONDS = 1.0
 
 
@@ -56,9 +57,11 @@ def operations(config: GeneratorConfig, window: Span) -> float:
 def peak(dtype: torch.dtype, device: torch.device) -> float:
     """Operations per second of the fastest of some large matrix products."""
     best = 0.0
-    for size in PEAK_SIZES:
-        a = torch.ones(size, size, dtype=dtype, device=device)
-        end = time.perf_counter() + PEAK_SECONDS / len(PEAK_SIZES)
+    sizes = PEAK_SIZES.get(device.type, PEAK_SIZES["cpu"])
+    for size in sizes:
+        # random numbers: a GPU is faster with ones or zeros, for it draws less power
+        a = torch.randn(size, size, device=device).to(dtype)
+        end = time.perf_counter() + PEAK_SECONDS / len(sizes)
         while time.perf_counter() < end:
             begun = time.perf_counter()
             a @ a

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from gansynth_server.spectral import mel
 from gansynth_server.spectral.constants import SILENCE
 
 EPSILON = 1e-8  # of the pixel norm
+Convolution = Callable[[Tensor, Tensor, Tensor | None, BlockRows], Tensor]
+"""Image, kernel, bias and rows → image."""
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -172,15 +175,20 @@ class Window(nn.Module):
             if b:
                 before = self.rows[b - 1].out
                 x = x[:, :, rows.source[0] - before[0] : rows.source[1] - before[0]]
-                x = _upsampled(x, getattr(w, f"kernel0_{b}"), getattr(w, f"bias0_{b}"), rows)
-            x = _activated(x)
-            x = _convolved(x, getattr(w, f"kernel1_{b}"), getattr(w, f"bias1_{b}"), rows)
-            x = _activated(x)
+                x = self.layer(_upsampled, x, f"0_{b}", rows)
+            else:
+                x = _activated(x)
+            x = self.layer(_convolved, x, f"1_{b}", rows)
             if rows.image is not None:
                 part = self._part(b, x, condition, labels, rows)
                 total = part if total is None else total + part
         assert total is not None
         return total
+
+    def layer(self, convolve: Convolution, x: Tensor, name: str, rows: BlockRows) -> Tensor:
+        """A convolution with its bias, leaky ReLU and pixel norm."""
+        kernel, bias = getattr(self.weights, f"kernel{name}"), getattr(self.weights, f"bias{name}")
+        return _activated(convolve(x, kernel, bias, rows))
 
     def _part(
         self, b: int, x: Tensor, condition: Tensor, labels: Tensor, rows: BlockRows
@@ -228,7 +236,7 @@ def _gathered(bands: Tensor, taps: Tensor, weights: Tensor) -> Tensor:
     return total
 
 
-def _upsampled(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tensor:
+def _upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None, rows: BlockRows) -> Tensor:
     """Folded ×2 upsampling and convolution: the middle rows out of the source rows."""
     top, bottom = rows.cropping
     both = min(top, bottom)
@@ -236,7 +244,7 @@ def _upsampled(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tens
     return y[:, :, top - both : y.shape[2] - (bottom - both)]
 
 
-def _convolved(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tensor:
+def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None, rows: BlockRows) -> Tensor:
     """3×3 convolution: the out rows out of the middle rows."""
     top, bottom = rows.padding
     if top != bottom:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Self
 
@@ -12,10 +13,12 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.presets import UserPresets, find_preset
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
-from gansynth_server.render.backends.base import WHOLE, Backend
+from gansynth_server.render.backends.base import Backend
 from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
+_log = logging.getLogger(__name__)
+
 Pitches = NDArray[np.int64] | list[int]
 COPIES = 6
 """Networks' worth of memory that a backend takes, roughly."""
@@ -43,14 +46,24 @@ class Model:
         fallback: FallbackName = "none",
     ) -> Self:
         """Load a checkpoint; the arguments and errors are those of :func:`gansynth_server.load`."""
+        import torch
+
         from gansynth_server.render.backends import choose, eager
 
         checkpoint = checkpoints.load(name)
         device = eager.torch_device(torch_device)
         lighter = checkpoints.lighter(checkpoint.name)
-        chosen, remark = choose.choose(checkpoint.generator, device, backend, precision, lighter)
+        generator = checkpoint.generator
+        try:
+            chosen, remark = choose.choose(generator, device, backend, precision, lighter)
+        except torch.OutOfMemoryError as error:
+            reason = str(error).partition("\n")[0]
+            _log.warning("no room for %s on %s (%s)", checkpoint.name, device, reason)
+            chosen, remark = choose.choose(generator, torch.device("cpu"), lighter=lighter)
         if fallback == "cpu":
-            chosen = choose.with_fallback(checkpoint.generator, chosen)
+            chosen = choose.with_fallback(generator, chosen)
+        elif device.type != "cpu":
+            chosen = choose.with_fallback(generator, chosen, torch.OutOfMemoryError)
         return cls(checkpoint, chosen, remark)
 
     @property
@@ -113,15 +126,8 @@ class Model:
 
     def generate_batch(self, z: Float32, pitches: Pitches) -> Float32:
         """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
-        import torch
-
-        from gansynth_server.spectral import transform
-
-        parts = []
-        for latents, labels in self._batches(z, pitches, self.backend.batch):
-            polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
-            parts.append(transform.waves(*polar).numpy())
-        return np.concatenate(parts)
+        batches = self._batches(z, pitches, self.backend.batch)
+        return np.concatenate([self.backend.waves(*batch) for batch in batches])
 
     def warm(self) -> None:
         """Prepares live notes, so that the first is as fast as the second."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backends.base import Labels, Slice
+from gansynth_server.render.backends.base import Firsts, Labels, Slice
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
 
@@ -68,6 +68,27 @@ class FramesRequest:
 
 
 @dataclass(frozen=True)
+class FramesAtRequest:
+    """Render ``length`` frames of notes, each from a frame of its own (see
+    :meth:`Backend.live_at`) → :class:`BackendInfo`, magnitudes and increments."""
+
+    path: str
+    z: Float32
+    labels: Labels
+    firsts: Firsts
+    length: int
+
+
+@dataclass(frozen=True)
+class WavesRequest:
+    """Render whole notes as waves (see :meth:`Backend.waves`) → :class:`BackendInfo`, waves."""
+
+    path: str
+    z: Float32
+    labels: Labels
+
+
+@dataclass(frozen=True)
 class SpectraRequest:
     """Compute the network's normalised output (see :meth:`Model.spectra`) → one array."""
 
@@ -101,6 +122,8 @@ RenderRequest = (
     LoadRequest
     | DropRequest
     | FramesRequest
+    | FramesAtRequest
+    | WavesRequest
     | SpectraRequest
     | HallucinationRequest
     | InvertRequest
@@ -115,6 +138,7 @@ class BackendInfo:
     precision: str
     batch: int
     windows: int
+    mixed: bool
     slices: tuple[Slice, ...]
 
 

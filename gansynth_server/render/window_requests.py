@@ -63,7 +63,7 @@ class WindowRequests:
             request
             for waiting in self._latest.values()
             for request in waiting.values()
-            if (request.backend, request.window) == (first.backend, first.window)
+            if request.backend is first.backend and _together(request.window, first)
         ][: first.backend.windows]
         for request in alike:
             waiting = self._latest.pop(request.client)
@@ -73,13 +73,26 @@ class WindowRequests:
         return alike
 
 
+def _together(window: Span, first: WindowRequest) -> bool:
+    """Whether a window is rendered at once with a request: an equal one, or as long a one."""
+    other = first.window
+    if first.backend.mixed:
+        return window[1] - window[0] == other[1] - other[0]
+    return window == other
+
+
 def answer(requests: list[WindowRequest]) -> None:
     """Renders what :meth:`WindowRequests.take` gave, and tells the owners."""
     first = requests[0]
     try:
         z = np.stack([request.z for request in requests])
         labels = np.array([request.label for request in requests], np.int64)
-        parts = first.backend.live(z, labels, first.window)
+        if all(request.window == first.window for request in requests):
+            parts = first.backend.live(z, labels, first.window)
+        else:
+            firsts = np.array([request.window[0] for request in requests], np.int64)
+            length = first.window[1] - first.window[0]
+            parts = first.backend.live_at(z, labels, firsts, length)
     except Exception as error:
         plain = not isinstance(error, RenderError)  # those were logged where they came from
         _log.warning("frames %d to %d failed: %s", *first.window, error, exc_info=plain)

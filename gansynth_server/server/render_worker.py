@@ -18,6 +18,7 @@ from gansynth_server.render.protocol import (
     BackendInfo,
     DropRequest,
     Float32,
+    FramesAtRequest,
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
@@ -26,6 +27,7 @@ from gansynth_server.render.protocol import (
     RenderReply,
     RenderRequest,
     SpectraRequest,
+    WavesRequest,
 )
 from gansynth_server.server import log
 from gansynth_server.util.threads import set_threads, switch_often
@@ -97,6 +99,14 @@ class Networks:
                 render = model.backend.live if live else model.backend.frames
                 parts = render(z, labels, window)
                 return _info(model), *parts  # after rendering: it may have fallen back
+            case FramesAtRequest(path, z, labels, firsts, length):
+                model = self._model(path)
+                parts = model.backend.live_at(z, labels, firsts, length)
+                return _info(model), *parts
+            case WavesRequest(path, z, labels):
+                model = self._model(path)
+                waves = model.backend.waves(z, labels)
+                return _info(model), waves
             case SpectraRequest(path, z, pitches):
                 return None, self._model(path).spectra(z, pitches)
             case HallucinationRequest(path, sequence, sample_rate):
@@ -130,4 +140,4 @@ class Networks:
 
 def _info(model: Model) -> BackendInfo:
     b = model.backend
-    return BackendInfo(b.name, b.precision, b.batch, b.windows, b.slices)
+    return BackendInfo(b.name, b.precision, b.batch, b.windows, b.mixed, b.slices)

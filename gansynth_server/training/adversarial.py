@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.spectral import transform
 from gansynth_server.training import parallel
 from gansynth_server.training.losses import (
@@ -41,7 +42,7 @@ class Adversarial:
         }
         run.optimisers = dict(self.adams)
         self.generate, self.judge = run.generator.forward, run.judge.forward
-        if self.options.compile and stage.start == stage.end:
+        if self.options.compile and stage.start == stage.end and can_compile(run.device):
             # a growing network would be compiled anew at each step
             self.generate = torch.compile(self.generate)
             self.judge = torch.compile(self.judge)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,10 +32,14 @@ def order(count: int, first: int, size: int, seed: int) -> NDArray[np.int64]:
     epochs = numbers // count
     places = np.empty(size, np.int64)
     for epoch in np.unique(epochs):
-        shuffled = np.random.default_rng([seed, int(epoch)]).permutation(count)
         here = epochs == epoch
-        places[here] = shuffled[numbers[here] % count]
+        places[here] = _shuffled(count, int(epoch), seed)[numbers[here] % count]
     return places
+
+
+@lru_cache(maxsize=2)  # a step may end one epoch and begin the next
+def _shuffled(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 class Reals:
@@ -73,10 +79,11 @@ class Reals:
         """Spectra of some places as the network gives them: [n, 2, 128, 1024] in ±1."""
         if self._cache is None:
             return self._make(places)
-        missing = np.unique(places[~self._made[places].numpy()])
-        for place in missing:  # one by one: sums differ in their last bits with their company
-            self._cache[place] = self._make(np.array([place]))[0].half()
-            self._made[place] = True
+        # sums differ in their last bits with their company, so a note's is always the same
+        for block in np.unique(places[~self._made[places].numpy()] // AT_ONCE):
+            some = slice(block * AT_ONCE, min((block + 1) * AT_ONCE, len(self.rows)))
+            self._cache[some] = self._make(np.arange(some.start, some.stop)).half()
+            self._made[some] = True
         return self._cache[torch.from_numpy(places).to(self.device)].float()
 
     def physical(self, places: NDArray[np.int64]) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model.generator import Block, Generator
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.fitting import fit
@@ -93,10 +94,11 @@ class Reconstruction:
         self.fast = [p for name, p in named if name.startswith("blocks.")]
         groups = [{"params": self.fast, "share": 1.0}]
         groups += [{"params": slow, "share": SLOW}] if slow else []
-        self.adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99))
+        fused = run.device.type == "cuda"  # one kernel for all weights
+        self.adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), fused=fused)
         run.optimisers = {"generator": self.adam}
         self.halves = Windows(run.generator)
-        if self.options.compile:
+        if self.options.compile and can_compile(run.device):
             self.halves.coarse = torch.compile(self.halves.coarse)  # type: ignore[method-assign]
             self.halves.fine = torch.compile(self.halves.fine)  # type: ignore[method-assign]
 

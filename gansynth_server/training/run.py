@@ -98,10 +98,8 @@ class Run:
     @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Moves the average towards the generator's weights."""
-        for ours, theirs in zip(
-            self.average.parameters(), self.generator.parameters(), strict=True
-        ):
-            ours.lerp_(theirs, 1 - decay)
+        ours, theirs = tuple(self.average.parameters()), tuple(self.generator.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - decay)  # a few kernels instead of one for each
 
     def count(self, images: int) -> None:
         """Ends a step."""
@@ -128,7 +126,8 @@ class Run:
                 owner, index, kind = key.split("/")
                 if owner == name:
                     parameter = parameters[int(index)]
-                    value = value if kind == "step" else value.to(parameter.device)
+                    here = kind == "step" and not optimiser.defaults.get("fused")
+                    value = value if here else value.to(parameter.device)
                     optimiser.state[parameter][kind] = value.clone()
         self._waiting = {}
 

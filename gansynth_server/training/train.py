@@ -50,6 +50,7 @@ def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
             that the folder holds.
     """
     device = parallel.join(torch_device(options.device))
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     source = None if options.sources == "all" else options.sources
     rows = data.rows("train", source)
     run = runs.load(folder, options, device)

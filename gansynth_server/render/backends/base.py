@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Firsts = NDArray[np.int64]
+"""First frames, one per note."""
 
 WHOLE: Span = (0, FRAMES)
 HEAD: Span = (0, 8)
@@ -45,7 +47,8 @@ class Backend(ABC):
 
     ``slices`` is how a live note is rendered, its head first; ``batch`` how many
     whole notes are best rendered at once where nobody waits; ``together`` how many
-    heads at most; ``windows`` how many windows as short as a head.
+    heads at most; ``windows`` how many windows as short as a head, wherever each begins
+    if ``mixed`` is true.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Backend(ABC):
     batch: int = 4
     together: int = TOGETHER
     windows: int = 1
+    mixed: bool = False
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
     weights: Weights
 
@@ -72,6 +76,31 @@ class Backend(ABC):
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         """As ``frames``, for those who cannot wait until something is compiled."""
         return self.frames(z, labels, window)
+
+    def live_at(
+        self, z: Float32, labels: Labels, firsts: Firsts, length: int
+    ) -> tuple[Float32, Float32]:
+        """As ``live``, for as many frames of each note, from a first one of its own on."""
+        parts: list[tuple[Float32, Float32] | None] = [None] * len(z)
+        for first in np.unique(firsts):
+            places = np.flatnonzero(firsts == first)
+            window = int(first), int(first) + length
+            for place, *both in zip(
+                places, *self.live(z[places], labels[places], window), strict=True
+            ):
+                parts[place] = both[0], both[1]
+        magnitudes, increments = zip(*(part for part in parts if part is not None), strict=True)
+        return np.stack(magnitudes), np.stack(increments)
+
+    def waves(self, z: Float32, labels: Labels) -> Float32:
+        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz."""
+        import torch
+
+        from gansynth_server.spectral import transform
+
+        polar = (torch.from_numpy(part) for part in self.frames(z, labels, WHOLE))
+        waves: Float32 = transform.waves(*polar).numpy()
+        return waves
 
     def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
         """[N, latent_size] latents and [N] labels → N whole spectra."""

@@ -96,9 +96,12 @@ def _proposal(backend: Backend, head: float, lighter: str) -> str:
     )
 
 
-def with_fallback(generator: Generator, backend: Backend) -> Backend:
+def with_fallback(
+    generator: Generator, backend: Backend, errors: type[Exception] = Exception
+) -> Backend:
     """The backend until it fails, and plain PyTorch on the CPU from then on."""
-    return WithFallback(backend, lambda: Eager(fold(generator, "float32"), torch.device("cpu")))
+    cpu = torch.device("cpu")
+    return WithFallback(backend, lambda: Eager(fold(generator, "float32"), cpu), errors)
 
 
 def has_bfloat16() -> bool:

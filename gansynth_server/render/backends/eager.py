@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -21,6 +23,7 @@ class Eager(Backend):
     kind = "eager"
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
+        full_float32(device)
         self.name = f"{self.kind} {device.type}"
         self.precision = str(weights.dtype).removeprefix("torch.")
         self.batch = 4 if device.type == "cpu" else 32
@@ -39,6 +42,18 @@ class Eager(Backend):
 
     def _module(self, window: Span) -> torch.nn.Module:
         return Window(self.weights, window)
+
+
+def full_float32(device: torch.device) -> None:
+    """Have this process compute float32 in full on a GPU.
+
+    cuDNN's convolutions take TF32 otherwise, which rounds what they read to 10 bits.
+    """
+    if device.type == "cuda":
+        with warnings.catch_warnings():  # newer releases of PyTorch prefer another name
+            warnings.simplefilter("ignore")
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def torch_device(choice: str) -> torch.device:

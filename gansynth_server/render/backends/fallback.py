@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, Firsts, Float32, Labels
 from gansynth_server.render.receptive_field import Span
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -17,10 +19,16 @@ class WithFallback(Backend):
     Args:
         first: renders until it fails.
         make: makes what renders then.
+        errors: for which it is replaced.
     """
 
-    def __init__(self, first: Backend, make: Callable[[], Backend]) -> None:
-        self._now, self._make = first, make
+    def __init__(
+        self,
+        first: Backend,
+        make: Callable[[], Backend],
+        errors: type[Exception] = Exception,
+    ) -> None:
+        self._now, self._make, self._errors = first, make, errors
         self._failed = False
         self._take_over()
 
@@ -28,10 +36,10 @@ class WithFallback(Backend):
         now = self._now
         self.name, self.precision, self.weights = now.name, now.precision, now.weights
         self.batch, self.together, self.windows = now.batch, now.together, now.windows
+        self.mixed, self.slices = now.mixed, now.slices
 
     def prepare(self, latent_size: int) -> None:
-        self._now.prepare(latent_size)
-        self.slices = self._now.slices
+        self._tried(lambda: self._now.prepare(latent_size))
         self._take_over()
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
@@ -40,10 +48,18 @@ class WithFallback(Backend):
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._tried(lambda: self._now.live(z, labels, window))
 
-    def _tried(self, run: Callable[[], tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
+    def live_at(
+        self, z: Float32, labels: Labels, firsts: Firsts, length: int
+    ) -> tuple[Float32, Float32]:
+        return self._tried(lambda: self._now.live_at(z, labels, firsts, length))
+
+    def waves(self, z: Float32, labels: Labels) -> Float32:
+        return self._tried(lambda: self._now.waves(z, labels))
+
+    def _tried(self, run: Callable[[], T]) -> T:
         try:
             return run()
-        except Exception as error:
+        except self._errors as error:
             if self._failed:
                 raise
             self._failed = True
