@@ -14,6 +14,7 @@ from pythonosc.osc_bundle import OscBundle
 
 import gansynth_server as gs
 from gansynth_server.client import Client, NoReplyError, RequestError
+from tests.support.paths import ROOT
 from tests.support.server import ServerProcess
 
 RATE, BLOCK = 48000, 512
@@ -304,3 +305,25 @@ def test_a_server_that_ends_is_noticed():
             stream.read(0.5)
         stream.close()
         client.close()
+
+
+def run(code, server, folder):
+    """A program with the server's port in the place of the default one."""
+    assert "57180" in code
+    program = [sys.executable, "-c", code.replace("57180", str(server.port))]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readmes_client_runs(server, tmp_path):
+    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    (code,) = [block.split("```")[0] for block in blocks if "gs.connect" in block]
+    run(code, server, tmp_path)
+    sound, rate = soundfile.read(tmp_path / "chord.wav")
+    assert sound.shape == (3 * rate, 2) and np.abs(sound).max() > 0.01
+
+
+def test_the_example_runs(server, tmp_path):
+    code = (ROOT / "examples/play.py").read_text()
+    assert run(code, server, tmp_path).endswith("voices sound\n")
