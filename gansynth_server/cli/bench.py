@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,10 +43,6 @@ class BenchCommand:
     """PNG of times per note against batches, and of mixing against voices."""
 
     def run(self) -> None:
-        import json
-
-        from rich.console import Console
-
         from gansynth_server.bench import report
         from gansynth_server.errors import UserError
         from gansynth_server.util.threads import set_threads
@@ -58,8 +53,7 @@ class BenchCommand:
             check_plots()
         if self.notes < 1 or self.runs < 1 or not self.seconds > 0:
             raise UserError("--notes, --runs and --seconds must be more than 0")
-        # as wide as its tables where there is no terminal to fit
-        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        console = report.console(WIDTH)
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
@@ -82,11 +76,7 @@ class BenchCommand:
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
         if {"network", "precision"} & set(self.sections):
             figures |= self._networks(console)
-        if self.json is not None:
-            try:
-                self.json.write_text(json.dumps(figures, indent=1) + "\n")
-            except OSError as error:
-                raise UserError(f"cannot write {self.json}: {error}") from error
+        report.save_json(self.json, figures)
         if self.plot is not None:
             report.plot(self.plot, figures)
 

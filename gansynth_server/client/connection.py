@@ -115,7 +115,7 @@ class Connection:
         try:
             self._socket.send(datagram)
         except ConnectionRefusedError as error:
-            raise self.no_reply("nothing listens") from error
+            raise self.no_reply("nothing answers") from error
         except OSError as error:
             raise UserError(f"cannot send {len(datagram)} bytes: {error}") from error
 
@@ -216,7 +216,7 @@ class Connection:
         except (TimeoutError, BlockingIOError):
             return None
         except ConnectionRefusedError as error:
-            raise self.no_reply("nothing listens") from error
+            raise self.no_reply("nothing answers") from error
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for ``select``."""
@@ -254,7 +254,7 @@ class Connection:
             if answers(message):
                 return message
             self._file(message)
-        raise self.no_reply(f"no reply to {address} within {timeout:g} s")
+        raise self.no_reply(f"no answer to {address} within {timeout:g} s")
 
     def check_no_bundle(self, what: str) -> None:
         """UserError inside of :meth:`at`."""

@@ -92,7 +92,7 @@ class Stream:
                 self._pull(self._next)
                 self._next += 1
             elif now >= end:
-                raise self._client.no_reply(f"no block of the stream for {timeout:g} s")
+                raise self._client.no_reply(f"no block of the stream has come for {timeout:g} s")
             elif now >= again:  # UDP may have lost it
                 self._pull(number)
                 again = now + RETRY_S
