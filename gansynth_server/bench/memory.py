@@ -63,4 +63,7 @@ def _play_group(client: Client, stream: Stream, pitches: Sequence[int]) -> None:
     stream.read(HELD)
     for id in ids:
         client.release(id)
-    client.sync()
+    client.send("/sync")
+    while not client.events:  # without pulls the notes would never end
+        stream.read_block()
+    client.events.clear()

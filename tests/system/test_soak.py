@@ -9,6 +9,7 @@ from gansynth_server import cli
 from gansynth_server.bench import soak
 from gansynth_server.bench.plan import SoakPlan
 from gansynth_server.bench.process import ServerProcess
+from gansynth_server.bench.soak_clients import Listener
 from gansynth_server.bench.traffic import LEFT_OUT, Traffic
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
@@ -69,7 +70,7 @@ def test_what_is_wrong_is_counted(small):
     """A listener that is given broken and late blocks says so."""
     server = ServerProcess(["--checkpoint", small])
     try:
-        listener = soak.Listener(server.port, SoakPlan(minutes=1.0))
+        listener = Listener(server.port, SoakPlan(minutes=1.0))
         for wrong in (np.nan, 2.0, -np.inf):
             sound = listener.stream.read_block()
             listener.check_sound(sound)
