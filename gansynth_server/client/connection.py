@@ -181,16 +181,6 @@ class Connection:
         self.raise_failure()
         return synced
 
-    def raise_failure(self, address: str | None = None) -> None:
-        """Raise the first failure of a message that was not raised yet; None is any message."""
-        if address is None:
-            failure = next(iter(self._unraised.values()), None)
-            self._unraised.clear()
-        else:
-            failure = self._unraised.pop(address, None)
-        if failure is not None:
-            raise failure
-
     def receive(self, timeout: float = 0.0) -> Message | None:
         """Return the oldest event; wait for one up to the timeout (s), then return None.
 
@@ -232,6 +222,39 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    # what a Stream needs besides
+
+    def check_no_bundle(self, what: str) -> None:
+        """UserError inside of :meth:`at`."""
+        if self._bundle is not None:
+            raise UserError(f"{what} cannot be asked for inside of at(), which sends at its end")
+
+    def poll(self, timeout: float = 0.0) -> bool:
+        """Take in one datagram; whether one has come in time."""
+        datagram = self.receive_datagram(timeout)
+        message = self._parse(datagram)
+        if message is not None:
+            self._file(message)
+        return datagram is not None
+
+    def raise_failure(self, address: str | None = None) -> None:
+        """Raise the first failure of a message that was not raised yet; None is any message."""
+        if address is None:
+            failure = next(iter(self._unraised.values()), None)
+            self._unraised.clear()
+        else:
+            failure = self._unraised.pop(address, None)
+        if failure is not None:
+            raise failure
+
+    def no_reply(self, what: str) -> NoReplyError:
+        """Return an error that says what to check."""
+        said = f" The last that it refused: {self.failures[-1]}" if self.failures else ""
+        return NoReplyError(
+            f"{what} at {self.host}, port {self.port}: check that gansynth-server runs there, with "
+            f"this --port, and for other machines with --bind and --allow or --password.{said}"
+        )
+
     def _ask(
         self,
         address: str,
@@ -256,19 +279,6 @@ class Connection:
             self._file(message)
         raise self.no_reply(f"no answer to {address} within {timeout:g} s")
 
-    def check_no_bundle(self, what: str) -> None:
-        """UserError inside of :meth:`at`."""
-        if self._bundle is not None:
-            raise UserError(f"{what} cannot be asked for inside of at(), which sends at its end")
-
-    def poll(self, timeout: float = 0.0) -> bool:
-        """Take in one datagram; whether one has come in time."""
-        datagram = self.receive_datagram(timeout)
-        message = self._parse(datagram)
-        if message is not None:
-            self._file(message)
-        return datagram is not None
-
     def _parse(self, datagram: bytes | None) -> Message | None:
         """Return the message in a datagram; None for a block, which goes to the stream."""
         if datagram is None:
@@ -290,13 +300,6 @@ class Connection:
         failure = RequestError(*message.args[:2])
         self.failures.append(failure)
         self._unraised.setdefault(failure.address, failure)
-
-    def no_reply(self, what: str) -> NoReplyError:
-        said = f" The last that it refused: {self.failures[-1]}" if self.failures else ""
-        return NoReplyError(
-            f"{what} at {self.host}, port {self.port}: check that gansynth-server runs there, with "
-            f"this --port, and for other machines with --bind and --allow or --password.{said}"
-        )
 
 
 @cache
