@@ -315,7 +315,7 @@ def test_glides_go_to_keys_too():
         played=lambda client, id: [id],
         change=lambda note, when, seconds, **what: changes.append((note, seconds, what)),
     )
-    messages = NoteMessages(SimpleNamespace(instrument=instrument))
+    messages = NoteMessages(SimpleNamespace(instrument=instrument, root=None))
     client = SimpleNamespace(tuning=Tuning(read_scale(NINETEEN)))
     messages.note_glide(SimpleNamespace(client=client, when=None), 7, 79.0, 500.0)
     assert changes == [(7, 0.5, {"pitch": pytest.approx(72)})]
