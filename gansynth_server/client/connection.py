@@ -1,29 +1,31 @@
 """One UDP socket to a server: messages, bundles, replies, and what comes unasked.
 
-Messages are built and read by python-osc. Its ``UDPClient`` is not used: it receives 4096 bytes
+python-osc builds and reads the messages. Its ``UDPClient`` is not used: it receives 4096 bytes
 of a datagram at most, where a block of a stream has up to 33 kB, and hears any sender.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
-from pythonosc.osc_message import OscMessage, ParseError
-from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
 
+from gansynth_server.client.messages import (
+    Message,
+    NoReplyError,
+    RequestError,
+    build,
+    parse,
+    replies_to,
+)
 from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_PORT
-from gansynth_server.osc.table import ROWS
 
 TIMEOUT_S = 5.0
 MAX_KEPT = 4096
@@ -31,25 +33,6 @@ MAX_KEPT = 4096
 MAX_DATAGRAM = 65536
 BUFFER = 1 << 20
 """Bytes of datagrams that the system keeps until they are received."""
-
-
-class Message(NamedTuple):
-    """One OSC message from the server."""
-
-    address: str
-    args: tuple[Any, ...]
-
-
-class RequestError(UserError):
-    """The server's ``/fail``: the address of what failed, and the reason."""
-
-    def __init__(self, address: str, reason: str = "") -> None:
-        super().__init__(f"{address}: {reason}")
-        self.address, self.reason = address, reason
-
-
-class NoReplyError(UserError):
-    """No reply within the timeout, or no server at the port."""
 
 
 class Connection:
@@ -98,13 +81,7 @@ class Connection:
             UserError: OSC cannot hold it, or it is too long for a datagram.
             NoReplyError: no server is at the port any more.
         """
-        builder = OscMessageBuilder(address)
-        try:
-            for arg in args:
-                builder.add_arg(_plain(arg))
-            message = builder.build()
-        except (BuildError, ValueError, OverflowError) as error:
-            raise UserError(f"cannot send {address}: {error}") from error
+        message = build(address, args)
         if self._bundle is None:
             self.send_datagram(message.dgram)
         else:
@@ -157,7 +134,7 @@ class Connection:
             NoReplyError: no reply comes in time.
             UserError: OSC cannot hold it, or it is asked inside of :meth:`at`.
         """
-        replies = _replies(address)
+        replies = replies_to(address)
         if not replies:
             self.send(address, *args)
             return self.sync(timeout)
@@ -287,11 +264,7 @@ class Connection:
             # python-osc takes 100 times as long as NumPy for so many floats
             self.take_block(datagram)
             return None
-        try:
-            message = OscMessage(datagram)
-        except ParseError:
-            return None
-        return Message(message.address, tuple(message.params))
+        return parse(datagram)
 
     def _file(self, message: Message) -> None:
         if message.address != "/fail":
@@ -300,19 +273,3 @@ class Connection:
         failure = RequestError(*message.args[:2])
         self.failures.append(failure)
         self._unraised.setdefault(failure.address, failure)
-
-
-@cache
-def _replies(address: str) -> frozenset[tuple[str, ...]]:
-    """The replies to a message in the table: addresses, or ``/done`` and the message's."""
-    reply = ROWS[address].reply if address in ROWS else ""
-    return frozenset(tuple(words.split()) for words in re.findall("`(/[^`]+)`", reply))
-
-
-def _plain(arg: Any) -> Any:
-    """An argument as python-osc takes it, of type i, f, s or b."""
-    if isinstance(arg, np.ndarray):
-        return arg.astype(">f4").tobytes()
-    if isinstance(arg, np.generic):
-        arg = arg.item()
-    return int(arg) if isinstance(arg, bool) else arg

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.client.connection import Connection, NoReplyError
+from gansynth_server.client.connection import Connection
+from gansynth_server.client.messages import NoReplyError
 
 Float32 = NDArray[np.float32]
 RETRY_S = 0.25
@@ -77,7 +78,12 @@ class Stream:
         sound_file.save(Path(path), self.read(seconds), round(self.rate))
 
     def read_block(self) -> Float32:
-        """Return the next block, [channels, block], not before its time. Raises as :meth:`read`."""
+        """Return the next block, [channels, block], not before its time.
+
+        What :meth:`read` has left of the block before stays for the next read.
+
+        Raises: as :meth:`read`.
+        """
         self._client.check_no_bundle("a block")
         number, now = self.number, time.perf_counter()
         if now > self._due(number + self.ahead):  # nothing was read for a while
