@@ -325,7 +325,9 @@ class Server:
         return self._sessions.stream(id)
 
     def move(self, old: Bus, new: Bus) -> None:
-        """Whoever is heard on one bus is heard on another from now on."""
+        """Give all clients of a bus another, and count no voices of the old one any more."""
+        # cycles keep it alive until a collection of garbage
+        self._buses.discard(old)
         for session in self._sessions.heard_on(old):
             session.client.bus = new
         if isinstance(old.tap, Recorder):

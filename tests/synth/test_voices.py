@@ -13,6 +13,7 @@ from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.synth.voices import Voices
+from tests.support.sounds import pitch_of
 
 
 def tone(hertz: float, seconds: float = 4.0, rate: int = 16000) -> np.ndarray:
@@ -116,11 +117,6 @@ def test_note_released_before_it_was_rendered_keeps_its_length(sounds):
     sound = bank.render(16000)[0]
     assert np.abs(sound[:8000]).max() > 0.2
     assert np.abs(sound[12000:12800]).max() < 0.1 and not sound[12800:].any()
-
-
-def pitch_of(sound: np.ndarray, rate: int) -> float:
-    spectrum_ = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 8 * len(sound)))
-    return float(spectrum_.argmax()) * rate / (8 * len(sound))
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000, 88200, 96000])
