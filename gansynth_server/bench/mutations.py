@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from gansynth_server.bench.traffic import Traffic
 from gansynth_server.osc.codec import OscError, encode, encode_bundle
 from gansynth_server.osc.table import TABLE
 
 LARGEST = 60_000
 """Bytes of a datagram."""
+RANDOM = 100
+"""Random messages in the stock."""
 _NUMBERS = (
     *(b"\x7f\xc0\0\0", b"\x7f\x80\0\0", b"\xff\x80\0\0", b"\x7f\x7f\xff\xff", b"\x80\0\0\0"),
     *(b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\x3f\x80\0\0"),
@@ -26,16 +29,12 @@ _QUIET = (b"/quit", b"/dump")
 
 
 def real(rng: random.Random) -> list[bytes]:
-    """A stock of good datagrams: every message's example, latents, bundles, pulls."""
+    """Return a stock of good datagrams: every message's example, random ones, bundles, pulls."""
     stock = [encode(row.address, *row.example) for row in TABLE if row.address != "/quit"]
-    z = np.array([rng.gauss(0, 1) for _ in range(256)], np.float32)
+    traffic = Traffic(rng.getrandbits(32), broken=0.0)
+    stock += [traffic.datagram() for _ in range(RANDOM)]
     stock += [
-        encode("/z/set", "z", z),
-        encode("/z/set", "z", z.astype(">f4").tobytes()),
-        encode("/note", 60, 100),
-        encode("/note", 61.5, 80.0, 7, "z"),
-        encode("/note/hz", 440.0, 100, "lead"),
-        encode("/play", "s", "violin", "n", 3, "gain", 0.9, "sustain", 0.2),
+        encode("/z/set", "z", np.array([rng.gauss(0, 1) for _ in range(256)], np.float32)),
         encode("/dirt/play", "_id_", "1", "cps", 0.5, "s", "z", "note", 5.0, "orbit", 0),
         encode("/stream/open", 48000.0, 512.0, 4.0),
         encode("/stream/pull", 3.0, 123456.0),
@@ -53,7 +52,7 @@ def real(rng: random.Random) -> list[bytes]:
 
 
 def datagrams(seed: int) -> Iterator[bytes]:
-    """Without end: one good one in eight, the others mutated one to four times."""
+    """Yield datagrams without end: one in eight good, the others mutated up to four times."""
     rng = random.Random(seed)
     stock = real(rng)
     while True:

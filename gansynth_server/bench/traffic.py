@@ -1,4 +1,4 @@
-"""Random messages, drawn from the whole table: sensible, wild, and broken."""
+"""What the bench plays: notes that keep voices sounding, and random messages of the whole table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gansynth_server.client import Client
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.schema import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLOT, TEXT, Arg, Row
 from gansynth_server.osc.table import TABLE
@@ -20,8 +21,33 @@ NUMBERS = 200
 """Where a number has no bound of its own, it is drawn from ± this."""
 
 
+class SteadyNotes:
+    """Notes that keep a number of voices sounding, each started again in its turn.
+
+    Args:
+        seconds: until a voice's next note, less than a note lasts.
+        seed: of random pitches and velocities; None gives each voice a key of its own, so that
+            its notes are rendered once.
+    """
+
+    def __init__(self, voices: int, seconds: float, seed: int | None = None) -> None:
+        self._voices, self._seconds = voices, seconds
+        self._random = None if seed is None else random.Random(seed)
+        self._played = 0
+
+    def play(self, client: Client, now: float) -> None:
+        """Start the notes that are due, so many seconds after the first."""
+        while (self._played - self._voices) * self._seconds < now * self._voices:
+            voice = self._played % self._voices
+            pitch, velocity = 36 + voice % 40, 100
+            if self._random is not None:
+                pitch, velocity = self._random.randint(24, 84), self._random.randint(30, 127)
+            client.note(pitch, velocity, id=voice)
+            self._played += 1
+
+
 class Traffic:
-    """An endless source of datagrams.
+    """Random messages without end, any row of the table as likely as any other.
 
     Args:
         seed: the same seed gives the same traffic.
@@ -38,7 +64,7 @@ class Traffic:
         self._rows = [row for row in TABLE if not row.address.startswith(LEFT_OUT)]
 
     def datagram(self) -> bytes:
-        """The next one, as likely of any row as of any other."""
+        """Return the next message, encoded."""
         draw = self._random
         row = draw.choice(self._rows)
         args = self._args(row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -47,8 +46,6 @@ class BenchCommand:
     """PNG of times per note against batches, and of mixing against voices."""
 
     def run(self) -> None:
-        from rich.console import Console
-
         from gansynth_server.bench import report
         from gansynth_server.errors import UserError
         from gansynth_server.util.threads import set_threads
@@ -59,12 +56,11 @@ class BenchCommand:
             check_plots()
         if self.notes < 1 or self.runs < 1 or not self.seconds > 0:
             raise UserError("--notes, --runs and --seconds must be more than 0")
-        # as wide as its tables where there is no terminal to fit
-        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        console = report.console(WIDTH)
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
-            self._write(figures)
+            report.save_json(self.json, figures)  # a bench may be ended early
         if "voices" in self.sections:
             from gansynth_server.bench import voices
 
@@ -80,7 +76,7 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
-        self._write(figures)
+        report.save_json(self.json, figures)  # a bench may be ended early
         if {"mixing", "network", "precision"} & set(self.sections):
             set_threads(self.threads)
         if "mixing" in self.sections:
@@ -90,21 +86,9 @@ class BenchCommand:
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
         if {"network", "precision"} & set(self.sections):
             self._networks(console, figures)
-        self._write(figures)
+        report.save_json(self.json, figures)
         if self.plot is not None:
             report.plot(self.plot, figures)
-
-    def _write(self, figures: dict[str, Any]) -> None:
-        """Write what is known so far, for a bench may be ended before it is through."""
-        import json
-
-        from gansynth_server.errors import UserError
-
-        if self.json is not None:
-            try:
-                self.json.write_text(json.dumps(figures, indent=1) + "\n")
-            except OSError as error:
-                raise UserError(f"cannot write {self.json}: {error}") from error
 
     @property
     def _flags(self) -> list[str]:
@@ -149,7 +133,7 @@ class BenchCommand:
                 figures["network"][name] = network.measure(
                     generator, device, self.backends, self.precisions, limits
                 )
-                self._write(figures)
+                report.save_json(self.json, figures)  # a bench may be ended early
             for name, rows in figures["network"].items():
                 report.table(console, f"{name}, {figures['threads']} threads", rows)
         if "precision" in self.sections:

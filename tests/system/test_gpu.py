@@ -170,7 +170,7 @@ def test_what_is_to_be_brought_is_listed_with_its_size(tmp_path, monkeypatch):
     assert f"{total - len(text.encode()):,}  in all, of 67,108,864 at most" in text
     with pytest.raises(SystemExit, match="empty folder"):
         cli.main(["gpu", "--data", str(tmp_path), "--pack", str(tmp_path / "pack")])
-    monkeypatch.setattr(pack, "MOST", 1 << 20)
+    monkeypatch.setattr(pack, "MAX_BYTES", 1 << 20)
     with pytest.raises(SystemExit, match="MiB, more than 1"):
         cli.main(["gpu", "--data", str(tmp_path / "small.sf3"), "--pack", str(tmp_path / "more")])
 
