@@ -91,8 +91,8 @@ def render(
     for block in _play(player, model, notes, latents, pan, (frames + late) / rate):
         sound = block[:, late:] / np.float32(GAIN)
         late = max(0, late - block.shape[1])
-        # cos(π/2) is 6e-17 in float64: a hard pan leaves a trace on the other side
-        sound[np.abs(sound) < TRACE] = 0
+        if pan:  # cos(π/2) is 6e-17 in float64: hard right leaves a trace on the left
+            sound[np.abs(sound) < TRACE] = 0
         yield sound
 
 
