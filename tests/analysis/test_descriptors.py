@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.sounds import Sounds
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.analysis.labelled_notes import LabelledNotes
+from gansynth_server.latent.descriptor_names import MEASURES
 
 RNG = np.random.default_rng(0)
 
@@ -21,7 +21,7 @@ def sound(partials=4, attack=0.01, decay=0.0, noise=0.0, detune=1.0):
 
 
 def measured(*waves):
-    return measure(Sounds(np.stack(waves), np.full(len(waves), 60)))
+    return measure(LabelledNotes(np.stack(waves), np.full(len(waves), 60)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 
 import gansynth_server as gs
 from gansynth_server.analysis import inversion
-from gansynth_server.analysis.encoder import RIDGES, guesses
+from gansynth_server.analysis.latent_regression import RIDGES, regress_latents
 from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draw, draws
@@ -48,7 +48,7 @@ def test_regression_guesses_the_latent_of_a_linear_generator():
     z = torch.randn(40, 8, generator=chance)
     mixing = torch.randn(8, 500, generator=chance)
     wanted = torch.randn(8, generator=chance)
-    found = guesses(z @ mixing - 30, z, wanted @ mixing - 30)
+    found = regress_latents(z @ mixing - 30, z, wanted @ mixing - 30)
     away = (found - wanted).norm(dim=1) / wanted.norm()
     assert found.shape == (len(RIDGES), 8) and found.dtype == torch.float32
     assert away[0] < 0.1 and away[0] < away[1] < away[2] < 1
@@ -59,7 +59,7 @@ def test_regression_starts_nearer_to_a_note_of_its_own(model):
     waves = torch.from_numpy(model.generate_batch(latents, [55] * 65))
     target = Target(waves[64])
     outlines = torch.cat([target.look(part)[1] for part in torch.split(waves[:64], 16)])
-    guessed = guesses(outlines, torch.from_numpy(latents[:64]), target.outline)
+    guessed = regress_latents(outlines, torch.from_numpy(latents[:64]), target.outline)
     ours = torch.from_numpy(model.generate_batch(guessed.numpy(), [55] * len(guessed)))
     looked = target.distance(waves[:64])
     assert target.distance(ours).min() < looked.quantile(0.1)

@@ -10,7 +10,7 @@ import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.offline import score as play
+from gansynth_server.offline import player, score
 from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
 from gansynth_server.render.models import Models
@@ -73,7 +73,7 @@ def test_osc_is_jsonl(tmp_path, models):
 def test_block_size_does_not_matter(tmp_path, models, monkeypatch, block):
     path = write(tmp_path / "a.jsonl", *SOME)
     whole = sound(path, models, 2.0)
-    monkeypatch.setattr(play, "BLOCK", block)
+    monkeypatch.setattr(player, "BLOCK", block)
     assert np.abs(sound(path, models, 2.0) - whole).max() < 1e-6
 
 
@@ -87,7 +87,7 @@ def test_length_and_setting(tmp_path, models):
 
 
 def test_a_note_that_never_ends_is_ended(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(play, "TAIL", 6.0)
+    monkeypatch.setattr(score, "TAIL", 6.0)
     path = write(tmp_path / "a.jsonl", (0, ("/hold", 1)), (0, ("/note", 60, 100)))
     heard = sound(path, models)
     assert 6 * RATE < heard.shape[1] < 7 * RATE

@@ -8,7 +8,7 @@ import pytest
 
 from gansynth_server import cli
 from gansynth_server.latent import timbre_map
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model import checkpoint
 from tests.support.client import Client

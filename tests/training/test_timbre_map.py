@@ -5,7 +5,7 @@ import pytest
 
 from gansynth_server import UserError, api
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.latent import timbre_map
 from gansynth_server.latent.timbre_map import TimbreMap
 from gansynth_server.latent.vectors import draws
@@ -81,7 +81,7 @@ def test_the_bundled_map_belongs_to_the_weights_and_means_what_it_says(name):
     for amount in amounts:
         z = latents + np.float32(amount) * found.directions[0]
         waves = model.generate_batch(z, [60] * len(z))
-        brightness.append(measure(Sounds(waves, np.full(len(z), 60)))[:, 0])
+        brightness.append(measure(LabelledNotes(waves, np.full(len(z), 60)))[:, 0])
     risen = np.diff(brightness, axis=0) > 0
     assert (np.diff(np.mean(brightness, axis=1)) > 0).all()
     # of 40 latents of that net 77 % rise all the way, of the others' 97 %

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint, written from its config and its figures alone."""
+"""Model card of a checkpoint, written from its config and its figures alone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 from gansynth_server.analysis import acoustics
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.training.evaluation import table, timbre
+from gansynth_server.training.evaluation import table
+from gansynth_server.training.evaluation.timbre_metrics import PATH_STEPS, PRESET_PITCHES
 
 LICENCES = {
     "mit": r"\bMIT\b|Permission is hereby granted, free of charge",
     "cc-by-4.0": r"\bCC[- ]BY[- ]4|Creative Commons Attribution 4",
     "cc0-1.0": r"\bCC0\b",
 }
-"""Hugging Face's identifier of a licence → what a data set says that means it."""
+"""Hugging Face's identifier of a licence → pattern of it in a data set's own words."""
 MAX_CHARACTERS = 400
-"""Characters of a value that are shown."""
+"""Most characters of a value in a table."""
 WEAK, PARTLY = 0.5, 0.8
-"""Shares and rank correlations under which a checkpoint hardly, and only partly, follows."""
+"""Shares and rank correlations under which a checkpoint follows hardly, and only in part."""
 
 DEFINITIONS = f"""\
 How they are measured:
@@ -45,16 +46,16 @@ How they are measured:
   the power: 1 for steady partials, less with vibrato, about 0.1 for random phases.
 * Change of timbre is the distance of the spectral envelopes of one latent (one instrument) at
   neighbouring pitches, over that of different ones. Slerp paths are measured in the
-  classifier's embedding, in {timbre.PATH_STEPS} steps: even ones have a longest step near the
+  classifier's embedding, in {PATH_STEPS} steps: even ones have a longest step near the
   mean one."""
 
 
 def text(checkpoint: Checkpoint, figures: Mapping[str, Any]) -> str:
-    """The card in Markdown.
+    """Write the card in Markdown.
 
     Args:
         checkpoint: for its network, provenance and presets.
-        figures: as :func:`evaluate` gives them.
+        figures: as :func:`evaluate` returns them.
     """
     parts = [
         _front_matter(figures["data"]),
@@ -78,7 +79,7 @@ def text(checkpoint: Checkpoint, figures: Mapping[str, Any]) -> str:
 
 
 def _front_matter(data: Mapping[str, Any]) -> str:
-    """A licence that is not known by name is ``other``."""
+    """Front matter in YAML; a licence without an identifier is ``other``."""
     said = str(data["about"].get("licence", ""))
     found = next(
         (name for name, words in LICENCES.items() if re.search(words, said, re.I)), "other"
@@ -129,7 +130,7 @@ def _data(data: Mapping[str, Any]) -> str:
 
 
 def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
-    """What the checkpoint's config says of its making, whatever that is."""
+    """Section on the training, of the whole provenance in the checkpoint's config."""
     if provenance:
         yield "## Training"
         yield "From the checkpoint's `config.json`:"
@@ -138,7 +139,7 @@ def _training(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        # the data have a row of their own, a teacher a card
+        # the data have a row of their own, and a teacher has a card of its own
         if value is None or key in ("data", "teacher"):
             continue
         if isinstance(value, Mapping):
@@ -150,7 +151,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
 
 
 def _short(value: Any) -> str:
-    """A value as one line that no cell of a table is broken by."""
+    """A value as one line for a cell of a table."""
     return shorten(str(value), MAX_CHARACTERS, placeholder=" …").replace("|", "\\|")
 
 
@@ -164,7 +165,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
 
 
 def _inversions(figures: Mapping[str, Any]) -> Iterator[str]:
-    """What ``gansynth invert`` makes of held-out notes."""
+    """Section on the inversions of held-out notes."""
     if found := figures.get("inversions"):
         seconds = figures["settings"]["inversion_seconds"]
         yield "## Own sounds"
@@ -188,7 +189,7 @@ def _inversions(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _limits(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]:
-    """What the figures say against the checkpoint."""
+    """Limits of the checkpoint, one for each figure that shows one."""
     options = provenance.get("options", {})
     if "regression" in str(provenance.get("recipe")) or options.get("reconstruction") == 1:
         yield "It was trained by regression alone: no discriminator took part."
@@ -254,7 +255,7 @@ def _presets(checkpoint: Checkpoint, compared: Mapping[str, Any]) -> Iterator[st
     if compared:
         yield (
             "Those named like instruments of the data, at MIDI pitches "
-            f"{', '.join(map(str, timbre.PRESET_PITCHES))}, real against generated; most of these "
+            f"{', '.join(map(str, PRESET_PITCHES))}, real against generated; most of these "
             "real notes were trained on. The distance is the mean difference in level after the "
             "loudness has been matched, as `gansynth invert` measures it:"
         )
@@ -274,7 +275,7 @@ def _presets(checkpoint: Checkpoint, compared: Mapping[str, Any]) -> Iterator[st
 
 
 def _range(numbers: Sequence[int]) -> str:
-    """``24 to 84``, or the numbers if some between are missing."""
+    """Text of a range, as ``24 to 84``; all numbers if some between are missing."""
     if len(numbers) > 2 and len(numbers) == numbers[-1] - numbers[0] + 1:
         return f"{numbers[0]} to {numbers[-1]}"
     return ", ".join(map(str, numbers))

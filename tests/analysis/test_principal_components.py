@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gansynth_server import UserError
-from gansynth_server.analysis.principal import activations, compute
+from gansynth_server.analysis.principal_components import activations, compute
 from gansynth_server.latent.vectors import draw
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator

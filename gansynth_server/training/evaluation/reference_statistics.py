@@ -1,4 +1,4 @@
-"""What the data is like: a classifier trained on it and statistics of its real notes, cached."""
+"""Reference of a data set, cached: a classifier trained on it, and statistics of its notes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.analysis import acoustics
-from gansynth_server.analysis.features import EDGES, RANGE, features, pictures
-from gansynth_server.analysis.sounds import BATCH
+from gansynth_server.analysis.labelled_notes import BATCH
+from gansynth_server.analysis.mel_features import EDGES, RANGE, coarse_spectrograms, features
 from gansynth_server.training.dataset import INDEX, Dataset
 from gansynth_server.training.evaluation import classifier
 from gansynth_server.training.evaluation.classifier import Classifier, ClassifierOptions
@@ -24,46 +24,46 @@ from gansynth_server.training.evaluation.distances import Bins
 from gansynth_server.util.progress import track
 
 VERSION = 1
-"""Of the code; another one makes cached references anew."""
+"""Version of the code; another one makes cached references again."""
 CALIBRATION = 512
-"""Real notes whose flatness says what is no noise."""
+"""Real notes whose flatness sets the threshold of noise."""
 WHITE = 0.56
 """Spectral flatness of white noise, e^-γ."""
 SURE = 0.95
-"""Share of real notes that pyin must hear right for a pitch to be sure."""
+"""Share of real notes that pyin must hear right at a pitch for the pitch to be sure."""
 
 
 @dataclass(frozen=True)
 class ReferenceOptions:
-    """What a reference is made of; other options are another cached file."""
+    """Options of a reference; each set of them makes another cached file."""
 
     classifier: ClassifierOptions = field(default_factory=ClassifierOptions)
     pyin_notes: int = 8
-    """Real notes per pitch of the train split that pyin is tried on."""
+    """Real notes per pitch of the train split on which pyin is tried."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The train split, as the measures need it."""
+    """Classifier and statistics of the train split."""
 
     net: Classifier
     embedding: NDArray[np.float64]
     """[N, 64] of the real notes."""
     bins: Bins
     noise: float
-    """Spectral flatness above which a note is nothing but noise."""
+    """Spectral flatness above which a note counts as noise."""
     heard: NDArray[np.float64]
-    """[M, 2]: row of the data, and cents by which pyin hears it off (nan: not at all)."""
+    """[M, 2]: row of the data, and pitch error (cents) of pyin, nan where it hears none."""
 
     def sure(self, data: Dataset) -> frozenset[int]:
-        """Pitches at which pyin is right on at least 95 % of the real notes tried."""
+        """Pitches at which pyin is right for at least 95 % of the real notes tried."""
         right: dict[int, list[bool]] = {}
         for row, cents in self.heard:
             right.setdefault(data.notes[int(row)].pitch, []).append(bool(abs(cents) <= 50))
         return frozenset(pitch for pitch, found in right.items() if np.mean(found) >= SURE)
 
     def octaves(self, data: Dataset) -> dict[str, list[int]]:
-        """Instruments whose real notes pyin hears in another octave: name → [those, tried]."""
+        """Instruments whose real notes pyin hears in another octave: name → [such notes, tried]."""
         found: dict[str, list[int]] = {}
         for row, cents in self.heard:
             counts = found.setdefault(data.notes[int(row)].instrument, [0, 0])
@@ -72,11 +72,10 @@ class Reference:
         return {name: counts for name, counts in sorted(found.items()) if counts[0]}
 
 
-def reference(data: Dataset, options: ReferenceOptions | None = None) -> Reference:
-    """The reference of a data set: read from its folder, or made and kept there.
+def load_reference(data: Dataset, options: ReferenceOptions | None = None) -> Reference:
+    """Load the reference of a data set from its folder, or make it (some minutes) and keep it.
 
-    It is made in some minutes. A folder that cannot be written is no error:
-    then the next evaluation makes it again.
+    A folder that cannot be written is no error: the next evaluation makes it again.
     """
     options = options or ReferenceOptions()
     path = data.folder / f"classifier-{_key(data, options)}.safetensors"
@@ -114,7 +113,7 @@ def _make(data: Dataset, options: ReferenceOptions) -> Reference:
     return Reference(
         net,
         classifier.classify(net, inputs).embedding,
-        Bins.fit(pictures(inputs), seed=options.classifier.seed),
+        Bins.fit(coarse_spectrograms(inputs), seed=options.classifier.seed),
         # halfway, in decibels, between the noisiest of the real notes and noise
         float(np.sqrt(min(flat, WHITE) * WHITE)),
         _hear(data, rows, options.pyin_notes, rng),
@@ -129,7 +128,7 @@ def _features(data: Dataset, rows: NDArray[np.int64]) -> Tensor:
 def _hear(
     data: Dataset, rows: NDArray[np.int64], each: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Tries pyin on some of the rows at every pitch."""
+    """Try pyin on some notes of every pitch: their rows and pitch errors (cents), [M, 2]."""
     chosen: dict[int, list[int]] = {}
     for row in rng.permutation(rows):
         found = chosen.setdefault(data.notes[row].pitch, [])
@@ -162,7 +161,7 @@ def _write(path: Path, made: Reference, options: Mapping[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
     partial.replace(path)
-    # last: a file without it is an unfinished one
+    # written last: a reference without it is unfinished
     path.with_suffix(".json").write_text(json.dumps(info), encoding="utf-8")
 
 

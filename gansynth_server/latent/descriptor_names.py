@@ -1,7 +1,11 @@
-"""What the measures of a timbre are called; apart, for the table of messages needs no more."""
+"""Names of the timbre descriptors.
+
+They are apart from :mod:`gansynth_server.analysis.descriptors`, which measures
+them, because the message table needs the names alone.
+"""
 
 MEASURES = ("brighter", "slower", "longer", "noisier", "purer")
-"""What more of each is called: of brightness, attack, sustain, noise, harmonicity."""
+"""Words for more brightness, attack, sustain, noise and harmonicity."""
 ADJECTIVES = (
     ("dark", "bright"),
     ("quick", "slow"),
@@ -9,7 +13,7 @@ ADJECTIVES = (
     ("clear", "breathy"),
     ("rough", "pure"),
 )
-"""What a timbre is called that has little or much of each."""
+"""Words for a timbre with little and with much of each."""
 MEANINGS = (
     "a brighter timbre: a higher centre of its spectrum",
     "a slower attack",

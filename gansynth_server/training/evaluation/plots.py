@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as PNG."""
+"""Plots of an evaluation, as PNG."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral.constants import SAMPLE_RATE
-from gansynth_server.spectral.plot import load_pyplot
+from gansynth_server.spectral.plot import load_pyplot, save
 from gansynth_server.training.evaluation.evaluate import Evaluation
 
 COLUMNS = 4
 OCTAVES, PER_OCTAVE = 7, 48
 PEAK = 70.0
-"""Decibels under the loudest bin where a rainbowgram is black."""
+"""Level under the loudest bin (dB) at which a rainbowgram is black."""
 HOP = 256
+SAVED: dict[str, Any] = {"dpi": 80, "bbox_inches": "tight"}
 
 
 def draw(folder: Path, found: Evaluation) -> None:
-    """Writes rainbowgrams.png, pitch_error.png and confusion.png.
+    """Write rainbowgrams.png, pitch_error.png and confusion.png.
 
     Raises:
-        UserError: matplotlib or librosa is missing.
-        OSError: a file cannot be written.
+        UserError: matplotlib is missing, or a file cannot be written.
     """
     rainbowgrams(folder / "rainbowgrams.png", found)
     pitch_error(folder / "pitch_error.png", found.figures)
@@ -61,7 +61,7 @@ def rainbowgram(wave: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def rainbowgrams(path: Path, found: Evaluation) -> None:
-    """Real notes over generated ones: presets where there are some, else the held-out notes."""
+    """Plot real notes over generated ones: presets where there are some, else held-out notes."""
     mine, real, _ = found.rows
     named = bool(real.presets and mine.presets)
     sides = [row.presets if named and row.presets else row.sounds for row in (real, mine)]
@@ -82,10 +82,10 @@ def rainbowgrams(path: Path, found: Evaluation) -> None:
         line[0].set_ylabel(f"{title}: octaves above 33 Hz")
     for axis in axes[1]:
         axis.set_xlabel("time (s)")
-    _save(figure, path)
+    save(figure, path, **SAVED)
 
 
-def _spread(sounds: Sounds) -> list[int]:
+def _spread(sounds: LabelledNotes) -> list[int]:
     """Indices of some notes of different instruments, near the middle of the pitches."""
     names = sounds.instruments or tuple(map(str, range(len(sounds))))
     first: dict[str, int] = {}
@@ -96,7 +96,7 @@ def _spread(sounds: Sounds) -> list[int]:
 
 
 def pitch_error(path: Path, figures: dict[str, Any]) -> None:
-    """Cents by which pyin hears every note off, over its pitch."""
+    """Plot the pitch error (cents, by pyin) of every note over its pitch."""
     figure, axes = load_pyplot().subplots(figsize=(8, 4))
     for name, colour, offset in (("real", "tab:gray", -0.15), ("model", "tab:red", 0.15)):
         cents = np.array([np.nan if c is None else c for c in figures["pitch_error"][name]])
@@ -107,11 +107,11 @@ def pitch_error(path: Path, figures: dict[str, Any]) -> None:
     axes.set_xlabel("MIDI pitch")
     axes.set_ylabel("pitch heard by pyin, cents off")
     axes.legend()
-    _save(figure, path)
+    save(figure, path, **SAVED)
 
 
 def confusion(path: Path, figures: dict[str, Any]) -> None:
-    """Pitches that the classifier hears over those that the notes should have."""
+    """Plot the confusion matrix of the classifier's pitches."""
     figure, axes = load_pyplot().subplots(1, 2, figsize=(9, 4.5), sharex=True, sharey=True)
     pitches = np.array(figures["pitches"])
     known = np.array(figures["data"]["pitches"])
@@ -124,9 +124,4 @@ def confusion(path: Path, figures: dict[str, Any]) -> None:
         axis.set_title(name)
         axis.set_xlabel("MIDI pitch asked for")
     axes[0].set_ylabel("MIDI pitch heard by the classifier")
-    _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=80, bbox_inches="tight")
-    load_pyplot().close(figure)
+    save(figure, path, **SAVED)

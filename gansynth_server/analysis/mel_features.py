@@ -1,9 +1,9 @@
-"""What the classifier sees of a note: mel power over time.
+"""Log mel power features of notes, for the classifier and for clustering.
 
-Frames are averaged over spans that grow with the time since the onset, for
-attacks need more of them than sustained sound. GANSynth's classifier (Engel et
-al. 2019, section 4) saw instantaneous frequency too; here it made no better
-one, and without it notes can be shifted in pitch by stretching the bands.
+Frames are averaged over spans that grow with the time since the onset, because
+attacks need finer ones than sustained sound. GANSynth's classifier (Engel et
+al. 2019, section 4) saw instantaneous frequency too; here that did not improve
+it, and without it notes can be pitch-shifted by stretching the bands.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral import mel, transform
 from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLE_RATE, SILENCE
 
 EDGES = (3, 4, 5, 6, 8, 11, 16, 24, 40, 64, 96, FRAMES)
-"""First frames of the spans; frame 3 is the first that hears the note."""
+"""First frames of the spans; frame 3 is the first whose window reaches into the note."""
 SPANS = len(EDGES) - 1
 RANGE = 80.0
-"""Decibels under the loudest bin that count as silence."""
-NEPERS = RANGE * math.log(10) / 10  # of power
+"""Level under the loudest band (dB) that counts as silence."""
+NEPERS = RANGE * math.log(10) / 10
+"""The same in nepers of power."""
 
 
 @cache
 def _matrices() -> tuple[Tensor, Tensor]:
-    """Averaging over spans [11, 128] and linear to mel [1024, 1024]."""
+    """The matrices that average over spans [11, 128] and map linear bins to mel [1024, 1024]."""
     average = torch.zeros(SPANS, FRAMES)
     for span, (start, end) in enumerate(pairwise(EDGES)):
         average[span, start:end] = 1 / (end - start)
@@ -39,10 +40,10 @@ def _matrices() -> tuple[Tensor, Tensor]:
 
 
 def features(waves: Tensor) -> Tensor:
-    """Waves [N, 64000] → log mel power in spans of time, float16 [N, 11, 1024].
+    """Waves [N, 64000] → log mel power by span, float16 [N, 11, 1024].
 
-    1 is the loudest band of the note and -1 is 80 dB under it or less, so that
-    the level of a note is no cue.
+    1 is the note's loudest band and -1 is 80 dB or more under it, so that the
+    level of a note tells the classifier nothing.
     """
     average, matrix = _matrices()
     power = average @ torch.view_as_real(transform.stft(waves)).square().sum(dim=-1) @ matrix
@@ -53,7 +54,7 @@ def features(waves: Tensor) -> Tensor:
 
 @cache
 def _stretch(semitones: int) -> tuple[Tensor, Tensor]:
-    """Band to read for each band of a shifted note, and how far it is to the next one."""
+    """Bands [1024] to read for each band of a shifted note, and fractions towards the next."""
     matrix = mel.linear_to_mel()
     hertz = (np.arange(BINS) + 1) * SAMPLE_RATE / 2 / BINS
     weight = matrix.sum(axis=0)
@@ -65,18 +66,18 @@ def _stretch(semitones: int) -> tuple[Tensor, Tensor]:
 
 
 def shift(inputs: Tensor, semitones: int) -> Tensor:
-    """Features [N, 11, 1024] as if the notes had been played faster or slower."""
+    """Shift features [N, 11, 1024] in pitch, by stretching their bands."""
     below, rest = _stretch(semitones)
     return torch.lerp(inputs[..., below], inputs[..., below + 1], rest)
 
 
-def features_of(sounds: Sounds) -> Tensor:
-    """Features float16 [N, 11, 1024] of many notes; 22 KB each."""
+def features_of(sounds: LabelledNotes) -> Tensor:
+    """Features float16 [N, 11, 1024] of notes; 22 KB each."""
     return torch.cat([features(part) for part in sounds.batches()])
 
 
-def pictures(inputs: Tensor, chunk: int = 256) -> NDArray[np.float32]:
-    """Features [N, 11, 1024] → coarse log mel spectrograms [N, 11 · 128] for clustering."""
+def coarse_spectrograms(inputs: Tensor, chunk: int = 256) -> NDArray[np.float32]:
+    """Features [N, 11, 1024] → log mel spectrograms [N, 11 · 128], for clustering."""
     parts = [
         part.float().reshape(len(part), SPANS, BINS // 8, 8).mean(dim=-1).flatten(1)
         for part in torch.split(inputs, chunk)

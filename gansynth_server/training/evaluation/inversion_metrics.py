@@ -1,4 +1,4 @@
-"""How near the search for a latent comes to held-out notes."""
+"""Inversion of held-out notes: distances, and instrument families by the classifier."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.features import features
 from gansynth_server.analysis.inversion import invert
+from gansynth_server.analysis.mel_features import features
 from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draws
 from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation.classifier import Classifier, classify
-from gansynth_server.training.evaluation.rows import held_out
+from gansynth_server.training.evaluation.note_sets import held_out
 from gansynth_server.util.progress import track
 
 Float32 = NDArray[np.float32]
 
 RANDOM = 1000
-"""Random latents whose nearest a search must beat."""
+"""Random latents whose nearest is compared with the inversion."""
 CHUNK = 8
 
 
 @dataclass(frozen=True)
 class Inverted:
-    """What became of one real note.
+    """Result of inverting one real note.
 
-    distance: of the note that was found, in dB as :meth:`Target.distance` gives it.
-    preset, random: those of the checkpoint's nearest preset, if it has any, and of the nearest of
-    1000 random latents.
-    family: the instrument's; told: that of the instrument for which the classifier takes the note
-    that was found; real: that for which it takes the real one.
+    distance: of the inverted note (dB), see :meth:`Target.distance`.
+    preset, random: distances (dB) of the checkpoint's nearest preset, if it has any, and of the
+    nearest of 1000 random latents.
+    family: of the note's instrument; told, real: families that the classifier assigns to the
+    inverted and to the real note.
     """
 
     instrument: str
@@ -51,20 +51,21 @@ class Inverted:
 def inversions(
     model: Model, data: Dataset, net: Classifier, count: int, seconds: float, seed: int
 ) -> list[Inverted]:
-    """Looks for the latents of held-out notes.
+    """Invert held-out notes.
 
     Args:
         model: the checkpoint.
         data: the notes.
-        net: tells instruments apart.
+        net: classifier of instruments.
         count: of notes, drawn among those at the checkpoint's pitches.
-        seconds: that each search may take.
+        seconds: time limit (s) of each search.
         seed: of the choice, and of the random latents.
     """
     held = held_out(data, model.pitches)
     rows = np.random.default_rng(seed).permutation(held)[:count].tolist()
     random = draws(model.latent_size, range(seed, seed + RANDOM))
-    named = model.checkpoint.presets  # not what the user of this machine has beside them
+    # the checkpoint's presets alone, without the user's own
+    named = model.checkpoint.presets
     presets = np.stack(list(named.values())) if named else random[:0]
     families = data.families
 
@@ -89,7 +90,7 @@ def inversions(
 
 
 def _nearest(model: Model, target: Target, latents: Float32, pitch: int) -> float:
-    """The least distance of the notes of latents [N, latent_size]."""
+    """Least distance (dB) of the notes of latents [N, latent_size]."""
     parts = [latents[n : n + CHUNK] for n in range(0, len(latents), CHUNK)]
     waves = (model.generate_batch(part, [pitch] * len(part)) for part in parts)
     nearest = [float(target.distance(torch.from_numpy(wave)).min()) for wave in waves]
@@ -97,7 +98,7 @@ def _nearest(model: Model, target: Target, latents: Float32, pitch: int) -> floa
 
 
 def figures(found: list[Inverted]) -> dict[str, Any]:
-    """Shares of the notes, and each of them, as they stand in ``figures.json``."""
+    """Shares and medians over the notes, and each note, as they stand in ``figures.json``."""
     presets = [note.preset for note in found if note.preset is not None]
     return {
         "nearer_than_random": float(np.mean([note.distance < note.random for note in found])),

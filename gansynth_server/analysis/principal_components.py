@@ -1,4 +1,7 @@
-"""Finds the principal directions of a checkpoint, for :mod:`gansynth_server.latent.directions`."""
+"""Principal component analysis of a generator's activations (GANSpace, Härkönen et al. 2020).
+
+Its directions are applied by :mod:`gansynth_server.latent.directions`.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ Float32 = NDArray[np.float32]
 
 BATCH = 256
 PART = (8, 32)
-"""Frames and bins of the templates' drawing that are seen as one."""
+"""Frames and bins over which the templates' log magnitudes are averaged."""
 FARTHEST = 3.0
-"""Times that the way along a direction is lengthened at most."""
+"""Most by which a direction is lengthened."""
 TINY = 1e-9
 """Share of the first component's variance below which there is no component."""
 
 
 def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> Float32:
-    """The first convolution's output after leaky ReLU and pixel norm, as in GANSpace.
+    """Output of the first convolution after leaky ReLU and pixel norm, as in GANSpace.
 
-    Where there are templates, the log magnitudes that they draw, averaged over 8 frames and 32
-    bins: the first convolution has what they leave to do.
+    With templates it is their log magnitudes, averaged over 8 frames and 32 bins: most of the
+    timbre comes from them, and the first convolution only refines it.
 
     Args:
         z: [N, latent_size].
@@ -66,15 +69,16 @@ def compute(
     pitch: int | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Principal directions of a generator, as the npz file holds them, in float32.
+    """Compute principal directions of a generator, as the npz file holds them, in float32.
 
     Args:
         generator: on the CPU.
-        components: at most; fewer where there is no more variance.
-        samples: random latents.
-        pitch: the only one to look at; None takes all in turn.
-        given: components that are known already (``comp``, ``stdev``), for which only
-            the directions of latents are found.
+        components: most components; fewer where there is no more variance.
+        samples: number of random latents.
+        seed: of the latents.
+        pitch: MIDI note number of all samples; None takes all pitches in turn.
+        given: known components (``comp``, ``stdev``), for which only the directions of latents
+            are computed.
 
     Raises:
         UserError: the numbers do not fit each other or the generator.
@@ -125,10 +129,11 @@ def compute(
 
 
 def _principal(centred: Float32, count: int) -> tuple[Float32, Float32]:
-    """The first principal components [count, values] of [samples, values], and their stdevs."""
+    """First principal components [count, values] of [samples, values], and their stdevs."""
     from scipy.linalg import eigh
 
     samples, values = centred.shape
+    # the smaller of the two Gram matrices has the same eigenvalues
     wide = values > samples
     gram = centred.astype(np.float64)
     gram = gram @ gram.T if wide else gram.T @ gram
@@ -139,7 +144,8 @@ def _principal(centred: Float32, count: int) -> tuple[Float32, Float32]:
     variance, vectors = variance[kept], vectors[:, kept]
     comp = vectors.T @ centred / np.sqrt(variance)[:, None] if wide else vectors.T
     peaks = np.take_along_axis(comp, np.abs(comp).argmax(axis=1)[:, None], axis=1)
-    comp = comp * np.sign(peaks)  # a component and its opposite are the same one
+    # a component has no sign of its own: its largest value is made positive
+    comp = comp * np.sign(peaks)
     return comp.astype(np.float32), np.sqrt(variance / samples).astype(np.float32)
 
 
@@ -151,7 +157,7 @@ def _reach(
     gauge: Float32,
     latent: Float32,
 ) -> Float32:
-    """Standard deviations by which each direction moves its own component, on average."""
+    """Mean change of each component along its own direction (standard deviations)."""
     some = slice(0, BATCH)
     moved = [
         activations(generator, z[some] + step, labels[some]).reshape(-1, flat.shape[1])
@@ -169,12 +175,10 @@ def _farther(
     gauge: Float32,
     scores: Float32,
 ) -> tuple[Float32, Float32]:
-    """Directions and reach of templates' levels, which are far from linear in the latents.
-
-    Regressed on scores that they explain in part, latents would hardly move. So the scores
-    are regressed on the latents, and the shortest way that gains one standard deviation
-    by it is lengthened by what it falls short of.
-    """
+    """Directions and reach for templates, whose levels are far from linear in the latents."""
+    # Latents regressed on the scores would hardly move, for scores explain them in part only.
+    # So the scores are regressed on the latents; the shortest step that gains one standard
+    # deviation by that regression is lengthened by what it falls short of.
     slopes = np.linalg.lstsq(z, scores, rcond=None)[0].T
     shortest = (slopes / np.square(slopes).sum(axis=1, keepdims=True)).astype(np.float32)
     reach = _reach(generator, flat, z, labels, gauge, shortest)
@@ -183,5 +187,5 @@ def _farther(
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of :func:`compute` as they are stored: components in float16."""
+    """Arrays of :func:`compute` as they are stored: components in float16."""
     return {k: np.float16(v) if k in ("comp", "global_mean") else v for k, v in values.items()}

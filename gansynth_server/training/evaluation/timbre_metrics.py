@@ -1,4 +1,4 @@
-"""Is a timbre one across pitches, does it change smoothly, is a preset like its instrument."""
+"""Metrics of timbre: consistency across pitches, smoothness along paths, presets' likeness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansynth_server.analysis.acoustics import attack, centroid, envelope
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.analysis.spectral_distance import Target
 from gansynth_server.latent.vectors import draw, slerp
 from gansynth_server.spectral import transform
@@ -24,7 +24,7 @@ Float64 = NDArray[np.float64]
 
 BANDS = 20
 FLOOR = -60.0
-"""Decibels under the loudest band where bands count as silent."""
+"""Level (dB) relative to the loudest band under which bands count as silent."""
 PITCH_PAIRS, PER_PAIR = 6, 8
 PATHS, PATH_STEPS = 4, 16
 PRESET_PITCHES = (48, 60, 72)
@@ -40,8 +40,8 @@ def _triangles() -> Tensor:
     return torch.from_numpy(np.clip(1 - distance, 0, None)).float()
 
 
-def bands(sounds: Sounds) -> Float64:
-    """Spectral envelopes [N, 20] of the whole notes in dB under the loudest band."""
+def bands(sounds: LabelledNotes) -> Float64:
+    """Spectral envelopes [N, 20] of whole notes (dB relative to the loudest band)."""
     parts = [
         transform.stft(part).abs().square().mean(dim=1) @ _triangles() for part in sounds.batches()
     ]
@@ -73,15 +73,15 @@ def neighbour_rows(data: Dataset, pitches: tuple[int, ...], seed: int) -> NDArra
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
-def consistency(low: Sounds, high: Sounds) -> float:
-    """How much a timbre changes between neighbouring pitches: 0 not at all, 1 like another timbre.
+def consistency(low: LabelledNotes, high: LabelledNotes) -> float:
+    """Change of timbre between neighbouring pitches: 0 for none, 1 as between different timbres.
 
     Args:
-        low: M timbres, each at one pitch; at least two at each.
+        low: M timbres, each at one pitch; at least two at each pitch.
         high: the same timbres at the next pitch.
 
     Returns:
-        RMS distance in dB of the spectral envelopes of the same timbre, over
+        RMS distance (dB) of the spectral envelopes of the same timbre, over
         that of different timbres at the same two pitches.
     """
     first, second = bands(low), bands(high)
@@ -104,7 +104,7 @@ def paths(size: int, seed: int) -> NDArray[np.float32]:
 
 
 def smoothness(embedding: Float64) -> dict[str, float]:
-    """How evenly the embeddings [4 · 17, D] along :func:`paths` change.
+    """Evenness of the embeddings [4 · 17, D] along :func:`paths`.
 
     Returns:
         ``path_ratio``: the longest step over the mean one, mean of the paths
@@ -121,7 +121,7 @@ def smoothness(embedding: Float64) -> dict[str, float]:
 def preset_rows(
     data: Dataset, names: frozenset[str], pitches: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    """Rows of the instruments called like presets, at pitches 48, 60 and 72, one velocity each."""
+    """Rows of instruments named like presets, at pitches 48, 60 and 72, one velocity each."""
     wanted = set(PRESET_PITCHES) & set(pitches)
     found: dict[tuple[str, int], int] = {}
     for row, note in sorted(enumerate(data.notes), key=lambda entry: abs(entry[1].velocity - 100)):
@@ -131,8 +131,8 @@ def preset_rows(
     return np.array([row for (name, _), row in sorted(found.items()) if name in kept], np.int64)
 
 
-def alike(real: Sounds, ours: Sounds) -> dict[str, Any]:
-    """Compares notes with the real notes of the same instruments and pitches.
+def alike(real: LabelledNotes, ours: LabelledNotes) -> dict[str, Any]:
+    """Compare notes with real notes of the same instruments and pitches.
 
     Args:
         real: N real notes.
@@ -143,7 +143,7 @@ def alike(real: Sounds, ours: Sounds) -> dict[str, Any]:
         the 50 ms levels; ``centroid_rank_correlation`` and
         ``attack_rank_correlation``: Spearman's rho over the instruments of
         spectral centroid and attack time (None for fewer than three, or silence);
-        ``preset_distance``: median distance in dB, as :class:`Target` tells it; and
+        ``preset_distance``: median distance (dB) by :class:`Target`; and
         ``instruments``: name → its distance, its correlation, and real and other centroid (Hz)
         and attack (ms).
     """
@@ -186,7 +186,7 @@ def _rank_correlation(a: Float64, b: Float64) -> float | None:
 
 
 def _whole(value: float) -> int | None:
-    """Rounded; None for the attack of silence."""
+    """Round a figure; None for the attack of silence."""
     return round(value) if np.isfinite(value) else None
 
 
