@@ -99,7 +99,7 @@ class Spectra:
         for n in range(index, min(index + MAX_SPECTRA, len(self._keys))):
             if self._keys[n] not in self._kept:
                 missing.setdefault(self._keys[n], n)
-            if len(missing) == self._backend.batch:
+            if len(missing) == self._backend.info.batch:
                 break
         while len(self._kept) + len(missing) > MAX_SPECTRA:
             self._kept.pop(next(iter(self._kept)))

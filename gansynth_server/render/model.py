@@ -118,7 +118,7 @@ class Model:
         from gansynth_server.spectral import transform
 
         parts = []
-        for latents, labels in self._batches(z, pitches, self.backend.batch):
+        for latents, labels in self._batches(z, pitches, self.backend.info.batch):
             polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
             parts.append(transform.waves(*polar).numpy())
         return np.concatenate(parts)

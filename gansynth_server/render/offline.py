@@ -63,8 +63,8 @@ class BatchRenderer:
         found = {job.key: self._cache.get(job.key) for job in jobs}
         for backend in {job.backend for job in missing.values()}:
             mine = [job for job in missing.values() if job.backend is backend]
-            for at in range(0, len(mine), backend.batch):
-                part = mine[at : at + backend.batch]
+            size = backend.info.batch
+            for part in (mine[at : at + size] for at in range(0, len(mine), size)):
                 z = np.stack([job.z for job in part])
                 labels = np.array([job.label for job in part], np.int64)
                 for job, spectrum in zip(part, backend.render(z, labels), strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backends.base import Labels, Slice
+from gansynth_server.render.backends.base import BackendInfo, Labels
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
 
@@ -105,17 +105,6 @@ RenderRequest = (
     | HallucinationRequest
     | InvertRequest
 )
-
-
-@dataclass(frozen=True)
-class BackendInfo:
-    """What there is to know of a backend on the other side."""
-
-    name: str
-    precision: str
-    batch: int
-    windows: int
-    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from gansynth_server.errors import RenderError
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Float32, Labels
 from gansynth_server.render.model import Model, Pitches
 from gansynth_server.render.process import RenderProcess
-from gansynth_server.render.protocol import BackendInfo, FramesRequest, SpectraRequest
+from gansynth_server.render.protocol import FramesRequest, SpectraRequest
 from gansynth_server.render.receptive_field import Span
 
 
@@ -20,8 +20,7 @@ class RemoteBackend(Backend):
     """
 
     def __init__(self, process: RenderProcess, path: str, info: BackendInfo) -> None:
-        self._process, self._path = process, path
-        self._adopt(info)
+        self._process, self._path, self.info = process, path, info
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(FramesRequest(self._path, z, labels, window, live=False))
@@ -42,14 +41,9 @@ class RemoteBackend(Backend):
             self._process.drop(self._path)
 
     def _rendered(self, request: FramesRequest) -> tuple[Float32, Float32]:
-        info, (magnitude, increment) = self._process.frames(request)
-        self._adopt(info)
+        # its info may have changed: it may have fallen back on another backend
+        self.info, (magnitude, increment) = self._process.frames(request)
         return magnitude, increment
-
-    def _adopt(self, info: BackendInfo) -> None:
-        """Take over what the backend is like now: it may have fallen back on another."""
-        self.name, self.precision = info.name, info.precision
-        self.batch, self.windows, self.slices = info.batch, info.windows, info.slices
 
 
 class RemoteModel(Model):

@@ -98,7 +98,7 @@ class Renderer:
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
                 if key not in self._cache and self._queue.get(key) is None:
-                    task = RenderTask(key, z, backend.slices, time.monotonic())
+                    task = RenderTask(key, z, backend.info.slices, time.monotonic())
                     self._queue.open(task)
                     tasks.append(task)
             self._wake.notify_all()
@@ -143,7 +143,8 @@ class Renderer:
         task = self._queue.get(key)
         if task is None:
             whole = None if partial is None else Spectrum.begin(partial)
-            task = RenderTask(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
+            slices = job.backend.info.slices
+            task = RenderTask(key, job.z, slices, time.monotonic(), whole, [job])
             self._queue.open(task)
         else:
             if not task.jobs:

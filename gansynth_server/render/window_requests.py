@@ -64,7 +64,7 @@ class WindowRequests:
             for waiting in self._latest.values()
             for request in waiting.values()
             if (request.backend, request.window) == (first.backend, first.window)
-        ][: first.backend.windows]
+        ][: first.backend.info.windows]
         for request in alike:
             waiting = self._latest.pop(request.client)
             del waiting[request.owner]

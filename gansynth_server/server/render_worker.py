@@ -12,10 +12,10 @@ from dataclasses import replace
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.options import ServerOptions
+from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.model import Model
 from gansynth_server.render.protocol import (
-    BackendInfo,
     DropRequest,
     Float32,
     FramesRequest,
@@ -96,7 +96,8 @@ class Networks:
                 model = self._model(path)
                 render = model.backend.live if live else model.backend.frames
                 parts = render(z, labels, window)
-                return _info(model), *parts  # after rendering: it may have fallen back
+                # read after rendering: the backend may have fallen back on another
+                return model.backend.info, *parts
             case SpectraRequest(path, z, pitches):
                 return None, self._model(path).spectra(z, pitches)
             case HallucinationRequest(path, sequence, sample_rate):
@@ -111,7 +112,7 @@ class Networks:
     def _loaded(self, name: str) -> Loaded:
         model = self._load(name)
         copy = replace(model.checkpoint)  # without the network
-        return Loaded(copy, _info(model), model.nbytes, model.remark)
+        return Loaded(copy, model.backend.info, model.nbytes, model.remark)
 
     def _model(self, path: str) -> Model:
         """Return the model; load it where it was dropped, or not loaded in this life."""
@@ -126,8 +127,3 @@ class Networks:
                 model.warm()
                 self._models[str(model.checkpoint.weights)] = model
             return model
-
-
-def _info(model: Model) -> BackendInfo:
-    b = model.backend
-    return BackendInfo(b.name, b.precision, b.batch, b.windows, b.slices)

@@ -190,12 +190,12 @@ class Server:
 
     def ready_line(self) -> str:
         """The last line of the start, for people and scripts."""
-        model = self.model
+        model, info = self.model, self.model.backend.info
         latency = 1000 * (self._output.latency + self.main_bus.delay)
         return (
             f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
-            f"backend {model.backend.name} {model.backend.precision}, output {self._output.name}, "
+            f"backend {info.name} {info.precision}, output {self._output.name}, "
             f"latency {latency:.1f} ms"
         )
 

@@ -133,7 +133,7 @@ def test_live_notes_wait_for_no_graph_but_the_heads(bundled):
 
     backend.compile = slow
     backend.prepare(bundled.config.latent_size)
-    rests = [part.window for part in backend.slices[1:]]
+    rests = [part.window for part in backend.info.slices[1:]]
     z, labels = notes(bundled, 2)
     for window in [HEAD, *rests, (61, 69)]:
         same(backend.live(z, labels, window), exact(bundled, z, labels, window))
@@ -166,7 +166,7 @@ def test_cuda_graphs_without_cuda(bundled):
     z, labels = notes(bundled, 65)  # more than the largest graph
     same(backend.frames(z, labels, HEAD), plain.frames(z, labels, HEAD))
     half, _ = choosing.choose(bundled, CPU, "eager", "bfloat16")
-    assert CudaGraphs(half.weights, CPU).precision == half.precision == "bfloat16"
+    assert CudaGraphs(half.weights, CPU).info.precision == half.info.precision == "bfloat16"
 
 
 @needs_compiler

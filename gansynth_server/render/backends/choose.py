@@ -75,7 +75,8 @@ def choose(
             _log.info("no bfloat16 here: %s", error)
     order = sorted(range(len(backends)), key=times.__getitem__)
     said = ", ".join(
-        f"{backends[k].name} {backends[k].precision} {1000 * times[k]:.1f} ms" for k in order
+        f"{backends[k].info.name} {backends[k].info.precision} {1000 * times[k]:.1f} ms"
+        for k in order
     )
     fastest = backends[order[0]]
     lines = [

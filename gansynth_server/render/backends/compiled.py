@@ -41,7 +41,7 @@ class Compiled(Eager):
 
     def prepare(self, latent_size: int) -> None:
         """Compiles a graph for the head and one for the rest: each more would take its time."""
-        for part in self.slices:
+        for part in self.info.slices:
             self.seconds(part.window, part.batch, latent_size, takes=1)
 
     def _module(self, window: Span) -> torch.nn.Module:

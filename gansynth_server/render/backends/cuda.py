@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansynth_server.render.backends.base import WHOLE, Backend, Float32, Labels, Slice
+from gansynth_server.render.backends.base import (
+    WHOLE,
+    Backend,
+    BackendInfo,
+    Float32,
+    Labels,
+    Slice,
+)
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import Weights, Window
 from gansynth_server.render.receptive_field import Span
@@ -74,10 +81,9 @@ class CudaGraphs(Backend):
     """Graphs per window and size of batch; a whole note is one slice here."""
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
-        self.name = f"cuda graphs {device.type}"
-        self.precision = str(weights.dtype).removeprefix("torch.")
-        self.batch = self.windows = BUCKETS[-1]
-        self.slices = (Slice(WHOLE, BUCKETS[-1]),)
+        precision, most = str(weights.dtype).removeprefix("torch."), BUCKETS[-1]
+        slices = (Slice(WHOLE, most),)
+        self.info = BackendInfo(f"cuda graphs {device.type}", precision, most, most, slices)
         self._device = device
         self.weights = weights.to(device)
         self._plain = Eager(self.weights, device)
