@@ -62,8 +62,9 @@ from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.server.background import Background
 from gansynth_server.server.clock import MessageClock
-from gansynth_server.server.metrics import Metrics, PrometheusExporter, resident_mb
+from gansynth_server.server.metrics import Metrics, resident_mb
 from gansynth_server.server.oscquery import OscQuery
+from gansynth_server.server.prometheus import PrometheusExporter
 from gansynth_server.server.receiver import Receiver
 from gansynth_server.server.render_worker import serve
 from gansynth_server.server.startup import bind, check, warm_up

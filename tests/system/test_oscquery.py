@@ -15,8 +15,8 @@ from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.schema import REQUIRED, parse
 from gansynth_server.osc.table import ROWS, TABLE
-from gansynth_server.server.namespace import find, namespace
-from gansynth_server.server.oscquery import CROWD, NAME, OscQuery
+from gansynth_server.server.http import MAX_CONNECTIONS
+from gansynth_server.server.oscquery import NAME, OscQuery, find, namespace
 from tests.support.server import Peer, ServerProcess
 
 
@@ -124,7 +124,9 @@ def test_what_is_not_http_or_too_long_does_no_harm(url):
 
 def test_a_crowd_is_sent_away_and_others_are_served_after_it(url):
     port = int(url.rsplit(":", 1)[1])
-    crowd = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(CROWD)]
+    crowd = [
+        socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(MAX_CONNECTIONS)
+    ]
     try:
         late = socket.create_connection(("127.0.0.1", port), timeout=10)
         late.sendall(b"GET / HTTP/1.1\r\n\r\n")
