@@ -16,10 +16,10 @@ import numpy as np
 
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import ActiveNote, Client
-from gansynth_server.instrument.morphing import Morpher, SlotPath
+from gansynth_server.instrument.morphing import Morpher
 from gansynth_server.instrument.rendering import Work
 from gansynth_server.latent.presets import find_preset
-from gansynth_server.latent.slots import ConstantPath, Path, Slots
+from gansynth_server.latent.slots import ConstantPath, Path, SlotPath, Slots
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
@@ -93,6 +93,7 @@ class Instrument:
         """Fills a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
             client.latents.put(slot, path, self.time(when))
+            self.morpher.wake(client, self.time(when))
             if slot == client.slot and client.recent:
                 self.work.prefetch(client)
 
@@ -215,10 +216,11 @@ class Instrument:
         """Has the notes of a slot follow its latent while they sound, or no longer."""
         with self.lock:
             (client.followed.add if on else client.followed.discard)(slot)
-            for played in client.notes.values():
-                if played.slot == slot and on:
+            for played in [p for p in client.notes.values() if p.slot == slot]:
+                fits = played.model.latent_size == client.latents.size and slot in client.latents
+                if on and fits:
                     self.morpher.follow(played, SlotPath(client.latents, slot), self.time(when))
-                elif played.slot == slot:
+                elif not on:
                     self.morpher.rest(played, self.time(when))
 
     def morph(
@@ -349,6 +351,7 @@ class Instrument:
     def ended(self, note: Note) -> None:
         """Forgets a note whose sound is over."""
         note.over = True
+        self.morpher.drop(note)
         with self.lock:
             assert isinstance(note.owner, Client)
             note.owner.alive.discard(note)

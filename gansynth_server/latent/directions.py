@@ -96,6 +96,9 @@ class OffsetPath:
     def at(self, seconds: float) -> Latent:
         return self.base.at(seconds) + self._offset
 
+    def rests_until(self, seconds: float) -> float:
+        return self.base.rests_until(seconds)
+
 
 def edit(
     path: Path, directions: Directions, amounts: Mapping[int, float], bare: bool, seconds: float

@@ -66,8 +66,13 @@ class Glide:
         gone = elapsed(seconds, self._start) / self._seconds if self._seconds else 0.0
         if gone <= 0:
             return self._from.at(seconds)
-        reset_load = gone * gone * (3 - 2 * gone)
-        return slerp(self._from.at(seconds), self.target.at(seconds), reset_load)
+        smooth = gone * gone * (3 - 2 * gone)
+        return slerp(self._from.at(seconds), self.target.at(seconds), smooth)
+
+    def rests_until(self, seconds: float) -> float:
+        if seconds >= self.end:
+            return self.target.rests_until(seconds)
+        return max(seconds, min(self._start, self._from.rests_until(seconds)))
 
 
 class Walk:
@@ -102,6 +107,9 @@ class Walk:
         steps = [self._step(int(number) + n) for n in range(4)]
         z = weights @ np.stack(steps) / np.linalg.norm(weights)
         return (z * self._spread).astype(np.float32)
+
+    def rests_until(self, seconds: float) -> float:
+        return seconds
 
 
 def _sine(turn: float) -> float:
@@ -149,3 +157,6 @@ class Lfo:
         turn = (elapsed(seconds, self._start) * self._rate + self._phase) % 1.0
         a, b = (path.at(seconds) for path in self._ends)
         return slerp(a, b, SHAPES[self._shape](turn))
+
+    def rests_until(self, seconds: float) -> float:
+        return seconds

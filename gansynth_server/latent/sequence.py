@@ -94,6 +94,9 @@ class SequencePath:
         nearest = round(place)  # lest a note miss its own latent
         return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 
+    def rests_until(self, seconds: float) -> float:
+        return seconds
+
 
 def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:
     """Key timbres [count, size] out of the prior."""
