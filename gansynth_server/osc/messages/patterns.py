@@ -59,5 +59,6 @@ ROWS: tuple[Row, ...] = (
         "`/dirt/handshake/reply` &serverHostname address &serverPort port &controlBusIndices "
         "numbers…",
         "tells TidalCycles that somebody is there; there are no control buses behind the numbers",
+        live=True,
     ),
 )
