@@ -137,9 +137,11 @@ class Morpher:
     def wake(self, owner: object, when: float) -> None:
         """Look at an owner's notes whose latents are others, or move, from a time on."""
         with self._lock:
-            for follower in list(self._followers.values()):
-                if follower.played.note.owner is owner:
-                    self._schedule(follower, when)
+            owned = [f for f in self._followers.values() if f.played.note.owner is owner]
+            # in the order of their ticks, in which moving notes are rendered: to the last bit,
+            # a note's frames depend on its place among those rendered together
+            for follower in sorted(owned, key=lambda f: _first_tick(f.tick, when)):
+                self._schedule(follower, when)
 
     def drop(self, note: Note) -> None:
         """Follow nothing with a note any more: it is over."""
