@@ -41,7 +41,7 @@ class ArrayMessages:
 
         fail = request.failing("/synthesize")
         z = self._instrument.latent(request.client, slot, request.when)
-        self._instrument.work.wave(request.client, z, pitch, done, fail)
+        self._instrument.renders.wave(request.client, z, pitch, done, fail)
 
     def hallucinate_array(
         self,

@@ -39,7 +39,7 @@ class Task(Enum):
         return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
 
 
-class Work(Protocol):
+class BackgroundWork(Protocol):
     """Runs what takes time (see :class:`Background`)."""
 
     def run(
@@ -62,7 +62,7 @@ class Host(Protocol):
     def root(self) -> SandboxedFolder: ...
 
     @property
-    def background(self) -> Work: ...
+    def background(self) -> BackgroundWork: ...
 
 
 class LiveHost(Host, Protocol):

@@ -147,7 +147,7 @@ class CheckpointMessages:
             raise UserError(f"no checkpoint called {name!r}; there are: {known}")
 
         def load() -> None:
-            self._instrument.use(request.client, self._models.get(name))
+            self._instrument.set_checkpoint(request.client, self._models.get(name))
             request.reply("/done", "/checkpoint/load", name)
             if request.session.notified:
                 request.reply("/checkpoint", name)

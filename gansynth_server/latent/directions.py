@@ -29,7 +29,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.model.checkpoint import FIRST_BIAS
+from gansynth_server.model.checkpoint import fingerprint
 from gansynth_server.model.safe_files import check_npz
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def file_of(checkpoint: Checkpoint) -> FilePath:
 
 
 def load(checkpoint: Checkpoint) -> Directions:
-    """A checkpoint's directions; the same object until its file changes.
+    """Return a checkpoint's directions: the same object until their file changes.
 
     Raises:
         UserError: there are none, they are damaged, or they belong to other weights.
@@ -130,16 +130,16 @@ def load(checkpoint: Checkpoint) -> Directions:
         stamp = path.stat().st_mtime_ns
     except OSError as error:
         raise UserError(f"{checkpoint.name} has no principal directions; {how}") from error
-    directions, bias = _read(path, stamp, how)
-    if directions.latent.shape[1] != checkpoint.config.latent_size or not (
-        np.array_equal(bias, checkpoint.tensor(FIRST_BIAS))
-    ):
+    directions, weights = _read(path, stamp, how)
+    size = checkpoint.config.latent_size
+    if weights != checkpoint.fingerprint or directions.latent.shape[1] != size:
         raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
     return directions
 
 
 @lru_cache(maxsize=64)
-def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
+def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, str]:
+    """Read a file once per stamp: the directions, and the fingerprint of their weights."""
     try:
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
@@ -150,4 +150,4 @@ def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
     sizes = latent.ndim == 2 and share.shape == reach.shape == (len(latent),)
     if not sizes or not all(np.isfinite(a).all() for a in (latent, share, reach)):
         raise UserError(f"{path} is damaged; {how}")
-    return Directions(latent, share, reach), bias
+    return Directions(latent, share, reach), fingerprint(bias)

@@ -178,7 +178,7 @@ class MidiPlayer:
         moved: Path = directions.OffsetPath(channel.base, found, amounts, bare=False)
         if isinstance(channel.base, ConstantPath):
             moved = ConstantPath(moved.at(time), str(moved))
-        self._instrument.put(self.client, channel.slot, moved, when)
+        self._instrument.set_path(self.client, channel.slot, moved, when)
         self._instrument.follow(self.client, channel.slot, True, when)
 
 

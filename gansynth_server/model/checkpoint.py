@@ -62,7 +62,7 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """What tells these weights from those of another training."""
-        return hashlib.sha256(self.tensor(FIRST_BIAS).tobytes()).hexdigest()[:16]
+        return fingerprint(self.tensor(FIRST_BIAS))
 
     def beside(self, file: str) -> Path:
         """Where a file lies that belongs to these weights: in their folder, which may hold
@@ -79,6 +79,11 @@ class Checkpoint:
                 return np.asarray(file.get_tensor(name), np.float32)
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(self.weights, error) from error
+
+
+def fingerprint(first_bias: NDArray[np.float32]) -> str:
+    """Return what tells weights from those of another training, made of one tensor of them."""
+    return hashlib.sha256(first_bias.tobytes()).hexdigest()[:16]
 
 
 def search_path() -> list[Path]:

@@ -70,7 +70,7 @@ class Score:
         self._bus = Bus(
             setting.rate,
             setting.max_voices,
-            on_end=self.instrument.ended,
+            on_end=self.instrument.on_note_ended,
             link=ScoreLink(bank_rate(setting.rate)),
             channels=setting.channels,
         )
@@ -162,7 +162,7 @@ class Score:
             CAUSE.reset(token)
 
     def _join(self, number: int) -> Session:
-        client = self.instrument.join(number, self._model, self._bus)
+        client = self.instrument.add_client(number, self._model, self._bus)
         session = self._sessions[number] = Session(("score", number), client, 0.0)
         return session
 

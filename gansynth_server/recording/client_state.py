@@ -40,12 +40,12 @@ def state(client: Client, now: float) -> Iterator[Words]:
     style = client.style
     yield "/envelope", *astuple(style.envelope)
     yield "/hold", int(style.hold)
-    if style.region is not None:
-        yield "/hold/region", *map(seconds, style.region)
-    yield "/velocity/curve", style.curve
-    yield "/pressure", *style.pressed
-    yield "/pedal", int(style.pedal)
-    for slot, group in style.chokes.items():
+    if style.hold_region is not None:
+        yield "/hold/region", *map(seconds, style.hold_region)
+    yield "/velocity/curve", style.velocity_curve
+    yield "/pressure", *style.pressure_target
+    yield "/pedal", int(style.pedal_down)
+    for slot, group in style.choke_groups.items():
         yield "/choke", slot, group
     if client.tuning != Tuning():
         yield "/tuning", "scl", _scl(client.tuning.scale)

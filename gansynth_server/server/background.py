@@ -40,7 +40,7 @@ class Background:
         Raises:
             UserError: too much of this client's waits already.
         """
-        finish, fail = self._instrument.work.begin(request.client), request.failing(address)
+        finish, fail = self._instrument.renders.begin(request.client), request.failing(address)
 
         def run() -> None:
             try:

@@ -49,8 +49,8 @@ from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
-from gansynth_server.net.pulls import Pulls
 from gansynth_server.net.sessions import Session, Sessions
+from gansynth_server.net.stream_renderer import StreamRenderer
 from gansynth_server.net.streams import PullStream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
@@ -143,7 +143,7 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument, self._render_lock.pause)
-        self._pulls = Pulls(self.send)
+        self._stream_renderer = StreamRenderer(self.send)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         warm_up(self.model, self._renderer, self._output.rate)
@@ -158,11 +158,11 @@ class Server:
             discard_late=options.discard_late,
         )
         self._pulse = BlockTimer("the output")
-        self._watchdog = Watchdog([self._pulse, self._pulls.pulse])
+        self._watchdog = Watchdog([self._pulse, self._stream_renderer.pulse])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
-                ("stream", self._pulls.run),
+                ("stream", self._stream_renderer.run),
                 ("notify", self._run_notify),
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
@@ -233,7 +233,7 @@ class Server:
         self._stopping.set()  # not before the fades, which are pulled
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
-        self._pulls.stop()
+        self._stream_renderer.stop()
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -252,7 +252,7 @@ class Server:
     @cached_property
     def midi(self) -> MidiPlayer:
         """Who plays what MIDI devices send; there are no such where none was asked for."""
-        return MidiPlayer(self.instrument, self.instrument.join(0, self.model, self.main_bus))
+        return MidiPlayer(self.instrument, self.instrument.add_client(0, self.model, self.main_bus))
 
     @property
     def sounding(self) -> int:
@@ -269,7 +269,7 @@ class Server:
     @property
     def underruns(self) -> int:
         """Blocks that came too late, of the output and of all streams."""
-        return self._output.underruns + self._pulls.late
+        return self._output.underruns + self._stream_renderer.late
 
     def metrics(self) -> Metrics:
         """All that is counted, now."""
@@ -287,7 +287,7 @@ class Server:
             longest_stall_ms=1000 * self._watchdog.longest,
             stalls_total=self._watchdog.stalls,
             underruns_total=self.underruns,
-            blocks_total=self._pulls.blocks,
+            blocks_total=self._stream_renderer.blocks,
             spoilt_total=sum(bus.voices.non_finite for bus in buses),
             shed_total=sum(bus.voices.sheds for bus in buses),
             datagrams_total=counts["in"],
@@ -328,7 +328,7 @@ class Server:
     def move(self, old: Bus, new: Bus) -> None:
         """Whoever is heard on one bus is heard on another from now on."""
         for session in self._sessions.heard_on(old):
-            session.client.bus = new
+            session.client.set_bus(new)
         if isinstance(old.tap, Recorder):
             old.tap.stop()
 
@@ -351,12 +351,12 @@ class Server:
         return bus
 
     def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        self._pulls.put(source, stream, number)
+        self._stream_renderer.put(source, stream, number)
 
     # the threads
 
     def _join(self, number: int) -> Client:
-        return self.instrument.join(number, self.model, self.main_bus)
+        return self.instrument.add_client(number, self.model, self.main_bus)
 
     def _first_model(self) -> Model:
         try:
@@ -382,10 +382,10 @@ class Server:
     def _leave(self, session: Session) -> None:
         """Puts away what a peer had that is gone."""
         if session.own is not None:
-            session.client.bus = self.main_bus
+            session.client.set_bus(self.main_bus)
             session.client, session.own = session.own, None
         self._receiver.scheduler.clear(session)
-        self.instrument.leave(session.client)
+        self.instrument.remove_client(session.client)
         if session.stream is not None:
             self.move(session.stream.bus, self.main_bus)
             session.stream = None
@@ -394,7 +394,7 @@ class Server:
         while (event := self._events.get()) is not None:
             what, note = event
             if what == "/note/end":
-                self.instrument.ended(note)
+                self.instrument.on_note_ended(note)
                 if note.late:
                     _log.info("note %s: %d frames were rendered too late", note.id, note.late)
             session = self._sessions.of(note.owner)

@@ -31,17 +31,15 @@ class Watchdog:
 
     Args:
         pulses: of all audio threads.
-        tick: called once a second, for whatever else is to be done then.
     """
 
     def __init__(
         self,
         pulses: list[BlockTimer],
-        each_second: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stalls = 0
-        self._pulses, self._each_second, self._clock = pulses, each_second, clock
+        self._pulses, self._clock = pulses, clock
         self._caught: dict[BlockTimer, tuple[float, float, str]] = {}  # due, worst, where
         self._told = -PAUSE
         self._stopped = threading.Event()
@@ -62,7 +60,6 @@ class Watchdog:
 
     def _run(self) -> None:
         last = self._clock()
-        second = last
         while not self._stopped.wait(TICK):
             now = self._clock()
             try:
@@ -70,9 +67,6 @@ class Watchdog:
             except Exception:
                 _log.exception("the watchdog could not look")
             last = now
-            if now - second >= 1.0:
-                second = now
-                self._each_second()
 
     def look(self, now: float, overslept: float) -> None:
         """One look at all pulses.

@@ -29,8 +29,8 @@ class Engine:
         self.instrument = Instrument(
             self.renderer, 1, lambda client, *args: self.told.append(args), lambda: self.time
         )
-        self.bus = Bus(RATE, 16, gain=1.0, on_end=self.instrument.ended)
-        self.client = self.instrument.join(1, model, self.bus)
+        self.bus = Bus(RATE, 16, gain=1.0, on_end=self.instrument.on_note_ended)
+        self.client = self.instrument.add_client(1, model, self.bus)
 
     def run(self, seconds: float) -> np.ndarray:
         parts = []
@@ -68,7 +68,7 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
     instrument.preset(client, "reed", "trumpet")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
     (played,) = instrument.played(client, 1)
@@ -87,17 +87,17 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
 def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model):
     instrument, client = engine.instrument, engine.client
     ends = model.preset("whistle"), model.preset("trumpet")
-    instrument.set(client, "z", ends[0])
-    client.style.hold = True
+    instrument.set_latent(client, "z", ends[0])
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     for pitch in (48, 55, 60, 64):
         instrument.play(client, pitch, 100, pitch, "z")
     still = [engine.run(2.5)[RATE:]]
-    instrument.set(client, "z", ends[1])
+    instrument.set_latent(client, "z", ends[1])
     still.append(engine.run(2.0)[RATE:])  # the rougher of the two timbres, at rest
     sound = []
     for k in range(30):
-        instrument.set(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
+        instrument.set_latent(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
         sound.append(engine.run(0.1))
     assert 9 <= instrument.morpher.rate <= 1 / TICK
     assert roughest(np.concatenate(sound)) < 1.2 * max(map(roughest, still))
@@ -110,7 +110,7 @@ def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model)
 def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
@@ -124,7 +124,7 @@ def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, mo
 def test_a_timed_change_is_heard_at_its_time(engine):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z", 0.0)
     instrument.preset(client, "z", "trumpet", 4.5)
@@ -151,7 +151,7 @@ def looks(engine, monkeypatch):
 def test_a_resting_note_is_looked_at_only_once_its_slot_is_filled(engine, looks):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
@@ -173,7 +173,7 @@ def test_a_resting_note_is_looked_at_only_once_its_slot_is_filled(engine, looks)
 def test_what_is_filled_ahead_or_moves_has_its_looks(engine, looks):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z", 0.0)
     instrument.preset(client, "z", "trumpet", 2.0)
@@ -182,10 +182,10 @@ def test_what_is_filled_ahead_or_moves_has_its_looks(engine, looks):
     engine.run(1.5)
     assert 1.5 <= looks[0] < 1.5 + TICK and 2 <= len(looks) <= 3
     looks.clear()
-    instrument.put(client, "z", Walk(client.latents.size, 1, 0.5, 1.0, engine.time))
+    instrument.set_path(client, "z", Walk(client.latents.size, 1, 0.5, 1.0, engine.time))
     engine.run(1.0)
     assert len(looks) >= 14
-    instrument.set(client, "z", instrument.latent(client, "z"))
+    instrument.set_latent(client, "z", instrument.latent(client, "z"))
     engine.run(3 * TICK)
     looks.clear()
     engine.run(1.0)

@@ -206,6 +206,18 @@ def test_the_command_writes_what_load_reads(tmp_path, generator, capsys):
         directions.load(net)
 
 
+def test_weights_are_read_once_and_not_at_each_move(tmp_path, generator, monkeypatch):
+    folder, read = tmp_path / "net", []
+    checkpoint.save(folder, generator, {})
+    cli.main(["directions", str(folder), "--components", "5", "--samples", "200"])
+    net, tensor = checkpoint.load(str(folder)), checkpoint.Checkpoint.tensor
+    monkeypatch.setattr(
+        checkpoint.Checkpoint, "tensor", lambda self, name: read.append(name) or tensor(self, name)
+    )
+    known = directions.load(net)
+    assert all(directions.load(net) is known for _ in range(20)) and len(read) == 1
+
+
 @pytest.fixture(scope="module")
 def server():
     with ServerProcess("--output", "none") as process:

@@ -20,7 +20,7 @@ MAX_WAITING, MAX_PER_CLIENT = 1024, 64
 _log = logging.getLogger(__name__)
 
 
-class Pulls:
+class StreamRenderer:
     """Answers pulls, the streams in turns.
 
     Args:
