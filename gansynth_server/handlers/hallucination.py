@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gansynth_server.handlers.host import Host
 
 PITCH = 60.0
+"""Pitch of hallucinations where neither the message nor a melody gives one."""
 
 
 class HallucinationMessages:

@@ -10,7 +10,6 @@ from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.latent import directions, files, timbre_map
 from gansynth_server.latent.descriptors import MEASURES
-from gansynth_server.latent.directions import edit
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path
@@ -19,8 +18,10 @@ from gansynth_server.osc.schema import MAX_TEXT
 from gansynth_server.render.protocol import InvertRequest
 from gansynth_server.util.yielding_json import steps
 
-LIST_BYTES = 7000
+MAX_LIST_BYTES = 7000
+"""Bytes of names in a datagram."""
 MAX_AMOUNT = 100.0
+"""Standard deviations by which a latent is moved along a component."""
 
 
 class LatentMessages:
@@ -100,7 +101,7 @@ class LatentMessages:
         request.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
 
     def z_list(self, request: Request, skip: int) -> None:
-        latents, room = request.client.latents, LIST_BYTES
+        latents, room = request.client.latents, MAX_LIST_BYTES
         now = self._instrument.time(request.when)
         entries = [[slot, str(latents.path(slot, now))[:MAX_TEXT]] for slot in latents]
         entries += [[name] for name in request.client.model.presets]
@@ -197,10 +198,10 @@ class LatentMessages:
         self._move(request, slot, "purer", amount)
 
     def _move(self, request: Request, slot: str, measure: str, amount: float) -> None:
-        directions = timbre_map.load(request.client.model.checkpoint).named
+        named = timbre_map.load(request.client.model.checkpoint).named
         latents, now = request.client.latents, self._instrument.time(request.when)
         amounts = {MEASURES.index(measure): amount}
-        path = edit(latents.path(slot, now), directions, amounts, bare=False, seconds=now)
+        path = directions.edit(latents.path(slot, now), named, amounts, bare=False, seconds=now)
         self._instrument.set_path(request.client, slot, path, request.when)
 
 

@@ -24,7 +24,8 @@ class StreamMessages:
             # the same again before the first pull is a client that did not hear the answer
             bus = self._host.new_bus(round(rate), channels)
             if session.stream is not None:
-                self._host.move(session.stream.bus, bus)  # who has joined stays with it
+                # clients that have joined stay with it
+                self._host.move(session.stream.bus, bus)
             session.stream = PullStream(bus, block, ahead)
             session.client.set_bus(bus)
         latency = round(1000 * session.stream.latency, 2)

@@ -46,7 +46,7 @@ START_TIMEOUT_S = 10.0
 """Time (s) that a note may take to begin."""
 ALIGNED = 4
 LENGTH = 8
-"""Frames rendered at a time, from a multiple of ALIGNED on, so that notes can share them."""
+"""Frames rendered at a time, from a multiple of ALIGNED on, so that notes are batched."""
 RATE_SECONDS = 2.0
 """Time (s) over which the rate reached is counted."""
 
@@ -275,7 +275,7 @@ class Morpher:
 
 
 def _is_constant(path: Path) -> bool:
-    """Whether a path that rests can never move again, as what a slot holds can."""
+    """Return whether a path that rests will never move again; what a slot holds may."""
     while isinstance(path, Glide):
         path = path.target
     return isinstance(path, ConstantPath)

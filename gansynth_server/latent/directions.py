@@ -46,10 +46,10 @@ class Directions:
 
     latent: [count, latent_size], the change of a latent that belongs to one
         standard deviation of each component.
-    share: [count], of the activations' variance.
+    share: [count], share of the activations' variance.
     reach: [count], standard deviations by which the activations really move along
         a component where the latent is moved by one; about 0 where no latent leads there.
-    names: of the components, where they have other ones than numbers.
+    names: names of the components, where they have other ones than numbers.
     """
 
     latent: Float32
@@ -61,7 +61,7 @@ class Directions:
         return len(self.latent)
 
     def offset(self, amounts: Mapping[int, float]) -> Latent:
-        """The change of a latent for amounts in standard deviations, by component.
+        """Return the change of a latent for amounts in standard deviations, by component.
 
         Raises:
             UserError: there is no such component.
@@ -103,7 +103,7 @@ class OffsetPath:
 def edit(
     path: Path, directions: Directions, amounts: Mapping[int, float], bare: bool, seconds: float
 ) -> OffsetPath:
-    """Moves a path along directions; one that was moved already gets further amounts.
+    """Move a path along directions; one that was moved already gets further amounts.
 
     Raises:
         UserError: there is no such component.
@@ -114,7 +114,7 @@ def edit(
 
 
 def file_of(checkpoint: Checkpoint) -> FilePath:
-    """Where a checkpoint's directions lie: in its folder."""
+    """Return where a checkpoint's directions lie: in its folder."""
     return checkpoint.beside(FILE)
 
 

@@ -111,7 +111,7 @@ class Slots:
 
 
 class SlotPath:
-    """Whatever a slot holds."""
+    """The path that a slot holds at each time."""
 
     def __init__(self, slots: Slots, slot: str) -> None:
         self._slots, self._slot = slots, slot

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class StreamRenderer:
-    """Answers pulls, the streams in turns.
+    """Renders the blocks that clients pull, the streams in turns.
 
     Args:
         send: sends a datagram to a source.
@@ -29,9 +29,9 @@ class StreamRenderer:
 
     def __init__(self, send: Callable[[Source, bytes], None]) -> None:
         self.blocks = 0
-        """That were sent."""
+        """Blocks that were sent."""
         self.late = 0
-        """Of these, after the listener needed them."""
+        """Blocks that were sent after the listener needed them."""
         self.pulse = BlockTimer("a stream")
         self._send = send
         self._waiting: FairQueue[tuple[Source, PullStream, int, float]] = FairQueue(
@@ -41,14 +41,14 @@ class StreamRenderer:
         self._lock = threading.Lock()
 
     def put(self, source: Source, stream: PullStream, number: int) -> None:
-        """Asks for a block; any thread. Where too many are asked for already, it is not sent."""
+        """Ask for a block; any thread. Where too many wait already, it is not sent."""
         with self._lock:
             asked = self._waiting.put(stream, (source, stream, number, time.monotonic()))
         if asked:
             self._wake.put(True)
 
     def run(self) -> None:
-        """Renders and sends until it is stopped."""
+        """Render and send until stopped."""
         raise_priority()
         while self._wake.get():
             with self._lock:
@@ -64,5 +64,5 @@ class StreamRenderer:
                 self.late += 1
 
     def stop(self) -> None:
-        """Has ``run`` return after what was asked for before."""
+        """End ``run`` after what was asked for before."""
         self._wake.put(False)

@@ -1,4 +1,4 @@
-"""Rendering where nobody waits: many notes at once, when told to."""
+"""Rendering without a clock: many notes at once, when told to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gansynth_server.render.window_requests import WindowRequest, WindowRequests
 
 
 class BatchRenderer:
-    """Takes what a :class:`Renderer` takes, and does it all when ``work`` is called.
+    """Takes what a :class:`Renderer` takes, and renders it all when ``work`` is called.
 
     Args:
-        cache_bytes: for spectra to use again.
+        cache_bytes: memory for spectra to use again.
     """
 
     def __init__(self, cache_bytes: int = 0) -> None:
@@ -39,7 +39,7 @@ class BatchRenderer:
         backend: Backend,
         wishes: Sequence[tuple[NDArray[np.float32], int]],
     ) -> None:
-        """Nothing: there is time enough."""
+        """Do nothing: there is time enough."""
 
     def window(self, request: WindowRequest) -> None:
         """See :meth:`Renderer.window`."""
@@ -49,10 +49,10 @@ class BatchRenderer:
         self._requests.drop(client)
 
     def stop(self) -> None:
-        """Nothing: there is no thread."""
+        """Do nothing: there is no thread."""
 
     def work(self) -> None:
-        """Renders all that was asked for, and tells who asked for it."""
+        """Render all that was asked for, and tell the jobs."""
         while self._requests:
             answer(self._requests.take())
         jobs, self._jobs = self._jobs, []

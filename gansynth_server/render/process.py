@@ -1,4 +1,4 @@
-"""The render process: networks run in a process of their own, so none of them holds up sound.
+"""The render process: networks run in a process of their own, so that none holds up sound.
 
 Python code holds the interpreter lock, and a library that crashes takes its process along. So
 the server's networks live in a second process and are asked over channels. When that process

@@ -1,4 +1,4 @@
-"""Models whose network is in the render process: the server's kind."""
+"""Models whose network is in the render process, as the server has them."""
 
 from __future__ import annotations
 

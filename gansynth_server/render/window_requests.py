@@ -1,4 +1,4 @@
-"""Frames of notes that sound already, with another latent: the latest wish of each owner counts."""
+"""Requests for frames of sounding notes with another latent: each owner's latest counts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 class WindowRequest:
     """Some frames of a note, first and one after the last, for a latent [latent_size].
 
-    ``client`` is for whom it is: they come in turns. ``owner`` has one request at a
-    time, the latest. ``done`` is given magnitudes and phase increments in radians,
-    float32 [frames, 1024] each, or ``failed`` is told why not, on the render thread;
-    neither if a later request of the same owner came before this one had begun.
+    Clients come in turns. ``owner`` has one request at a time, the latest. ``done`` is
+    given magnitudes and phase increments (rad), float32 [frames, 1024] each, or
+    ``failed`` is told why not, on the render thread; neither is called if a later
+    request of the same owner came before this one had begun.
     """
 
     client: Hashable
@@ -49,15 +49,15 @@ class WindowRequests:
         return sum(map(len, self._latest.values()))
 
     def put(self, request: WindowRequest) -> None:
-        """Takes a request in place of the owner's last one, which keeps its turn."""
+        """Queue a request in place of the owner's last one, in that one's turn."""
         self._latest.setdefault(request.client, {})[request.owner] = request
 
     def drop(self, client: Hashable) -> None:
-        """Forgets what a client asked for."""
+        """Forget what a client asked for."""
         self._latest.pop(client, None)
 
     def take(self) -> list[WindowRequest]:
-        """The request whose turn it is, and those that can be rendered together with it."""
+        """Return the request whose turn it is, and those that can be rendered with it."""
         first = next(iter(next(iter(self._latest.values())).values()))
         alike = [
             request
@@ -74,7 +74,7 @@ class WindowRequests:
 
 
 def answer(requests: list[WindowRequest]) -> None:
-    """Renders what :meth:`WindowRequests.take` gave, and tells the owners."""
+    """Render requests of :meth:`WindowRequests.take`, and tell the owners."""
     first = requests[0]
     try:
         z = np.stack([request.z for request in requests])

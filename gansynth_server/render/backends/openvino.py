@@ -80,12 +80,12 @@ class OpenVino(Backend):
         return (self if compiled else self._plain).frames(z, labels, window)
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles and measures the head, and begins with the rests in the background."""
+        """Compile and measure the head, and begin with the rests in the background."""
         super().prepare(latent_size)
         threading.Thread(target=self._compile_rests, name="compile").start()
 
     def compile(self, window: Span) -> None:
-        """Makes a window's graph, unless it is there."""
+        """Compile the graph of a window, unless it is there."""
         with self._compiling:
             if window not in self._requests:
                 from gansynth_server.render.backends.openvino_graph import build
