@@ -32,7 +32,7 @@ class StreamRenderer:
         """Blocks that were sent."""
         self.late = 0
         """Blocks that were sent after the listener needed them."""
-        self.pulse = BlockTimer("a stream")
+        self.timer = BlockTimer("a stream")
         self._send = send
         self._waiting: FairQueue[tuple[Source, PullStream, int, float]] = FairQueue(
             MAX_WAITING, MAX_PER_CLIENT, 1
@@ -54,12 +54,12 @@ class StreamRenderer:
             with self._lock:
                 source, stream, number, asked = self._waiting.take()
             self.blocks += 1
-            self.pulse.begin(time.monotonic() + stream.block / stream.bus.rate)
+            self.timer.begin(time.monotonic() + stream.block / stream.bus.rate)
             try:
                 self._send(source, stream.answer(number))
             except Exception:
                 _log.exception("a block failed")
-            self.pulse.end()
+            self.timer.end()
             if time.monotonic() - asked > stream.block * stream.ahead / stream.bus.rate:
                 self.late += 1
 

@@ -1,4 +1,4 @@
-"""What the server counts, as one snapshot: for ``/metrics``, ``/status`` and Prometheus."""
+"""The server's figures as one snapshot: for ``/metrics``, ``/status`` and Prometheus."""
 
 from __future__ import annotations
 
@@ -9,54 +9,53 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Metrics:
-    """All that is counted. What ends in ``_total`` only grows."""
+    """All that is counted. Fields that end in ``_total`` only grow."""
 
     clients: int
-    """Known now."""
     streams: int
-    """Open now."""
+    """Open streams."""
     voices: int
-    """Sounding."""
+    """Sounding voices."""
     waiting: int
-    """Notes that are to be rendered or to begin."""
+    """Notes that are to be rendered, or to begin."""
     load: float
-    """Mixing, % of real time, of the busiest listener."""
+    """Mixing of the busiest bus (% of real time)."""
     load_peak: float
     follow_rate: float
     """Changes a second of notes that follow a latent."""
     scheduled: int
     """Messages that wait for their time."""
     memory_mb: float
-    """Resident, of both processes; 0 where the system does not tell."""
+    """Resident memory of both processes; 0 where the system does not tell."""
     longest_stall_ms: float
-    """By which any audio clock was held up most, so far."""
+    """Longest time that any audio clock was held up."""
     stalls_total: int
     """Times that an audio clock was held up for longer than the watchdog's limit."""
     underruns_total: int
-    """Blocks that came too late, of the output and of all streams."""
+    """Late blocks, of the output and of all streams."""
     blocks_total: int
-    """Of streams, sent."""
+    """Blocks of streams that were sent."""
     spoilt_total: int
     """Voices that were ended because their sound was not finite."""
     shed_total: int
     """Voices that were ended because there was no time to render them."""
     datagrams_total: int
     handled_total: int
-    """Messages."""
+    """Messages that were handled."""
     failed_total: int
     """Messages that were answered with /fail."""
     bad_total: int
-    """Datagrams that were no OSC."""
+    """Datagrams that were not OSC."""
     late_total: int
     """Messages that came after their time."""
     lost_total: int
-    """Datagrams for which there was no room."""
+    """Datagrams for which the inbox had no room."""
     limited_total: int
     """Datagrams beyond the rate limit."""
     refused_total: int
-    """Datagrams of those who are not allowed, or did not log in."""
+    """Datagrams of hosts that are not allowed, or did not log in."""
     withheld_total: int
-    """Answers not sent because it is not known who would get them."""
+    """Replies that were not sent to unproven addresses."""
     log_lines_spared_total: int
     """Lines of the log that were only counted."""
 
@@ -66,7 +65,7 @@ class Metrics:
 
 
 def resident_mb(*processes: int | None) -> float:
-    """Resident memory of some processes in MB, by number; 0 where the system does not tell."""
+    """Return the resident memory (MB) of processes, by id; 0 where the system does not tell."""
     total = 0
     for process in processes:
         try:

@@ -1,4 +1,4 @@
-"""What comes in, in print: as scsynth's ``/dumpOSC`` shows it."""
+"""A log of what comes in, as scsynth's ``/dumpOSC`` prints it."""
 
 from __future__ import annotations
 

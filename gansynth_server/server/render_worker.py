@@ -1,4 +1,4 @@
-"""What runs in the render process: the networks, and a thread a lane that replies to requests."""
+"""The render process from inside: the networks, and a thread a lane that replies to requests."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _reply(networks: Networks, channel: Channel) -> None:
             request, _ = channel.receive()
             channel.send(*_replied(networks, request))
         except (EOFError, OSError):
-            os._exit(0)  # whatever other threads are in the midst of
+            os._exit(0)  # without waiting for other threads
 
 
 def _replied(networks: Networks, request: RenderRequest) -> tuple[RenderReply, Sequence[Float32]]:
@@ -115,7 +115,7 @@ class Networks:
         return Loaded(copy, model.backend.info, model.nbytes, model.remark)
 
     def _model(self, path: str) -> Model:
-        """Return the model; load it where it was dropped, or not loaded in this life."""
+        """Return the model; load it where it was dropped, or not loaded since the process began."""
         return self._models.get(path) or self._load(path)
 
     def _load(self, name: str) -> Model:

@@ -17,7 +17,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.server import log
 from gansynth_server.server.log import LogThrottle
 from gansynth_server.server.metrics import Metrics
-from gansynth_server.server.watchdog import LIMIT, Watchdog
+from gansynth_server.server.watchdog import LIMIT_S, Watchdog
 from tests.support.server import Peer, ServerProcess
 from tests.system.test_server import run
 
@@ -153,7 +153,7 @@ def test_the_watchdog_says_what_held_the_sound_up(caplog):
     inside.wait(20)
     with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
         dog.look(clock.now, 0.0)
-        clock.now += 0.005 + LIMIT / 2
+        clock.now += 0.005 + LIMIT_S / 2
         dog.look(clock.now, 0.0)
         assert not dog.stalls
         clock.now += 0.040
