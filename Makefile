@@ -1,5 +1,6 @@
 # make play   installs what is needed and plays a phrase
-# make test   installs what the tests need and runs them
+# make check  lint, types, and the tests that start no server: in a minute or two
+# make test   installs what the tests need and runs them all
 # make deken  packs the patches for Pd's package manager, into dist/
 
 PYTHON ?= python3
@@ -13,16 +14,30 @@ TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 
-.PHONY: play test deken debian-play debian-test
+# Tests of rooms and of training share two workers, a thread of PyTorch each; those of whole servers
+# and of real time run after them, one by one, so that nothing but themselves makes them late.
+PYTEST = $(BIN)/python -m pytest
+ROOMS = -n 2 --dist loadscope tests --ignore tests/system --ignore tests/realtime
+WHOLE = tests/system tests/realtime
+
+.PHONY: play check test lint deken debian-play debian-test
 
 play: debian-play $(VENV)/.installed
 	$(BIN)/gansynth play
 
-test: debian-test $(VENV)/.tested
+check: lint
+	$(PYTEST) $(ROOMS) --ignore tests/training
+
+test: debian-test lint
+	@failed=""; \
+	$(PYTEST) $(ROOMS) || failed="$$failed rooms and training;"; \
+	$(PYTEST) $(WHOLE) || failed="$$failed system and realtime;"; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
 
 # patches need no machine's name in the archive's
 deken:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.latent.sequence import Sequence
@@ -34,18 +35,12 @@ class Note:
     sample_rate: int
 
     def save(self, path: str | Path) -> None:
-        """Writes an audio file; the suffix names the format (wav, flac, ogg).
+        """Write an audio file; the suffix names the format (wav, flac, ogg).
 
         Raises:
             UserError: the folder cannot be written or the format is unknown.
         """
-        import soundfile
-
-        subtype = "FLOAT" if Path(path).suffix.lower() == ".wav" else None
-        try:
-            soundfile.write(path, self.audio, self.sample_rate, subtype=subtype)
-        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
-            raise UserError(f"cannot write {path}: {error}; use .wav, .flac or .ogg") from error
+        sound_file.save(Path(path), self.audio[None], self.sample_rate)
 
 
 class Model(model.Model):

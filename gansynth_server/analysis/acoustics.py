@@ -1,90 +1,81 @@
-"""What can be heard of notes without a trained judge: pitch, attack, level, noise, phase."""
+"""Acoustic measures of notes: pitch, envelope, attack, level, centroid, flatness, phase."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.sounds import Sounds
-from gansynth_server.errors import UserError
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FFT, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.util.extras import require
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 STEP = 20
-"""Cents between the pitches that pyin chooses from; whole semitones are among them."""
+"""Resolution of pyin (cents); whole semitones are among its candidates."""
 LOWEST, HIGHEST = 19, 90  # MIDI pitches, a fifth below and a tritone above GANSynth's
 BLOCK = 800  # 50 ms
 SMOOTH = SAMPLE_RATE // 50
-"""20 ms: the envelope in which attacks are measured is the RMS over so many samples."""
+"""RMS window (samples; 20 ms) of the envelope in which attacks are measured."""
 TREBLE = 4000.0  # Hz
 FIRST = LEAD // HOP - 3  # frames before it are silent by construction
 BANDS = 16
-"""Noise is looked for in this many bands of 500 Hz, so that its colour does not hide it."""
+"""Bands of 500 Hz, in each of which flatness is measured: coloured noise is flat in each."""
 APART = 2
-"""Frames between phases that are compared: single steps look coherent in noise, for
-neighbouring frames share three quarters of their samples."""
+"""Frames between the phases that are compared. Neighbouring frames share three quarters of
+their samples, so over one frame even noise looks coherent."""
 QUIET = 1e-12  # power
 
 
-def midi_hertz(pitch: float) -> float:
-    """Frequency of a MIDI note number in Hz."""
-    return float(440 * 2 ** ((pitch - 69) / 12))
-
-
-def check_librosa() -> None:
-    """UserError where librosa is missing, before any time is spent."""
-    try:
-        import librosa  # noqa: F401
-    except ImportError as error:
-        raise UserError("evaluating needs: pip install 'gansynth-server[eval,plots]'") from error
+def need_librosa() -> Any:
+    """librosa; UserError where it is missing."""
+    return require("librosa", "evaluating", "eval,plots")
 
 
 def cents_off(wave: Float32, pitch: float) -> float:
-    """Distance in cents of the pitch that pyin hears from a MIDI pitch; nan if it hears none.
+    """Distance (cents) of the pitch that pyin hears from a MIDI pitch; nan if it hears none.
 
-    The median over the voiced frames of the first 1.5 s, in steps of
-    :data:`STEP` cents: pyin's own 10 would take four times as long.
+    The median over the voiced frames of the first 1.5 s.
     """
-    check_librosa()
-    import librosa
-
-    hertz, voiced, _ = librosa.pyin(
+    hertz, voiced, _ = need_librosa().pyin(
         wave[: SAMPLE_RATE * 3 // 2],
-        fmin=midi_hertz(LOWEST),
-        fmax=midi_hertz(HIGHEST),
+        fmin=midi_to_hz(LOWEST),
+        fmax=midi_to_hz(HIGHEST),
         sr=SAMPLE_RATE,
         frame_length=4096,
         hop_length=2048,
+        # librosa's default of 10 cents takes four times as long
         resolution=STEP / 100,
     )
     if not voiced.any():
         return float("nan")
-    return float(1200 * np.log2(np.median(hertz[voiced]) / midi_hertz(pitch)))
+    return float(1200 * np.log2(np.median(hertz[voiced]) / midi_to_hz(pitch)))
 
 
 def envelope(wave: Float32) -> Float64:
-    """RMS level of each 50 ms, [80]."""
+    """RMS level of each 50 ms block, [80]."""
     blocks = wave.astype(np.float64).reshape(-1, BLOCK)
     return np.asarray(np.sqrt((blocks**2).mean(axis=1)))
 
 
 def centroid(wave: Float32) -> float:
-    """Power-weighted mean frequency of the first two seconds, in Hz."""
+    """Spectral centroid (Hz), weighted by power, of the first two seconds."""
     power = np.abs(np.fft.rfft(wave[: 2 * SAMPLE_RATE])) ** 2
     hertz = np.fft.rfftfreq(2 * SAMPLE_RATE, 1 / SAMPLE_RATE)
     return float((power * hertz).sum() / max(power.sum(), QUIET))
 
 
 def attack(wave: Float32) -> float:
-    """Milliseconds in which the envelope rises from 10 to 90 % of its peak; nan for silence.
+    """Attack time (ms): the envelope's rise from 10 to 90 % of its peak; nan for silence.
 
-    The envelope is the RMS over 20 ms, so that a sudden onset takes 16 ms.
+    The envelope is the RMS over 20 ms, so a sudden onset takes 16 ms.
     """
     total = np.cumsum(np.pad(wave.astype(np.float64) ** 2, (SMOOTH + 1, 0)))
     level = np.sqrt(np.maximum(total[SMOOTH:] - total[:-SMOOTH], 0) / SMOOTH)
@@ -100,17 +91,17 @@ class Spectral:
     """Spectral properties of N notes, each [N]."""
 
     flatness: Float64
-    """Spectral flatness 0…1: geometric over arithmetic mean of the power in bands
-    of 500 Hz in each frame, weighted with the power; white noise has about 0.56."""
+    """Spectral flatness 0…1: geometric over arithmetic mean of the power in 500 Hz bands of
+    each frame, weighted by power; about 0.56 for white noise."""
     coherence: Float64
-    """Mean cosine of what the phase advance of a bin changes by in 64 ms, weighted
-    with the power: 1 for steady partials, less for vibrato, about 0.1 for random phases."""
+    """Mean cosine of the change of a bin's phase advance within 64 ms, weighted by power:
+    1 for steady partials, less for vibrato, about 0.1 for random phases."""
     treble: Float64
-    """Power above 4 kHz against the whole, in dB."""
+    """Power above 4 kHz relative to the whole (dB)."""
 
 
-def spectral(sounds: Sounds) -> Spectral:
-    """Measures the spectra of notes; silence has flatness 1 and coherence 0."""
+def spectral(sounds: LabelledNotes) -> Spectral:
+    """Measure the spectra of notes; silence has flatness 1 and coherence 0."""
     parts: list[torch.Tensor] = []
     for waves in sounds.batches():
         spectrum = transform.stft(waves)[:, FIRST:]
@@ -135,13 +126,13 @@ class Levels:
     peak: Float64
     """Highest |sample|."""
     rms: Float64
-    """dBFS over the four seconds."""
+    """RMS level (dBFS) over the four seconds."""
     attack: Float64
-    """See :func:`attack`."""
+    """Attack time (ms), see :func:`attack`."""
 
 
-def levels(sounds: Sounds) -> Levels:
-    """Measures levels and attacks of notes."""
+def levels(sounds: LabelledNotes) -> Levels:
+    """Measure levels and attack times of notes."""
     peak = np.abs(sounds.waves).max(axis=1).astype(np.float64)
     power = np.array([np.mean(wave.astype(np.float64) ** 2) for wave in sounds.waves])
     rise = np.array([attack(wave) for wave in sounds.waves])
@@ -150,7 +141,7 @@ def levels(sounds: Sounds) -> Levels:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Shares of notes by where pyin hears them; they add up to 1."""
+    """Shares of notes by where pyin hears their pitch; they add up to 1."""
 
     right: float
     """Within 50 cents."""
@@ -163,7 +154,7 @@ class Tuning:
 
     @classmethod
     def of(cls, cents: Float64) -> Tuning:
-        """Sorts distances in cents, nan where there is no pitch."""
+        """Sort distances (cents; nan where pyin hears no pitch) into shares."""
         voiced = np.isfinite(cents)
         right = np.abs(cents) <= 50
         octave = octave_off(cents)
@@ -172,6 +163,6 @@ class Tuning:
 
 
 def octave_off(cents: Float64) -> NDArray[np.bool_]:
-    """Which distances in cents are within 50 of whole octaves but 0."""
+    """Mask of distances (cents) within 50 cents of a whole number of octaves other than 0."""
     octaves = np.round(cents / 1200)
     return (np.abs(cents - 1200 * octaves) <= 50) & (octaves != 0)

@@ -1,38 +1,32 @@
-"""What a listener would say of a note, as numbers."""
+"""Timbre descriptors of notes: brightness, attack, sustain, noisiness, harmonicity."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.acoustics import (
-    QUIET,
-    centroid,
-    envelope,
-    levels,
-    midi_hertz,
-    spectral,
-)
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.acoustics import QUIET, centroid, envelope, levels, spectral
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 Float64 = NDArray[np.float64]
 
 UNITS = ("octaves above the note", "octaves of ms", "dB", "dB", "dB")
-"""Of :data:`gansynth_server.latent.descriptors.MEASURES`."""
+"""Units of :data:`gansynth_server.latent.descriptor_names.MEASURES`."""
 LATE = slice(40, 60)
-"""Blocks of 50 ms, the third second, whose level against the loudest is the sustain."""
+"""Blocks of 50 ms, the third second, whose level relative to the loudest is the sustain."""
 DEEPEST = -60.0
-"""Decibels: a note that has died away by then is as short as can be."""
+"""Lowest sustain (dB); notes that have faded further count as equally short."""
 PUREST = (-20.0, 40.0)
-"""Decibels between which purity is told."""
+"""Range of harmonicity (dB)."""
 NEAR = 2 ** (1 / 24) - 1
-"""Half a quarter tone: what lies so near to a multiple of the note's frequency is harmonic."""
+"""Half a semitone, as a ratio: within it of a multiple of the fundamental, power is harmonic."""
 
 
-def measure(sounds: Sounds) -> Float64:
-    """[N, 5], in the order of ``names.MEASURES``; finite, also for silence."""
-    hertz = np.array([midi_hertz(float(pitch)) for pitch in sounds.pitches])
+def measure(sounds: LabelledNotes) -> Float64:
+    """Descriptors [N, 5] in the order of ``MEASURES``; finite for silence too."""
+    hertz = np.array([midi_to_hz(float(pitch)) for pitch in sounds.pitches])
     brightness = np.log2(np.maximum([centroid(w) for w in sounds.waves], 1.0) / hertz)
     attack = np.log2(np.nan_to_num(levels(sounds).attack, nan=1.0) + 1.0)
     sustain = np.array([_sustain(wave) for wave in sounds.waves])
@@ -42,14 +36,14 @@ def measure(sounds: Sounds) -> Float64:
 
 
 def _sustain(wave: NDArray[np.float32]) -> float:
-    """Level in the third second against the loudest 50 ms, in dB."""
+    """Level (dB) of the third second relative to the loudest 50 ms."""
     level = envelope(wave)
     late = float(np.sqrt(np.mean(level[LATE] ** 2)))
     return float(max(DEEPEST, 20 * np.log10((late + 1e-9) / (level.max() + 1e-9))))
 
 
 def _harmonic(wave: NDArray[np.float32], hertz: float) -> float:
-    """Power of the first two seconds at multiples of a frequency over that between them, in dB."""
+    """Harmonic-to-noise ratio (dB) of the first two seconds, given the fundamental (Hz)."""
     part = wave[: 2 * SAMPLE_RATE] * np.hanning(2 * SAMPLE_RATE)
     power = np.abs(np.fft.rfft(part)) ** 2
     ratio = np.fft.rfftfreq(len(part), 1 / SAMPLE_RATE) / hertz

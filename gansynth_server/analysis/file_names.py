@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gansynth_server.util.note_names import note_number
+
 VELOCITY = 100
 """Where a name has none."""
 DYNAMICS = {"pp": 33, "p": 49, "mp": 64, "mf": 80, "f": 96, "ff": 112}
 """MIDI velocities of notation programs."""
-STEPS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-SHIFTS = {"": 0, "#": 1, "♯": 1, "s": 1, "b": -1, "♭": -1}
 
 NSYNTH = re.compile(r"(.+_\d{3})-(\d{3})-(\d{3})")
 NUMBER = re.compile(r"(?<![a-z])(?:pitch|midi|note)[ _-]?(\d{1,3})(?!\d)", re.IGNORECASE)
-TONE = re.compile(r"(?<![a-z0-9#♯♭])([a-g])([#♯s♭b]?)(\d)(?![a-z0-9#♯♭])", re.IGNORECASE)
+TONE = re.compile(r"(?<![a-z0-9#♯♭])[a-g][#♯s♭b]?\d(?![a-z0-9#♯♭])", re.IGNORECASE)
 DYNAMIC = re.compile(r"(?<![a-z0-9])(pp|p|mp|mf|f|ff)(?![a-z0-9])", re.IGNORECASE)
 
 
@@ -28,7 +28,7 @@ class Named:
 
 
 def parse(stem: str) -> Named:
-    """Reads a file name without its suffix.
+    """Read a file name without its suffix.
 
     Pitches are NSynth's ``NAME_024-060-100`` (instrument, pitch, velocity),
     ``pitch_67``, ``midi67``, ``note-67``, a name of three digits alone
@@ -39,10 +39,10 @@ def parse(stem: str) -> Named:
         return Named(clean(name), int(pitch), min(max(int(velocity), 1), 127))
     if re.fullmatch(r"\d{3}", stem):
         return Named("", int(stem), VELOCITY)
-    pitches = {int(match[1]) for match in NUMBER.finditer(stem)}
+    pitches: set[int | None] = {int(match[1]) for match in NUMBER.finditer(stem)}
     rest = NUMBER.sub("", stem)
     if not pitches:
-        pitches = {_pitch(*match.groups()) for match in TONE.finditer(stem)}
+        pitches = {note_number(match[0]) for match in TONE.finditer(stem)}
         rest = TONE.sub("", stem)
     if len(pitches) != 1:
         return Named(clean(stem), None, VELOCITY)
@@ -54,7 +54,3 @@ def parse(stem: str) -> Named:
 def clean(name: str) -> str:
     """A name as those of the other sources: lower case, words joined by underscores."""
     return re.sub(r"[\W_]+", "_", name).strip("_").lower()
-
-
-def _pitch(step: str, shift: str, octave: str) -> int:
-    return 12 * (int(octave) + 1) + STEPS[step.lower()] + SHIFTS[shift.lower()]

@@ -1,9 +1,8 @@
-"""The search for a latent: many starts, of which fewer and fewer go on.
+"""Inversion: gradient descent for the latent whose note is nearest to a recorded one.
 
-Gradients lead through the generator to the latent alone. The starts are the
-presets and random latents that are nearest already, and what a regression on
-their notes makes of the wanted one; each round the better third goes on, so
-that most of the time is spent on what becomes the answer.
+The starts are presets, random latents, and estimates by ridge regression on
+their notes. After each round the nearest third goes on, so that most of the
+time is spent on what becomes the answer. Only the latent gets gradients.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansynth_server.analysis.encoder import guesses
+from gansynth_server.analysis.latent_regression import regress_latents
 from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draw
@@ -29,28 +28,28 @@ from gansynth_server.util.threads import behind_others
 Float32 = NDArray[np.float32]
 
 RANDOM = 256
-"""Random latents at most among which starts are looked for, beside the presets."""
+"""Most random latents that are tried as starts, beside the presets."""
 LOOKING = 0.25
-"""Share of the time for that."""
+"""Share of the time for choosing starts."""
 ROUNDS = ((12, 0.3), (4, 0.3), (1, 0.4))
-"""Latents that are led on together, and the share of the time for it."""
+"""Latents that descend together, and the share of the remaining time for it."""
 CHUNK = 4
-"""Notes whose gradients are computed at once: 70 MB each."""
+"""Notes per batch with gradients: 70 MB each."""
 RATE = 0.06
-"""Adam's step, which falls to a tenth within each round."""
+"""Adam's learning rate, which falls to a tenth within each round."""
 PRIOR = 2.0
-"""Decibels that a latent twice as long as the prior's costs."""
+"""Penalty (dB) per unit by which a latent's mean square exceeds the prior's, 1."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to.
+    """Result of a search.
 
     z: [latent_size].
-    distance: in dB, see :meth:`Target.distance`.
-    start: what it started from: a preset's name, ``random`` or ``regression``.
-    before: the distance at the start.
-    steps: of gradients, of all latents together.
+    distance: spectral distance (dB), see :meth:`Target.distance`.
+    start: a preset's name, ``random`` or ``regression``.
+    before: the distance (dB) at the start.
+    steps: gradient steps, of all latents together.
     """
 
     z: Float32
@@ -69,14 +68,15 @@ def invert(
     seed: int = 0,
     tell: Callable[[float, float], None] = lambda share, distance: None,
 ) -> Found:
-    """The latent whose note at a pitch is nearest to a wave.
+    """Search the latent whose note at a pitch is nearest to a wave.
 
     Args:
         wave: [64000] at 16 kHz, one note from its beginning.
         pitch: MIDI note number that the generator was trained on.
         presets: latents to start from, by name.
-        seconds: for all of it.
-        tell: is told the share of the time that has gone, and the least distance so far.
+        seconds: time limit (s).
+        seed: of the random latents.
+        tell: called with the share of the time that has gone, and the least distance so far.
     """
     begun = time.monotonic()
     config, device = generator.config, next(generator.parameters()).device
@@ -107,18 +107,19 @@ def invert_file(
     seconds: float = SEARCH_SECONDS,
     seed: int = 0,
 ) -> Float32:
-    """The latent whose note is nearest to that of a sound file.
+    """Search the latent whose note is nearest to that of a sound file.
 
     Args:
-        sound: the file, and its name.
-        pitch: of the note (MIDI); None takes that of the name, or what is heard.
-        seconds: for the search.
+        sound: content of the file.
+        name: of the file.
+        pitch: of the note (MIDI); None takes it from the name, or detects it.
+        seconds: time limit (s).
 
     Returns:
         [latent_size + 2]: the latent, the pitch, and the distance (dB).
 
     Raises:
-        UserError: there is no such note in it.
+        UserError: the file has no note at a pitch of the generator.
     """
     recorded = read(sound, name, generator.config.pitches, pitch)
     found = invert(generator, recorded.wave, recorded.pitch, presets, seconds, seed)
@@ -127,7 +128,7 @@ def invert_file(
 
 @contextmanager
 def _frozen(generator: Generator) -> Iterator[None]:
-    """Has no gradients computed for the network itself."""
+    """Switch gradients of the network's weights off for a while."""
     moving = [p for p in generator.parameters() if p.requires_grad]
     for parameter in moving:
         parameter.requires_grad_(False)
@@ -150,7 +151,7 @@ class _Search:
         self.steps = 0
 
     def _pays_off(self) -> bool:
-        """Whether bfloat16, which is exact enough for the way, is faster here."""
+        """Whether bfloat16, which is exact enough for gradients, is faster on this machine."""
         if self._dtype != torch.float32:
             return False
         z = torch.zeros(1, self._generator.config.latent_size, device=self._device)
@@ -165,8 +166,11 @@ class _Search:
     def starts(
         self, presets: Mapping[str, Float32], size: int, seed: int, until: float
     ) -> tuple[list[str], Tensor, Tensor]:
-        """The presets and random latents, as many as there is time for: names, latents [N, size]
-        and distances [N]."""
+        """Measure presets and random latents, as many as there is time for, and regress others.
+
+        Returns:
+            Names, latents [N, size] and distances [N].
+        """
         names = [*presets, *(["random"] * RANDOM)]
         drawn = [draw(size, seed + n) for n in range(RANDOM)]
         latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
@@ -179,7 +183,7 @@ class _Search:
             if time.monotonic() > until and len(found) * CHUNK >= ROUNDS[0][0]:
                 break
         looked = latents[: sum(map(len, found))]
-        guessed = guesses(torch.cat(outlines), looked, self._target.outline.cpu())
+        guessed = regress_latents(torch.cat(outlines), looked, self._target.outline.cpu())
         found.append(self._target.distance(self._sounds(guessed)).cpu())
         names = [*names[: len(looked)], *(["regression"] * len(guessed))]
         return names, torch.cat([looked, guessed]), torch.cat(found)
@@ -192,7 +196,7 @@ class _Search:
     def descend(
         self, z: Tensor, best: Tensor, until: float, tell: Callable[[float], None]
     ) -> tuple[Tensor, Tensor]:
-        """Leads latents on until a time; the best of each, and their distances."""
+        """Descend from latents until a time; return the best of each and their distances."""
         kept, best = z.clone(), best.clone()
         moving = z.clone().to(self._device).requires_grad_(True)
         adam = torch.optim.Adam([moving], lr=RATE, betas=(0.9, 0.99))
@@ -209,7 +213,7 @@ class _Search:
         return kept, best
 
     def _gradients(self, moving: Tensor) -> Tensor:
-        """Distances [N] of latents, whose gradients are left in them."""
+        """Return the distances [N] of latents, and leave the gradients in them."""
         moving.grad = torch.zeros_like(moving)
         found = []
         for at in range(0, len(moving), CHUNK):
@@ -229,13 +233,13 @@ class _Search:
 
     @torch.no_grad()
     def _sounds(self, z: Tensor) -> Tensor:
-        """Waves [N, 64000] of latents, no gradients."""
+        """Waves [N, 64000] of latents, without gradients."""
         with behind_others():
             return self._waves(z.to(self._device))
 
     def _waves(self, z: Tensor) -> Tensor:
         labels = torch.full((len(z),), self._label, device=self._device)
-        # what is only looked at is exact, so that it is the same each time
+        # float32 where there are no gradients, so that a distance is the same each time
         coarse = self._coarse and z.requires_grad
         with torch.autocast(self._device.type, torch.bfloat16, enabled=coarse):
             images = self._generator(z.to(self._dtype), labels)

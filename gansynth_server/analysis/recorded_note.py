@@ -1,4 +1,4 @@
-"""A recorded note: read, cut out, and its pitch heard."""
+"""Reads the first note of a sound file, and its pitch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gansynth_server.errors import UserError
 Float32 = NDArray[np.float32]
 
 MAX_SECONDS = 30.0
-"""Seconds of a file that are looked at."""
+"""Seconds of a file that are read."""
 
 
 @dataclass(frozen=True)
 class Recorded:
     """One note.
 
-    wave: [64000] at 16 kHz, from the note's beginning, its peak 0.5.
+    wave: [64000] at 16 kHz, from the note's onset, with a peak of 0.5.
     pitch: MIDI note number.
-    heard: whether the pitch was found in the sound; else it was given, or in the file's name.
+    heard: whether the pitch was detected; else it was given, or in the file's name.
     """
 
     wave: Float32
@@ -33,16 +33,16 @@ class Recorded:
 
 
 def read(sound: bytes, name: str, pitches: tuple[int, ...], pitch: int | None = None) -> Recorded:
-    """The first note of a sound file that has a pitch among ``pitches``.
+    """Read the first note of a sound file whose pitch is among ``pitches``.
 
     Args:
-        sound: the file.
+        sound: content of the file.
         name: of the file.
-        pitch: the file's, all of which is one note then; else that of its name (``horn_c4.wav``,
-            ``horn_060.wav``) or of what is heard.
+        pitch: MIDI note number of the file, which is taken as one note then; None takes that of
+            the name (``horn_c4.wav``, ``horn_060.wav``), or detects it.
 
     Raises:
-        UserError: it cannot be read, holds no such note, or librosa is missing for hearing it.
+        UserError: the file cannot be read, holds no such note, or librosa is missing to detect it.
     """
     try:
         wave = segmentation.load(io.BytesIO(sound), MAX_SECONDS)

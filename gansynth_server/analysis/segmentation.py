@@ -1,4 +1,4 @@
-"""Recordings to notes: sounds at 16 kHz, where notes begin and end, and their pitches."""
+"""Segmentation of recordings: loading at 16 kHz, onsets and ends of notes, and their pitches."""
 
 from __future__ import annotations
 
@@ -13,49 +13,55 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
+from gansynth_server.util.extras import require
 
 Float32 = NDArray[np.float32]
+
+PEAK = 0.5
+"""Peak of notes whose own level means nothing: those of soundfonts and of recordings."""
+SILENT = 1e-4
+"""Peak under which a sound counts as silent."""
 
 BLOCK = 80
 """Samples of a level, 5 ms."""
 SMOOTH = 13
 """Blocks under a level's window, 65 ms: two periods of the lowest note."""
 BEFORE = 4
-"""Blocks before a note begins that show what it stands out of."""
+"""Blocks before an onset, in which the noise floor is measured."""
 AUDIBLE, CLEAR = -48.0, -36.0
-"""dB from the loudest: a take is over AUDIBLE, and over CLEAR somewhere."""
+"""Levels (dB from the loudest): a take is over AUDIBLE throughout, and over CLEAR somewhere."""
 GAP = SAMPLE_RATE // 20
-"""Samples of silence that part two takes."""
+"""Silence (samples) that separates two takes."""
 STRIKE = 10.0
-"""dB by which the level rises within a window where a note is struck again."""
+"""Rise of the level (dB) within a window where a note is struck again."""
 APART = SAMPLE_RATE // 4
-"""Least samples between two strikes."""
+"""Least distance (samples) between two strikes."""
 LEAD_IN = SAMPLE_RATE // 200
-"""Samples kept before a note begins."""
+"""Samples kept before an onset."""
 RATES = (1000, 768_000)
-"""Samples a second of a recording."""
+"""Range of a recording's sample rate (Hz)."""
 DENOMINATOR = 4096
-"""Of the ratio of rates: exact for all usual ones, within 0.001 cents for the others."""
+"""Largest denominator of a resampling ratio: exact for all usual rates, else within 0.001 cents."""
 FADE_IN, FADE_OUT = SAMPLE_RATE // 500, SAMPLE_RATE // 50
 
 HOP, WINDOW = 320, 2048
 HERTZ = (27.5, 2093.0)
-"""Wider than any pitch wanted, so that a higher one is not taken for its suboctave."""
+"""Range of pyin (Hz): wider than the wanted pitches, so a higher one is not taken for its
+suboctave."""
 VOICED = 0.03
-"""Least probability of a pitch: that of hiss is 0.01, that of notes mostly over 0.1."""
+"""Least voiced probability of a frame: hiss has 0.01, notes mostly over 0.1."""
 STEP = 0.7
-"""Semitones from its median at which a note is another one."""
+"""Distance (semitones) from a note's median pitch at which another note begins."""
 PARTIALS = (12, 19, 24)
 """Semitones by which a partial may be taken for the fundamental."""
 STEADY = 5
-"""Frames, 0.1 s, of a pitch that is heard."""
+"""Frames (0.1 s) for which a pitch must last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Samples ``start`` … ``stop`` of a sound, and the MIDI pitch heard there."""
+    """Samples ``start`` … ``stop`` of a sound, and the MIDI pitch detected there."""
 
     start: int
     stop: int
@@ -63,10 +69,10 @@ class Span:
 
 
 def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
-    """A sound file as [n] at 16 kHz, its channels mixed; ValueError where it is damaged.
+    """Read a sound file as mono [n] at 16 kHz; ValueError where it is damaged.
 
     Args:
-        seconds: to read at most; None is all of it.
+        seconds: most to read (s); None reads all.
     """
     from scipy.signal import firwin, resample_poly
 
@@ -93,7 +99,7 @@ def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
 
 
 def takes(sound: Float32) -> list[Span]:
-    """The parts of a sound that silence parts; empty where all is silent."""
+    """Parts of a sound between silences; none where all is silent."""
     if len(sound) < BLOCK or np.abs(sound).max() < SILENT:
         return []
     levels = _levels(sound)
@@ -103,7 +109,7 @@ def takes(sound: Float32) -> list[Span]:
     for begun, ended in edges.reshape(-1, 2).tolist():
         if levels[begun:ended].max() < levels.max() + CLEAR:
             continue
-        # the window hears a sound half of its length early and late
+        # the level's window reaches half of its length beyond both ends of a sound
         start = _onset(sound, begun - BEFORE, begun + 2 * SMOOTH) if begun else 0
         stop = (ended - SMOOTH // 2) * BLOCK if ended < len(levels) else len(sound)
         if found and start - found[-1].stop < GAP:
@@ -113,7 +119,7 @@ def takes(sound: Float32) -> list[Span]:
 
 
 def strikes(sound: Float32, take: Span) -> list[Span]:
-    """A take cut where its level jumps up: notes struck while others ring."""
+    """Cut a take where its level jumps up: notes struck while others ring."""
     part = sound[take.start : take.stop]
     levels = _levels(part)
     before = np.array([levels[max(0, n - SMOOTH) : n + 1].min() for n in range(len(levels))])
@@ -128,7 +134,7 @@ def strikes(sound: Float32, take: Span) -> list[Span]:
 
 
 def melody(sound: Float32, take: Span) -> Iterator[Span]:
-    """A take cut at its strikes and where its pitch moves on, with the pitches heard.
+    """Cut a take at its strikes and where its pitch changes, and detect the pitches.
 
     Raises:
         UserError: librosa is missing.
@@ -142,13 +148,13 @@ def melody(sound: Float32, take: Span) -> Iterator[Span]:
             continue
         starts = [struck.start, *(take.start + (first + at) * HOP for at, _ in runs[1:])]
         for n, (start, stop) in enumerate(pairwise([*starts, struck.stop])):
-            # a leap like this, unstruck, is more often misheard than played
+            # without a strike, such a leap is more often a wrong pitch estimate than played
             doubtful = n and round(abs(runs[n][1] - runs[n - 1][1])) in PARTIALS
             yield Span(start, stop, None if doubtful else round(runs[n][1]))
 
 
 def note(sound: Float32, span: Span) -> Float32:
-    """A span as a note, [64000]: from its beginning, faded where it was cut, its peak 0.5."""
+    """Cut a span out as a note [64000], faded where it was cut, with a peak of 0.5."""
     start = max(0, span.start - LEAD_IN)
     wave = sound[start : min(span.stop, start + SAMPLES)].astype(np.float32)
     rise, fall = (min(n, len(wave) // 2) for n in (FADE_IN, FADE_OUT))
@@ -161,19 +167,12 @@ def note(sound: Float32, span: Span) -> Float32:
 
 
 def need_librosa() -> Any:
-    """librosa, or a UserError that says how to get it."""
-    try:
-        import librosa
-    except ImportError as error:
-        raise UserError(
-            "hearing the pitches of files whose names say none needs: "
-            "pip install 'gansynth-server[eval]'"
-        ) from error
-    return librosa
+    """librosa; UserError where it is missing."""
+    return require("librosa", "hearing the pitches of files whose names say none", "eval")
 
 
 def _levels(sound: Float32) -> NDArray[np.float64]:
-    """Smoothed level of each block in dB, [⌈n / 80⌉]."""
+    """Smoothed level (dB) of each block, [⌈n / 80⌉]."""
     padded = np.pad(sound, (0, -len(sound) % BLOCK)).astype(np.float64)
     energy = (padded.reshape(-1, BLOCK) ** 2).mean(axis=1)
     window = np.hanning(SMOOTH + 2)[1:-1]
@@ -183,7 +182,7 @@ def _levels(sound: Float32) -> NDArray[np.float64]:
 
 
 def _onset(sound: Float32, begun: int, ended: int) -> int:
-    """The first sample that stands out, in a range of blocks that begins before a note does."""
+    """First sample above the noise floor, in a range of blocks that begins before a note does."""
     begun = max(0, begun)
     part = np.abs(sound[begun * BLOCK : ended * BLOCK])
     floor = part[: BEFORE * BLOCK].max()
@@ -191,7 +190,7 @@ def _onset(sound: Float32, begun: int, ended: int) -> int:
 
 
 def _pitches(sound: Float32) -> NDArray[np.float64]:
-    """MIDI pitch of every 20 ms, nan where there is none."""
+    """MIDI pitch of every 20 ms; nan where unvoiced."""
     librosa = need_librosa()
     hertz, _, probability = librosa.pyin(
         sound,
@@ -205,11 +204,11 @@ def _pitches(sound: Float32) -> NDArray[np.float64]:
         resolution=0.2,
     )
     hertz[probability < VOICED] = np.nan
-    return np.asarray(69 + 12 * np.log2(hertz / 440))
+    return np.asarray(librosa.hz_to_midi(hertz))
 
 
 def _runs(frames: NDArray[np.float64]) -> list[tuple[int, float]]:
-    """First frame and median of each steady pitch; vibrato stays within one."""
+    """First frame and median of each steady pitch; vibrato counts as one."""
     runs: list[list[int]] = []
     away: list[int] = []
     for n in np.flatnonzero(np.isfinite(frames)).tolist():
@@ -217,7 +216,7 @@ def _runs(frames: NDArray[np.float64]) -> list[tuple[int, float]]:
             runs[-1].append(n)
             away = []
             continue
-        # a pitch is a new one when it was steady for a while
+        # another note begins only once its pitch has been steady for a while
         if away and abs(frames[n] - np.median(frames[away])) >= STEP:
             away = []
         away.append(n)
@@ -225,9 +224,3 @@ def _runs(frames: NDArray[np.float64]) -> list[tuple[int, float]]:
             runs.append(away)
             away = []
     return [(run[0], float(np.median(frames[run]))) for run in runs]
-
-
-PEAK = 0.5
-"""Of notes whose level means nothing: those of soundfonts and of recordings."""
-SILENT = 1e-4
-"""A peak under which a note is left out as silent."""

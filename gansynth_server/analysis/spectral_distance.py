@@ -1,10 +1,9 @@
-"""How far a generated note is from a recorded one, whatever their loudness.
+"""Multi-resolution spectral distance of a generated note to a recorded one, at equal loudness.
 
-Mel powers are compared in dB at three resolutions, fine in time and coarse in
-frequency up to the opposite, as a listener does: exact partials where they
-last, and when things happen where they do not. What is compared is the sound:
-the spectra that a network makes are of no sound exactly, so they are made one
-and looked at as the recorded one is.
+Mel powers are compared in dB at three resolutions, from fine in time and coarse
+in frequency to the opposite, as a listener compares them: exact partials where
+they last, exact times where they do not. Notes are compared as waves, because
+the spectra that a network generates are not consistent: no wave has them.
 """
 
 from __future__ import annotations
@@ -21,31 +20,30 @@ from gansynth_server.spectral import transform
 RESOLUTIONS = ((1, 16), (4, 4), (16, 1))
 """Frames and bands over which powers are averaged."""
 MIDDLE = 1
-"""The one at which loudness is measured."""
+"""Index of the resolution at which loudness is measured."""
 FLOOR = 70.0
-"""Decibels under the loudest place where all is silence."""
+"""Level under the loudest cell (dB) that counts as silence."""
 DECIBELS = 10 / math.log(10)
-"""Per neper of power."""
+"""Decibels per neper of power."""
 FAINT = 0.1
-"""What a faint place counts, where a loud one counts 1.1."""
+"""Weight of a faint cell; a loud one has 1.1."""
 HALF = 40.0
-"""Decibels under the loudest place at which it counts half way between."""
+"""Level under the loudest cell (dB) at which the weight is half way between."""
 WIDTH = 5.0
+"""Width of that transition (dB)."""
 
 
 def sound(images: Tensor, config: GeneratorConfig) -> Tensor:
-    """Normalised images [N, 2, 128, 1024] → waves [N, 64000].
-
-    Gradients go through the magnitudes alone: those of phases that were added
-    up over a hundred frames would lead nowhere.
-    """
+    """Normalised images [N, 2, 128, 1024] → waves [N, 64000]."""
     spectra = transform.denormalise(images.permute(0, 2, 3, 1), config.normalizer)
     magnitude, increment = transform.polar(spectra, config.representation)
+    # gradients go through the magnitudes alone: those of a phase accumulated over a hundred
+    # frames lead nowhere
     return transform.waves(magnitude, increment.detach())
 
 
 class Target:
-    """What notes are compared with.
+    """A recorded note that generated ones are compared with.
 
     Args:
         wave: [64000] at 16 kHz.
@@ -55,18 +53,18 @@ class Target:
         pyramid = _pyramid(wave[None])
         peak = pyramid[MIDDLE].amax()
         self.outline = _outline(pyramid)[0]
-        """[levels], as :meth:`look` gives it."""
+        """[levels], as :meth:`look` returns them."""
         self._wanted = [pooled - peak for pooled in pyramid]
         self._weights = [FAINT + torch.sigmoid((wanted + HALF) / WIDTH) for wanted in self._wanted]
 
     def distance(self, waves: Tensor) -> Tensor:
-        """Waves [N, 64000] → dB [N]: the mean difference in level, where it is heard most, after
-        the loudness has been matched."""
+        """Waves [N, 64000] → distances (dB) [N]: weighted mean of the absolute differences in
+        level, at equal loudness."""
         return self._compare(_pyramid(waves))
 
     def look(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Waves [N, 64000] → their distances [N], and their levels under the loudest place in dB
-        [N, levels]."""
+        """Waves [N, 64000] → distances (dB) [N], and outlines [N, levels]: levels relative to
+        the loudest cell (dB)."""
         pyramid = _pyramid(waves)
         return self._compare(pyramid), _outline(pyramid)
 
@@ -80,7 +78,7 @@ class Target:
         return torch.stack(parts).mean(dim=0)
 
     def _gain(self, ours: Tensor) -> Tensor:
-        """Decibels [N] that make notes as loud as the wanted one."""
+        """Gains (dB) [N] that make notes as loud as the recorded one."""
         wanted = self._wanted[MIDDLE]
         power = torch.logsumexp(wanted.flatten(1) / DECIBELS, dim=1)
         return DECIBELS * (power - torch.logsumexp(ours.flatten(1) / DECIBELS, dim=1))
@@ -92,7 +90,7 @@ def _outline(pyramid: list[Tensor]) -> Tensor:
 
 
 def _pyramid(waves: Tensor) -> list[Tensor]:
-    """Mean mel powers of waves [N, 64000] at each resolution, in dB."""
+    """Mean mel powers (dB) of waves [N, 64000] at each resolution."""
     power = transform.mel_power(waves)[:, None]
     peak = power.detach().amax(dim=(1, 2, 3)).clamp(min=1e-9)[:, None, None]
     least = 10 ** (-FLOOR / 10)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.audio.paced import TimedOutput
+from gansynth_server.audio.sound_file import FORMATS, SoundWriter
 from gansynth_server.errors import UserError
-
-SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".ogg": "VORBIS"}
 
 _log = logging.getLogger(__name__)
 
@@ -26,31 +25,18 @@ class FileOutput(TimedOutput):
 
     def __init__(self, path: Path, *, rate: int, blocksize: int, channels: int = 1) -> None:
         super().__init__(str(path), rate=rate, blocksize=blocksize, channels=channels)
-        subtype = SUBTYPES.get(path.suffix.lower())
-        if subtype is None:
+        if path.suffix.lower() not in FORMATS:
             raise UserError(
                 f"the output '{path}' is unknown: give auto, soundcard, none "
-                f"or a file that ends in {', '.join(SUBTYPES)}"
+                f"or a file that ends in {', '.join(FORMATS)}"
             )
-        try:
-            import soundfile
-        except (ImportError, OSError) as error:
-            raise UserError(
-                f"sound files need soundfile and libsndfile: pip install soundfile ({error})"
-            ) from error
-        try:
-            self._file = soundfile.SoundFile(path, "w", rate, channels, subtype=subtype)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"cannot write '{path}' at {rate} Hz: check that its folder exists "
-                f"and may be written to ({error})"
-            ) from error
+        self._file = SoundWriter(path, rate, channels)
 
     def consume(self, block: NDArray[np.float32]) -> None:
         if self._file.closed:
             return
         try:
-            self._file.write(block.T)
+            self._file.write(block)
         except (OSError, RuntimeError) as error:
             _log.error("the recording '%s' ends here: %s", self.name, error)
             self._file.close()

@@ -1,64 +1,119 @@
-"""The last step of an offline render: the level, and the file."""
+"""Sound files as they are written: one table of formats, one writer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.audio.file import SUBTYPES
 from gansynth_server.errors import UserError
 
-Float32 = NDArray[np.float32]
-
-CEILING = 10 ** (-1 / 20)
-"""True peak of a normalised file: -1 dBFS."""
-OVERSAMPLING = 4
-BLOCK = 1 << 18
-
-
-def true_peak(sound: Float32) -> float:
-    """Highest level of [channels, frames] between the samples too, 4 times oversampled."""
-    from scipy.signal import resample_poly
-
-    peak = 0.0
-    margin = 64  # more than the filter reaches, so that blocks meet without an edge
-    for at in range(0, sound.shape[1], BLOCK):
-        part = sound[:, max(0, at - margin) : at + BLOCK + margin]
-        peak = max(peak, float(np.abs(resample_poly(part, OVERSAMPLING, 1, axis=1)).max()))
-    return peak
+FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
+"""Format and sample type by suffix."""
+MAX_FRAMES = 1 << 18
+"""Frames that libsndfile is given at once."""
+_USE = "use .wav, .flac or .ogg"
 
 
-def normalise(sound: Float32) -> None:
-    """Scales [channels, frames] in place to a true peak of -1 dBFS; silence stays."""
-    peak = true_peak(sound)
-    if peak > 0:
-        sound *= np.float32(CEILING / peak)
+class SoundWriter:
+    """A sound file that is written block by block.
+
+    Args:
+        path: its suffix names the format.
+        file: an open binary file to write to; then the path only says what it is.
+
+    Raises:
+        UserError: the file cannot be made, or not at this rate.
+    """
+
+    def __init__(self, path: Path, rate: int, channels: int, file: BinaryIO | None = None) -> None:
+        try:
+            import soundfile
+        except (ImportError, OSError) as error:
+            raise UserError(
+                f"sound files need soundfile and libsndfile: pip install soundfile ({error})"
+            ) from error
+        check_output(path, folder=file is None)
+        format, subtype = FORMATS[path.suffix.lower()]
+        with _reported(path, rate):
+            if file is None:
+                path.open("ab").close()  # its error says why; libsndfile's is "System error"
+            self._file = soundfile.SoundFile(
+                file or path, "w", rate, channels, subtype, format=format
+            )
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def write(self, sound: NDArray[np.floating]) -> None:
+        """Append [channels, frames] as float32; OSError or RuntimeError where that fails."""
+        # The Vorbis encoder puts a whole write on its stack, which overflows:
+        # https://github.com/xiph/vorbis/issues/99
+        for at in range(0, sound.shape[1], MAX_FRAMES):
+            self._file.write(np.ascontiguousarray(sound[:, at : at + MAX_FRAMES].T, np.float32))
+
+    def close(self) -> None:
+        """Complete the file; OSError or RuntimeError where that fails."""
+        self._file.close()
 
 
-def check_output(path: Path) -> None:
-    """UserError for a file that could not be written, before any time is spent on it."""
-    if path.suffix.lower() not in SUBTYPES:
-        raise UserError(f"cannot write {path}: use {', '.join(SUBTYPES)}")
-    if not path.parent.is_dir():
+def check_output(path: Path, folder: bool = True) -> None:
+    """Refuse a file that cannot be written, before any time is spent on its sound.
+
+    Args:
+        folder: whether its folder must exist.
+
+    Raises:
+        UserError: the suffix names no format, or there is no such folder.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"cannot write {path}: {path.suffix or 'no suffix'} is no format; {_USE}")
+    if folder and not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
 
 
 def save(path: Path, sound: NDArray[np.floating], rate: int) -> None:
-    """Writes [channels, frames] to .wav (32-bit float), .flac (24 bits) or .ogg (Vorbis).
+    """Write [channels, frames] at their level; UserError if the file cannot be written."""
+    save_blocks(path, [sound], rate)
+
+
+def save_blocks(path: Path, blocks: Iterable[NDArray[np.floating]], rate: int) -> int:
+    """Write blocks [channels, frames] at their level as they come; returns all frames.
+
+    A file that cannot be completed is removed.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or a block cannot be had.
     """
-    import soundfile
-
-    check_output(path)
-    subtype = SUBTYPES[path.suffix.lower()]
+    blocks = iter(blocks)
+    first = next(blocks, np.zeros((1, 0), np.float32))  # may fail before a file is made
+    writer, total = SoundWriter(path, rate, len(first)), 0
     try:
-        with soundfile.SoundFile(path, "w", rate, len(sound), subtype) as file:
-            # Vorbis in libsndfile overruns its stack on long writes
-            for at in range(0, sound.shape[1], BLOCK):
-                file.write(np.ascontiguousarray(sound[:, at : at + BLOCK].T, np.float32))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"cannot write {path} at {rate} Hz: {error}") from error
+        for block in chain([first], blocks):
+            with _reported(path, rate):
+                writer.write(block)
+            total += block.shape[1]
+        with _reported(path, rate):
+            writer.close()
+    except UserError:
+        writer.close()
+        path.unlink(missing_ok=True)
+        raise
+    return total
+
+
+@contextmanager
+def _reported(path: Path, rate: int) -> Iterator[None]:
+    """Turn what file system and libsndfile raise into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path} at {rate} Hz: {error.strerror or error}") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"cannot write {path} at {rate} Hz: {error}; {_USE}") from error

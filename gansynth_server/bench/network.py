@@ -21,6 +21,7 @@ from gansynth_server.render.folded import PRECISIONS, fold
 from gansynth_server.render.receptive_field import Span
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 BATCHES = (1, 8, 64)
 PITCHES = 16
@@ -153,7 +154,7 @@ def _waves(backend: Backend, z: Float32, labels: Labels) -> torch.Tensor:
 
 def _cents(wave: Float32, pitch: float) -> float:
     """Place of the strongest partial within a semitone of a pitch, in cents from it."""
-    hertz = 440 * 2 ** ((pitch - 69) / 12)
+    hertz = midi_to_hz(pitch)
     part = wave[SAMPLE_RATE // 4 : 2 * SAMPLE_RATE]
     spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 19))
     axis = np.fft.rfftfreq(1 << 19, 1 / SAMPLE_RATE)

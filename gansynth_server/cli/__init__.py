@@ -49,7 +49,7 @@ def server(args: Sequence[str] | None = None) -> None:
 
 
 def _serve(options: ServerOptions) -> None:
-    """Runs a server until it is told to end by /quit, Ctrl-C or SIGTERM."""
+    """Run a server until /quit, Ctrl-C or SIGTERM ends it."""
     import logging
     import os
     import signal
@@ -72,11 +72,12 @@ def _serve(options: ServerOptions) -> None:
         server.stop()
         logging.shutdown()
         sys.stdout.flush()
-    os._exit(0)  # threads in the midst of native code would hold the end up, or spoil it
+    # threads inside native code would delay the end, or crash it
+    os._exit(0)
 
 
 def _guarded(run: Callable[[], object]) -> None:
-    """Runs a command; what the user can mend is one line on stderr and exit status 1."""
+    """Run a command; a UserError is one line on stderr and exit status 1."""
     try:
         run()
     except UserError as error:

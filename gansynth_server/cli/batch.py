@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,8 +26,8 @@ MAX_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Morpher:
-    """A latent [latent_size], what its files are called, and where it came from."""
+class Timbre:
+    """A latent [latent_size], the name of its files, and its origin for the index."""
 
     name: str
     z: NDArray[np.float32]
@@ -63,11 +62,9 @@ class BatchCommand:
     """A bundled name, a folder, or a .safetensors file."""
 
     def run(self) -> None:
-        from rich.console import Console
-        from rich.progress import track
-
         from gansynth_server import api
         from gansynth_server.render.model import nearest_pitch
+        from gansynth_server.util.progress import track
 
         if self.count < 1 or not self.pitches:
             raise UserError("there is nothing to render: give a --count and --pitches")
@@ -80,8 +77,7 @@ class BatchCommand:
         _make_folder(self.output)
         tasks = [(timbre, pitch) for timbre in timbres for pitch in self.pitches]
         index = []
-        console, hidden = Console(stderr=True), not sys.stderr.isatty()
-        for timbre, pitch in track(tasks, "notes", console=console, disable=hidden):
+        for timbre, pitch in track(tasks, "notes"):
             note = model.generate(pitch, timbre.z, duration=self.duration, sample_rate=self.rate)
             file = f"{timbre.name}_p{pitch:g}.{self.format}"
             note.save(self.output / file)
@@ -92,21 +88,21 @@ class BatchCommand:
             self._draw(model, timbres)
         print(f"{self.output}: {len(index)} notes and {INDEX}")
 
-    def _timbres(self, model: Model) -> list[Morpher]:
+    def _timbres(self, model: Model) -> list[Timbre]:
         from gansynth_server.latent.vectors import draw
 
         if self.presets and self.latents is not None:
             raise UserError("give either --presets or --latents")
         if self.presets:
-            return [Morpher(n, model.preset(n), {"preset": n}) for n in dict.fromkeys(self.presets)]
+            return [Timbre(n, model.preset(n), {"preset": n}) for n in dict.fromkeys(self.presets)]
         if self.latents is not None:
             listed = _listed(self.latents, model.latent_size)
             origin = str(self.latents.name)
-            return [Morpher(n, z, {"latents": origin, "name": n}) for n, z in listed.items()]
+            return [Timbre(n, z, {"latents": origin, "name": n}) for n, z in listed.items()]
         seeds = range(self.seed, self.seed + self.count)
         if self.seed < 0:
             raise UserError(f"a seed is 0 or more, not {self.seed}")
-        return [Morpher(f"seed{s}", draw(model.latent_size, s), {"seed": s}) for s in seeds]
+        return [Timbre(f"seed{s}", draw(model.latent_size, s), {"seed": s}) for s in seeds]
 
     def _check_sheet(self, rows: int) -> None:
         from gansynth_server.spectral.plot import check_plots
@@ -115,8 +111,8 @@ class BatchCommand:
         if rows > MAX_ROWS:
             raise UserError(f"a contact sheet has up to {MAX_ROWS} timbres, not {rows}")
 
-    def _draw(self, model: Model, timbres: list[Morpher]) -> None:
-        """The sheet is drawn from the whole notes at 16 kHz, whatever the files hold."""
+    def _draw(self, model: Model, timbres: list[Timbre]) -> None:
+        """Draw the sheet, from whole notes at 16 kHz whatever the files hold."""
         import numpy as np
         import torch
 
@@ -134,7 +130,7 @@ class BatchCommand:
 
 
 def _listed(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
-    """File name → latent [size] of a file (see :mod:`gansynth_server.latent.files`)."""
+    """The latents [size] of a file, by names that are safe for files."""
     from gansynth_server.latent import files
 
     try:

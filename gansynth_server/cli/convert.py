@@ -67,7 +67,7 @@ class ConvertCommand:
     def _folder(self, folder: Path, source: Path) -> None:
         from gansynth_server.model.magenta.archive import find_stage, stage_number
 
-        # no deeper than a folder of trainings, lest somebody's home be searched
+        # no deeper than a folder of trainings, so that a home folder is not searched through
         files = [f for pattern in ("*", "*/*", "*/*/*") for f in folder.glob(f"{pattern}.index")]
         stage = find_stage(source, files)
         name = (stage.parent if stage_number(stage) >= 0 else stage).name

@@ -29,14 +29,14 @@ class DirectionsCommand:
     """An .npz of components that are known already, such as gansynth convert makes of SOPI's."""
 
     def run(self) -> None:
-        from gansynth_server.analysis import principal
+        from gansynth_server.analysis import principal_components
         from gansynth_server.latent import directions
         from gansynth_server.model import checkpoint
         from gansynth_server.model.magenta import ganspace
 
         found = checkpoint.load(self.checkpoint)
         path = directions.file_of(found)
-        values = principal.compute(
+        values = principal_components.compute(
             found.generator,
             self.components,
             self.samples,
@@ -44,7 +44,7 @@ class DirectionsCommand:
             self.pitch,
             None if self.given is None else _given(self.given),
         )
-        ganspace.write(path, principal.pack(values))
+        ganspace.write(path, principal_components.pack(values))
         share, reach = values["var_ratio"], values["reach"]
         print("component   share of variance   reach")
         for n in range(min(20, len(share))):

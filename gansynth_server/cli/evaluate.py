@@ -44,7 +44,7 @@ class EvaluateCommand:
     def run(self) -> None:
         from gansynth_server import api
         from gansynth_server.training.dataset import Dataset
-        from gansynth_server.training.evaluation import EvaluateOptions, card, evaluate, table
+        from gansynth_server.training.evaluation import EvaluateOptions, evaluate, model_card, table
 
         if self.notes < 2 or self.seed < 0 or self.inversions < 0:
             raise UserError(
@@ -68,10 +68,10 @@ class EvaluateCommand:
                 json.dumps(found.figures, indent=1) + "\n", encoding="utf-8"
             )
             if not self.no_card:
-                from gansynth_server.training.evaluation import pictures
+                from gansynth_server.training.evaluation import plots
 
-                pictures.draw(folder, found)
-                text = card.text(model.checkpoint, found.figures)
+                plots.draw(folder, found)
+                text = model_card.text(model.checkpoint, found.figures)
                 (folder / "README.md").write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(

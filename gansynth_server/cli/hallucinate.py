@@ -89,22 +89,11 @@ class HallucinateCommand:
         )
 
     def _render(self, model: Model, sequence: Sequence, output: Path) -> None:
-        import sys
-
-        import numpy as np
-        from rich.console import Console
-        from rich.progress import track
-
         from gansynth_server.audio import sound_file
         from gansynth_server.instrument.hallucination import BLOCK, render
+        from gansynth_server.util.progress import track
 
-        blocks = track(
-            render(model, sequence, self.rate),
-            "rendering",
-            total=sequence.seconds * self.rate / BLOCK,
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        sound = np.concatenate(list(blocks), axis=1)
-        sound_file.save(output, sound, self.rate)
-        print(f"{output}: {len(sequence)} notes, {sound.shape[1] / self.rate:.1f} s")
+        total = sequence.seconds * self.rate / BLOCK
+        blocks = track(render(model, sequence, self.rate), "rendering", total)
+        frames = sound_file.save_blocks(output, blocks, self.rate)
+        print(f"{output}: {len(sequence)} notes, {frames / self.rate:.1f} s")

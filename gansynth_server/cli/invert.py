@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,14 +84,11 @@ class _Bar:
     """Progress on standard error, where that is a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(
-            *(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
+        from gansynth_server.util.progress import bar
+
+        self._progress = bar(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self._task = self._progress.add_task("listening", total=1.0)
 
     def tell(self, share: float, distance: float) -> None:

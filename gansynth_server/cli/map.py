@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,13 +35,15 @@ class MapCommand:
     def run(self) -> None:
         from gansynth_server import api
         from gansynth_server.latent import timbre_map
-        from gansynth_server.latent.descriptors import MEASURES
+        from gansynth_server.latent.descriptor_names import MEASURES
         from gansynth_server.model import checkpoint
         from gansynth_server.training.timbre_map import discoveries, survey
+        from gansynth_server.util.progress import track
 
         self._check()
+        listening = partial(track, what="listening")
         model = api.load(self.checkpoint)
-        surveyed = survey.survey(model, self.latents, self.pitches, self.seed, _track)
+        surveyed = survey.survey(model, self.latents, self.pitches, self.seed, listening)
         found = surveyed.atlas
         path = timbre_map.file_of(model.checkpoint)
         try:
@@ -61,7 +63,7 @@ class MapCommand:
         self._export(found, model.checkpoint.name)
 
     def _check(self) -> None:
-        """UserError for what cannot be, before any time is spent."""
+        """Refuse what cannot be, before any time is spent."""
         from gansynth_server.spectral.plot import check_plots
 
         if not 0 <= self.discoveries <= self.latents:
@@ -83,10 +85,3 @@ class MapCommand:
         else:
             export.to_json(self.output, found, name, self.seed)
         print(self.output)
-
-
-def _track(steps: range) -> Iterable[int]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(steps, "listening", console=Console(stderr=True), transient=True)

@@ -85,8 +85,7 @@ class NoteCommand:
 
 
 def _rephase(model: Model, method: Literal["griffinlim", "random"]) -> None:
-    """Gives all further notes of a model other phases."""
-
+    """Give all further notes of a model other phases."""
     from gansynth_server.render.backends.eager import Eager, torch_device
     from gansynth_server.spectral.phase import with_phase
     from gansynth_server.spectral.spectrum import Spectrum

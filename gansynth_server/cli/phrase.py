@@ -7,20 +7,21 @@ from dataclasses import replace
 
 from gansynth_server.options import ServerOptions
 
-BEAT = 0.3  # seconds
+BEAT = 0.3
+"""Seconds."""
 FALLBACK = "phrase.wav"
 
-# preset, then pitches or chords a beat apart
 PHRASE: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
     ("acoustic_grand_piano", ((48,), (60,), (64,), (67,), (72,), (67,), (64,), (60,))),
     ("vibraphone", ((57,), (60,), (64,), (69,), (72,), (69,))),
     ("trumpet", ((65,), (69,), (72,), (77,))),
     ("string_ensemble_1", ((43, 55, 59, 62), (), (48, 55, 60, 64), (), (), ())),
 )
+"""Presets, each with its chords, a beat apart."""
 
 
 def play(options: ServerOptions) -> str:
-    """Starts a server, plays the phrase through its socket, and ends it.
+    """Start a server, play the phrase through its socket, and end it.
 
     Args:
         options: its output ``auto`` becomes :data:`FALLBACK` where there is no sound card.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -15,13 +14,8 @@ from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from gansynth_server.api import Model
     from gansynth_server.offline.midi_file import MidiNote
-
-T = TypeVar("T")
 
 DEFAULT_RATE = 48000
 MAGENTA_RATE = 16000
@@ -70,7 +64,8 @@ class RenderCommand:
             self._run_song()
 
     def _run_score(self) -> None:
-        from gansynth_server.offline import score_file, sound_files
+        from gansynth_server.audio import sound_file
+        from gansynth_server.offline import score_file
         from gansynth_server.offline.score import Score
         from gansynth_server.render.models import Models
         from gansynth_server.util.sandbox import SandboxedFolder
@@ -88,21 +83,19 @@ class RenderCommand:
         begun = time.perf_counter()
         root = SandboxedFolder(self.song.parent if self.root is None else self.root)
         score = Score(setting, Models(), root, self.seconds)
-        frames = sound_files.write(self.output, score.play(events), setting.rate)
+        frames = sound_file.save_blocks(self.output, score.play(events), setting.rate)
         self._report(frames, setting.rate, time.perf_counter() - begun)
 
     def _run_song(self) -> None:
         from gansynth_server import api
-        from gansynth_server.audio import sound_file
         from gansynth_server.offline import midi_file
 
         self._check()
         notes = midi_file.read(self.song)
         model = api.load(self.checkpoint or DEFAULT_CHECKPOINT)
         begun = time.perf_counter()
-        sound, rate = self._magenta(model, notes) if self.magenta else self._play(model, notes)
-        sound_file.save(self.output, sound, rate)
-        self._report(sound.shape[1], rate, time.perf_counter() - begun)
+        frames, rate = (self._magenta if self.magenta else self._play)(model, notes)
+        self._report(frames, rate, time.perf_counter() - begun)
 
     def _report(self, frames: int, rate: int, took: float) -> None:
         length = frames / rate
@@ -129,20 +122,24 @@ class RenderCommand:
     def _seed(self) -> int:
         return self.seed or 0
 
-    def _magenta(self, model: Model, notes: list[MidiNote]) -> tuple[NDArray[np.floating], int]:
-        from gansynth_server.offline import magenta
-
-        count = len(magenta.select(notes))
-        wave = _with_progress(
-            count,
-            lambda step: magenta.render(model, notes, self.secs_per_instrument, self._seed, step),
-        )
-        return wave[None], MAGENTA_RATE
-
-    def _play(self, model: Model, notes: list[MidiNote]) -> tuple[NDArray[np.floating], int]:
+    def _magenta(self, model: Model, notes: list[MidiNote]) -> tuple[int, int]:
+        """Write the song as Magenta plays it; returns its frames and sample rate."""
         from gansynth_server.audio import sound_file
-        from gansynth_server.offline import midi_render, midi_timbres
+        from gansynth_server.offline import magenta
+        from gansynth_server.util.progress import counting
+
+        with counting("notes", len(magenta.select(notes))) as step:
+            every = self.secs_per_instrument
+            wave = magenta.render(model, notes, every, self._seed, step)
+        sound_file.save(self.output, wave[None], MAGENTA_RATE)
+        return len(wave), MAGENTA_RATE
+
+    def _play(self, model: Model, notes: list[MidiNote]) -> tuple[int, int]:
+        """Write the song as the server plays it; returns its frames and sample rate."""
+        from gansynth_server.audio import sound_file
+        from gansynth_server.offline import level, midi_render, midi_timbres
         from gansynth_server.spectral.inverse import check_rate
+        from gansynth_server.util.progress import counting
 
         rate = DEFAULT_RATE if self.rate is None else self.rate
         check_rate(rate)
@@ -156,22 +153,7 @@ class RenderCommand:
         else:
             every = self.secs_per_instrument
             latents = midi_timbres.over_time(chosen, model.latent_size, every, presets, self._seed)
-        config = model.checkpoint.config
-        sound = _with_progress(
-            len(chosen),
-            lambda step: midi_render.render(
-                model.backend, config, chosen, latents, rate, self.pan_per_track, step
-            ),
-        )
-        sound_file.normalise(sound)
-        return sound, rate
-
-
-def _with_progress(count: int, work: Callable[[Callable[[], None]], T]) -> T:
-    """Runs ``work(step)`` under a bar on stderr that each ``step()`` moves on."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("notes", total=count)
-        return work(lambda: progress.advance(task))
+        with counting("notes", len(chosen)) as step:
+            blocks = midi_render.render(model, chosen, latents, rate, self.pan_per_track, step)
+            blocks = level.normalised(blocks, self.output.parent)
+            return sound_file.save_blocks(self.output, blocks, rate), rate

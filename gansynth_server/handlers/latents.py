@@ -9,7 +9,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.latent import directions, files, timbre_map
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from gansynth_server.instrument.tuning import Tuning, read_mapping, read_scale
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.playhead import place
+from gansynth_server.util.midi_pitch import hz_to_midi
 
 PRESSURE_TARGETS = ("gain", "brightness", "bend", "vibrato")
 A4_HZ = (200, 900)
@@ -38,7 +38,7 @@ class NoteMessages:
     def note_hz(
         self, request: Request, frequency: float, velocity: float, id: NoteId | None, slot: str
     ) -> None:
-        pitch = 69 + 12 * math.log2(frequency / 440)
+        pitch = hz_to_midi(frequency)
         id = _named(frequency) if id is None else id
         # a frequency never meant a hundredth of a cent
         self._instrument.play(request.client, round(pitch, 4), velocity, id, slot, request.when)

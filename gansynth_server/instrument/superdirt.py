@@ -10,7 +10,6 @@ same number, below 0 only those of the same sound.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +17,13 @@ from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.util.midi_pitch import hz_to_midi
+from gansynth_server.util.note_names import note_number
 
 OCTAVE = 5
+"""Of note numbers."""
+NAMED_OCTAVE = 3
+"""Of note names without one, so that c is c3."""
 VELOCITY = 100.0
 MAX_GAIN = 2.0
 VARIATIONS = 8
@@ -30,8 +34,6 @@ PANIC = "superpanic"
 """The sound by which Sardine silences SuperDirt."""
 
 _EXPRESSION = ("bend", "brightness", "attack", "release")
-_STEPS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_NAME = re.compile(r"([a-gA-G])([#sbf]*)(-?\d)?")
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,7 @@ def _pitch(pairs: dict[str, Any], client: Client) -> float:
     speed = abs(pairs.get("speed", 1.0))
     if speed == 0:
         raise UserError("speed must not be 0")
-    if "freq" in pairs:
-        pitch = 69 + 12 * math.log2(pairs["freq"] / 440)
-    else:
-        pitch = client.tuning(_key(pairs))
+    pitch = hz_to_midi(pairs["freq"]) if "freq" in pairs else client.tuning(_key(pairs))
     return float(pitch + 12 * math.log2(speed))
 
 
@@ -123,12 +122,10 @@ def named_key(name: str) -> int:
     Raises:
         UserError: it is no name of a note.
     """
-    found = _NAME.fullmatch(name)
-    if found is None:
+    key = note_number(name, NAMED_OCTAVE)
+    if key is None:
         raise UserError(f"note must be semitones above middle C or a name as c4, not {name[:9]!r}")
-    letter, accidentals, octave = found.groups()
-    shift = sum(1 if sign in "#s" else -1 for sign in accidentals)
-    return 12 * (int(octave or 3) + 1) + _STEPS[letter.lower()] + shift
+    return key
 
 
 def _sustain(pairs: dict[str, Any]) -> float | None:

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 
 from gansynth_server.errors import UserError
+from gansynth_server.util.midi_pitch import A4_HZ, hz_to_midi, midi_to_hz
 
-CONCERT_PITCH = 440.0
 MIDDLE_C = 60
 MAX_DEGREES = 1024
 MAX_CENTS = 120000
@@ -61,7 +61,7 @@ class Mapping:
     last: int = 127
     middle: int = MIDDLE_C
     reference: int = MIDDLE_C
-    frequency: float = CONCERT_PITCH * 2 ** ((MIDDLE_C - 69) / 12)
+    frequency: float = midi_to_hz(MIDDLE_C)
     octave: int = 0
 
     def cents(self, key: int, scale: Scale) -> float | None:
@@ -91,7 +91,7 @@ class Tuning:
 
     scale: Scale = EQUAL
     mapping: Mapping = Mapping()
-    a4: float = CONCERT_PITCH
+    a4: float = A4_HZ
 
     def __post_init__(self) -> None:
         if self._cents(self.mapping.reference) is None:
@@ -113,13 +113,13 @@ class Tuning:
 
     def _pitch(self, key: int) -> float:
         mapping = self.mapping
-        concert = 12 * math.log2(self.a4 / CONCERT_PITCH)
+        concert = 12 * math.log2(self.a4 / A4_HZ)
         if not mapping.first <= key <= mapping.last:
             return key + concert
         cents, reference = self._cents(key), self._cents(mapping.reference)
         if cents is None or reference is None:
             raise UserError(f"key {key} is silent in this tuning; /tuning 12tet gives it a pitch")
-        base = 69 + 12 * math.log2(mapping.frequency / CONCERT_PITCH)
+        base = hz_to_midi(mapping.frequency)
         return base + (cents - reference) / 100 + concert
 
     def _cents(self, key: int) -> float | None:

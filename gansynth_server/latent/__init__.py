@@ -1,1 +1,2 @@
-"""Timbre: latents, and ways through their space."""
+"""Latents: drawing, interpolation, slots and paths, presets, principal directions, timbre map,
+files."""

@@ -1,4 +1,4 @@
-"""Latents in files: .json, .npz or .npy, as bytes. Nothing is ever unpickled.
+"""Latents in files (.json, .npz or .npy), as bytes. Nothing is ever unpickled.
 
 .json   {"checkpoint": NAME, "latent_size": N, "latents": {SLOT: [N numbers]}, "from": {SLOT: …}};
         a plain {SLOT: [numbers]}, a list of latents, or one latent are read too
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
+from gansynth_server.model.safe_files import array_header
 from gansynth_server.util import yielding_json
 
 SUFFIXES = (".json", ".npz", ".npy")
@@ -33,7 +34,7 @@ _BROKEN = (
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file of latents; UserError for another one."""
+    """Suffix of a file of latents; UserError for any other suffix."""
     for suffix in SUFFIXES:
         if name.lower().endswith(suffix):
             return suffix
@@ -43,11 +44,11 @@ def suffix_of(name: str) -> str:
 def encode(
     name: str, latents: Mapping[str, Latent], checkpoint: str, origins: Mapping[str, str]
 ) -> bytes:
-    """The file of some latents, all of one size.
+    """Content of a file of latents, all of one size.
 
     Args:
         name: of the file; its suffix names the format.
-        origins: where each is from, in words.
+        origins: where each latent is from, in words.
     """
     suffix, table = suffix_of(name), np.stack(list(latents.values()))
     if suffix == ".json":
@@ -68,13 +69,15 @@ def encode(
 
 
 def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
-    """The latents of a file by their names.
+    """Latents of a file, by name.
 
     Args:
         name: of the file; its suffix names the format.
+        data: its content.
+        size: of a latent.
 
     Raises:
-        UserError: it is damaged, or holds something else than latents of this size.
+        UserError: the file is damaged, or holds something else than latents of this size.
     """
     suffix = suffix_of(name)
     try:
@@ -134,14 +137,9 @@ def _arrays(data: bytes) -> dict[str, Any]:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    """An .npy file's array, whose size is checked before there is one."""
+    """Array of an .npy file, whose size is checked before it is allocated."""
     file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"an .npy file of version {version}")
-    old = version == (1, 0)
-    read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(file)
+    shape, fortran, kind = array_header(file)
     if kind.kind not in "fiuU" or any(n < 0 for n in shape):
         raise ValueError(f"an array of {kind}")
     if math.prod(shape) * kind.itemsize != len(data) - file.tell():

@@ -1,4 +1,4 @@
-"""The user's own presets: named latents of a checkpoint, with where each is from.
+"""The user's own presets: named latents of a checkpoint, each with its origin.
 
 ``presets/CHECKPOINT.json`` in the user's data folder, and the files that are
 exported, hold::
@@ -6,7 +6,7 @@ exported, hold::
     {"checkpoint": NAME, "latent_size": N, "weights": FINGERPRINT,
      "presets": {NAME: {"latent": [N numbers], "from": "what it was made of", "made": DATE}}}
 
-A checkpoint that was trained anew makes other sounds of the same latents, so
+A checkpoint that was trained again makes other sounds of the same latents, so
 presets of other weights are kept but not played.
 """
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_PRESETS = 4096
-"""Presets of a checkpoint."""
+"""Most presets of a checkpoint."""
 MAX_NAME = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Preset:
-    """A latent [latent_size], what it was made of in words, and the day."""
+    """A latent [latent_size], what it was made of in words, and the date."""
 
     latent: Latent
     origin: str = ""
@@ -48,10 +48,10 @@ class Preset:
 
 
 class UserPresets:
-    """The user's presets of one checkpoint; each call reads the file anew if it has changed.
+    """The user's presets of one checkpoint; each call reads the file again if it has changed.
 
     Args:
-        folder: where the files lie; None is the user's data folder.
+        folder: of the files; None is the user's data folder.
     """
 
     def __init__(self, checkpoint: Checkpoint, folder: Path | None = None) -> None:
@@ -61,7 +61,7 @@ class UserPresets:
         self.path = (user_folder() if folder is None else folder) / f"{name}.json"
 
     def presets(self) -> dict[str, Preset]:
-        """By name.
+        """Presets by name.
 
         Raises:
             UserError: the file is damaged.
@@ -73,7 +73,7 @@ class UserPresets:
         return dict(_read(self.path, stamp, self._checkpoint.config.latent_size, self.weights))
 
     def known(self) -> dict[str, Latent]:
-        """The latents by name; none where the file is no use, which is logged once."""
+        """Latents by name; none where the file cannot be used, which is logged once."""
         try:
             found = {name: preset.latent for name, preset in self.presets().items()}
             self._complained = ""
@@ -90,21 +90,21 @@ class UserPresets:
 
     @property
     def weights(self) -> str:
-        """What tells these weights from others'."""
+        """Fingerprint of the checkpoint's weights."""
         return self._checkpoint.fingerprint
 
     def add(self, presets: Mapping[str, Preset]) -> None:
-        """Puts presets in, in place of those of the same names.
+        """Add presets, in place of those of the same names.
 
         Raises:
-            UserError: a name or a latent that cannot be, or too many.
+            UserError: a name or a latent is not allowed, or there are too many.
         """
         for name, preset in presets.items():
             self._check(name, preset.latent)
         self._write({**self.presets(), **presets})
 
     def remove(self, names: tuple[str, ...]) -> None:
-        """Takes presets out; UserError where there are none such."""
+        """Remove presets; UserError for an unknown name."""
         left = self.presets()
         for name in names:
             if name not in left:
@@ -114,7 +114,7 @@ class UserPresets:
         self._write(left)
 
     def encode(self, presets: Mapping[str, Preset]) -> bytes:
-        """A file of presets."""
+        """Content of a file of presets."""
         content = {
             "checkpoint": self._checkpoint.name,
             "latent_size": self._checkpoint.config.latent_size,
@@ -127,7 +127,7 @@ class UserPresets:
         return yielding_json.dumps(content) + b"\n"
 
     def read(self, path: Path) -> dict[str, Preset]:
-        """The presets of another file; UserError where they are no presets of this checkpoint."""
+        """Presets of another file; UserError unless they are presets of this checkpoint."""
         return decode(path, _json(path), self._checkpoint.config.latent_size, self.weights)
 
     def _check(self, name: str, latent: Latent) -> None:
@@ -151,22 +151,22 @@ class UserPresets:
 
 
 def user_folder() -> Path:
-    """Where the user's presets lie."""
+    """Folder of the user's presets."""
     from gansynth_server.model.checkpoint import user_folder as checkpoints
 
     return checkpoints().parent / "presets"
 
 
 def preset(latent: Latent, origin: str) -> Preset:
-    """A preset of today."""
+    """Create a preset of today."""
     return Preset(latent, origin, time.strftime("%Y-%m-%d"))
 
 
 def decode(path: Path, content: Any, size: int, weights: str) -> dict[str, Preset]:
-    """The presets in a file's JSON.
+    """Presets in a file's JSON.
 
     Raises:
-        UserError: it holds none, or some of another checkpoint.
+        UserError: it holds no presets, or those of other weights.
     """
     try:
         found = {
@@ -191,7 +191,7 @@ def decode(path: Path, content: Any, size: int, weights: str) -> dict[str, Prese
 
 
 def nearest(z: Latent, presets: Mapping[str, Latent], count: int) -> list[tuple[str, float]]:
-    """Names of the nearest presets, and the angles in degrees to them."""
+    """Names of the nearest presets, and the angles (degrees) to them."""
     if not presets:
         return []
     table = np.stack(list(presets.values())).astype(np.float64)
@@ -215,7 +215,7 @@ def _json(path: Path) -> Any:
 
 
 def find_preset(presets: dict[str, Latent], name: str) -> Latent:
-    """The latent of a preset; UserError names those with similar names."""
+    """Latent of a preset; UserError lists similar names."""
     if name in presets:
         return presets[name]
     import difflib

@@ -1,6 +1,6 @@
-"""A hallucination as something to keep and to edit: key timbres, the way between them, notes.
+"""The score of a hallucination: key timbres, interpolation between them, and notes.
 
-As JSON, all but ``keys`` may be left out:
+In JSON, all but ``keys`` may be left out:
 
 {"checkpoint": NAME, "latent_size": N, "steps": 5, "spacing": 1.0, "trim": 0, "attack": 0.5,
  "sustain": 1.0, "release": 0.5, "velocity": 100, "pitches": [60, 62],
@@ -26,23 +26,23 @@ MAX_KEYS = 64
 MAX_STEPS = 64
 MAX_PITCHES = 1024
 NEAR = 1e-3
-"""Part of the way to the next note that is no way yet."""
+"""Distance from a note, as a share of the way to the next, that counts as the note's place."""
 MAX_SECONDS = 4.0
-"""Seconds of a note."""
+"""Longest note (s)."""
 MAX_AT_ONCE = 48
-"""Notes that may overlap."""
+"""Most notes that overlap."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """Notes whose timbre goes from one key to the next along the sphere.
+    """Notes whose timbre goes from one key to the next by spherical interpolation.
 
     keys: [count, latent_size].
     steps: notes between two keys.
-    spacing: seconds from one note to the next.
-    trim: seconds left out at a note's beginning.
-    attack, sustain, release: seconds; a note is silent after the three.
-    pitches: MIDI note numbers, over and over.
+    spacing: time (s) from one note to the next.
+    trim: time (s) left out at a note's beginning.
+    attack, sustain, release: times (s); a note is silent after the three.
+    pitches: MIDI note numbers, repeated from the first.
     """
 
     keys: NDArray[np.float32]
@@ -56,24 +56,24 @@ class Sequence:
     pitches: tuple[float, ...] = (60.0,)
 
     def __len__(self) -> int:
-        """How many notes there are."""
+        """Number of notes."""
         return len(self.keys) + (len(self.keys) - 1) * self.steps
 
     @property
     def length(self) -> float:
-        """Seconds that a note sounds."""
+        """Time (s) that a note sounds."""
         return self.attack + self.sustain + self.release
 
     @property
     def seconds(self) -> float:
-        """From the first note's beginning to the last one's end."""
+        """Time (s) from the first note's beginning to the last one's end."""
         return (len(self) - 1) * self.spacing + self.length
 
     def pitch(self, number: int) -> float:
         return self.pitches[number % len(self.pitches)]
 
     def latent(self, place: float) -> Latent:
-        """The latent [latent_size] of a note, or between two of them; ends beyond the ends."""
+        """Latent [latent_size] at a note, or between two; clamped to the first and last note."""
         at = min(max(place, 0.0), len(self) - 1.0) / (self.steps + 1)
         key = min(int(at), len(self.keys) - 1)
         following = min(key + 1, len(self.keys) - 1)
@@ -81,7 +81,7 @@ class Sequence:
 
 
 class SequencePath:
-    """A sequence as a path: at each note's time it is where that note is."""
+    """A sequence as a path, whose latent at each note's time is that note's."""
 
     def __init__(self, sequence: Sequence, start: float) -> None:
         self._sequence, self._start = sequence, start
@@ -91,7 +91,8 @@ class SequencePath:
 
     def at(self, seconds: float) -> Latent:
         place = elapsed(seconds, self._start) / self._sequence.spacing
-        nearest = round(place)  # lest a note miss its own latent
+        # rounding, so that a note does not miss its own latent by an error of floating point
+        nearest = round(place)
         return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 
     def rests_until(self, seconds: float) -> float:
@@ -99,12 +100,12 @@ class SequencePath:
 
 
 def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:
-    """Key timbres [count, size] out of the prior."""
+    """Draw key timbres [count, size] from the prior."""
     return draw(count * size, seed).reshape(count, size)
 
 
 def check(sequence: Sequence) -> Sequence:
-    """The sequence itself; UserError if it cannot be played."""
+    """Return the sequence; UserError if it cannot be played."""
     s = sequence
     for name, value, low, high in (
         ("the number of keys", len(s.keys), 1, MAX_KEYS),
@@ -150,15 +151,16 @@ _NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocit
 
 
 def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -> Sequence:
-    """The sequence of a file.
+    """Sequence of a file.
 
     Args:
         name: of the file.
-        size: numbers of a latent.
-        preset: finds the latent of a name.
+        data: its content.
+        size: of a latent.
+        preset: finds the latent of a preset by its name.
 
     Raises:
-        UserError: it is damaged, cannot be played, or is of latents of another size.
+        UserError: it is damaged, cannot be played, or its latents are of another size.
     """
     try:
         content = yielding_json.loads(data)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.directions import Directions
 from gansynth_server.latent.vectors import Latent, mix
 from gansynth_server.model.safe_files import check_npz

@@ -1,4 +1,4 @@
-"""Drawing latents and moving between them."""
+"""Latent vectors: drawing, spherical interpolation, mixing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Latent = NDArray[np.float32]
 
 
 def draw(size: int, seed: int, spread: float = 1.0) -> Latent:
-    """A latent from N(0, 1)·spread; the same seed always gives the same one."""
+    """Draw a latent from N(0, 1)·spread; the same seed gives the same latent."""
     normal = np.random.default_rng(seed).standard_normal(size)
     return (normal * spread).astype(np.float32)
 
 
 def draws(size: int, seeds: Iterable[int]) -> NDArray[np.float32]:
-    """The latents of many seeds, [seeds, size]."""
+    """Latents [seeds, size] of many seeds."""
     return np.stack([draw(size, seed) for seed in seeds])
 
 
@@ -25,8 +25,8 @@ def slerp(a: Latent, b: Latent, amount: float) -> Latent:
     """Spherical interpolation from a (0) to b (1), on the vectors as they are.
 
     As Magenta's, sin((1-t)ω)/sin ω·a + sin(tω)/sin ω·b with ω the angle between
-    them; where that has no value (equal, opposite or zero vectors) it is the
-    straight line, so the result is always finite.
+    them; linear where that is undefined (equal, opposite or zero vectors), so
+    the result is always finite.
     """
     a64, b64 = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(a64) * np.linalg.norm(b64)
@@ -39,11 +39,11 @@ def slerp(a: Latent, b: Latent, amount: float) -> Latent:
 
 
 def mix(latents: Sequence[Latent], weights: Sequence[float]) -> Latent:
-    """A blend: the direction of the weighted sum, at the weighted mean of the lengths.
+    """Mix latents: the direction of their weighted sum, at the weighted mean of their lengths.
 
-    So corners of the prior give a latent as long as the prior's, and a corner
-    alone is itself. Without any weight all count alike; where corners cancel
-    each other out, the result is zero.
+    So latents of the prior give one as long as the prior's, and one latent alone
+    gives itself. If all weights are 0 they count equally; latents that cancel
+    each other out give zero.
     """
     share = np.asarray(weights, np.float64)
     share = share / share.sum() if share.sum() > 0 else np.full(len(share), 1 / len(share))

@@ -1,1 +1,1 @@
-"""MIDI files: read, rendered through the voices, or mixed as Magenta does."""
+"""Live MIDI: input ports, channels and MPE zones, mapping of controllers, and the player."""

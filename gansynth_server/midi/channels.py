@@ -1,6 +1,7 @@
-"""The sixteen MIDI channels: what each has been told, and what that comes to.
+"""State of the sixteen MIDI channels, and the expression of their notes.
 
-In an MPE zone what is said to the master channel counts for its members too.
+In an MPE zone, messages on the master channel apply to its members too (MIDI
+Polyphonic Expression 1.1).
 """
 
 from __future__ import annotations
@@ -17,40 +18,42 @@ from gansynth_server.synth.envelope import Envelope
 PLAIN_SLOT = "z"
 BEND_RANGE = 2.0
 MEMBER_RANGE = 48.0
-"""Semitones of a whole bend, and on the member channels of an MPE zone."""
+"""Range of a full bend (semitones), by default and on the member channels of an MPE zone."""
 VIBRATO_RATE = 5.0
+"""Rate of the vibrato (Hz)."""
 DATA, RPN_LOW, RPN_HIGH = 6, 100, 101
-"""Controllers that set registered parameters."""
+"""Controllers that set registered parameters (RPN): data entry, number's low and high byte."""
 KEPT = (7, 10)
-"""Controllers that a reset leaves alone: volume and pan."""
+"""Controllers that Reset All Controllers leaves alone (MIDI RP-015): volume and pan."""
 _BEND_RANGE, _MPE, _NONE = (0, 0), (0, 6), (127, 127)
 
 
 @dataclass
 class Channel:
-    """What the notes of a channel have in common; ``number`` counts from 0."""
+    """State that the notes of a channel share; ``number`` counts from 0."""
 
     number: int
     slot: str = PLAIN_SLOT
     base: Path | None = None
-    """What the slot held before principal directions moved it."""
+    """Path in the slot before principal directions moved it."""
     master: Channel | None = None
+    """Master channel of the MPE zone that the channel is a member of."""
     bend: float = 0.0
     """-1 … 1."""
     range: float = BEND_RANGE
     controls: dict[int, int] = field(default_factory=dict)
-    """Values 0…127 of the controllers heard from."""
+    """Values 0…127 of the controllers received."""
     pressure: float = 0.0
     pedal: bool = False
     keys: set[int] = field(default_factory=set)
-    """That are down, or held by the pedal."""
+    """Keys that are down, or held by the pedal."""
     up: set[int] = field(default_factory=set)
-    """That only the pedal holds."""
+    """Keys that only the pedal holds."""
     rpn: tuple[int, int] = _NONE
 
     @property
     def over(self) -> Iterator[Channel]:
-        """Itself, and its master."""
+        """Yield the channel, and its master."""
         yield self
         if self.master is not None:
             yield self.master
@@ -61,12 +64,12 @@ class Channel:
         return any(channel.pedal for channel in self.over)
 
     def reset(self) -> None:
-        """Forgets what controllers, bend and pressure said."""
+        """Reset controllers, bend, pressure and pedal."""
         self.controls = {n: value for n, value in self.controls.items() if n in KEPT}
         self.bend, self.pressure, self.pedal, self.rpn = 0.0, 0.0, False, _NONE
 
     def amounts(self, mapping: dict[int, Target]) -> dict[int, float]:
-        """How far its latent is moved along principal directions, by component."""
+        """Amounts (standard deviations) along principal directions, by component."""
         found: dict[int, float] = {}
         for channel in self.over:
             for control, value in channel.controls.items():
@@ -77,7 +80,7 @@ class Channel:
         return found
 
     def expression(self, mapping: dict[int, Target], envelope: Envelope) -> dict[str, Any]:
-        """What its notes are played with (see :meth:`Instrument.play`)."""
+        """Expression of the channel's notes (see :meth:`Instrument.play`)."""
         values: dict[str, list[float]] = {}
         for channel in self.over:
             for control, value in channel.controls.items():
@@ -98,7 +101,7 @@ class Channel:
 
 
 class Channels:
-    """All of them."""
+    """The sixteen channels."""
 
     def __init__(self) -> None:
         self._channels = [Channel(number) for number in range(16)]
@@ -110,11 +113,11 @@ class Channels:
         return iter(self._channels)
 
     def under(self, channel: Channel) -> list[Channel]:
-        """A channel, and those that it is the master of."""
+        """A channel, and the members of its MPE zone."""
         return [channel, *(one for one in self if one.master is channel)]
 
     def parameter(self, channel: Channel, control: int, value: int) -> None:
-        """One of the messages that set registered parameters: bend range and MPE zones."""
+        """Apply a controller of registered parameters: bend range (RPN 0) and MPE zone (RPN 6)."""
         if control == RPN_HIGH:
             channel.rpn = (value, channel.rpn[1])
         elif control == RPN_LOW:
@@ -127,7 +130,7 @@ class Channels:
             self._zone(channel, value)
 
     def _zone(self, master: Channel, members: int) -> None:
-        """Makes an MPE zone of the channels next to its master, which is the first or the last."""
+        """Make an MPE zone of the channels next to its master, which is the first or the last."""
         for one in self.under(master)[1:]:
             one.master, one.range = None, BEND_RANGE
         first = 1 if master.number == 0 else 15 - members

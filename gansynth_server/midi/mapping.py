@@ -1,4 +1,4 @@
-"""What a MIDI controller changes, and by how much."""
+"""Mapping of MIDI controllers to targets, and the amounts of these."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gansynth_server.errors import UserError
 
 CENTRE = 64
-"""Value of a controller that has two sides."""
+"""Middle value of a bipolar controller."""
 AMOUNTS = {
     "gain": 1.0,
     "pan": 1.0,
@@ -21,25 +21,25 @@ AMOUNTS = {
     "pedal": 1.0,
     "none": 0.0,
 }
-"""What the whole way of a controller comes to: linear, places to either side, dB per octave,
-semitones, of full pressure, times as long (two), standard deviations; the rest have none."""
+"""Effect of a controller's full range: linear gain, pan to either side, dB per octave, semitones,
+share of full pressure, factors of the times (two), standard deviations; the rest have none."""
 TIMES = ("attack", "release")
-_TWO_SIDED = ("pan", "brightness", "pca")
+_BIPOLAR = ("pan", "brightness", "pca")
 _PCA = re.compile(r"pca(\d{1,4})")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one controller changes; ``component`` is that of a principal direction, from 0."""
+    """Target of a controller; ``component`` is that of a principal direction, from 0."""
 
     name: str
     amount: float
     component: int = 0
 
     def value(self, control: int) -> float:
-        """What a controller's value 0…127 means."""
+        """Effect of a controller's value 0…127."""
         side = max(-1.0, (control - CENTRE) / (127 - CENTRE))
-        if self.name in _TWO_SIDED:
+        if self.name in _BIPOLAR:
             return side * self.amount
         if self.name in TIMES:
             return float(self.amount**side)
@@ -49,7 +49,7 @@ class Target:
 
 
 def target(name: str, amount: float | None = None) -> Target:
-    """A target by its name; UserError lists them where it is none."""
+    """Target of a name; UserError lists the names where there is none such."""
     found = _PCA.fullmatch(name)
     kind = "pca" if found else name
     if kind not in AMOUNTS or (kind == "pca") != bool(found):
@@ -62,7 +62,7 @@ def target(name: str, amount: float | None = None) -> Target:
 
 
 def defaults() -> dict[int, Target]:
-    """The usual controllers, by their numbers; 20 to 27 are free for everybody's own use."""
+    """Default mapping by controller number; 20 to 27, which MIDI leaves undefined, are pca0 … 7."""
     usual = {
         **{1: "vibrato", 7: "gain", 10: "pan", 11: "gain", 64: "pedal"},
         **{72: "release", 73: "attack", 74: "brightness"},

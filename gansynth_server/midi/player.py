@@ -1,7 +1,7 @@
-"""Live MIDI as a client of the instrument: messages in, notes and their expression out.
+"""Player of live MIDI: a client of the instrument that turns messages into notes.
 
-Bends, pressure and controllers change the notes of their own channel alone, or
-of their zone (see :mod:`~gansynth_server.midi.channels`).
+Bends, pressure and controllers change the notes of their own channel, or of
+their MPE zone (see :mod:`~gansynth_server.midi.channels`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, C
 from gansynth_server.midi.mapping import TIMES, defaults
 from gansynth_server.util.general_midi import GENERAL_MIDI
 
-_SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # and those after it mean notes off too
+_SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123
+"""Channel mode messages; those after 123 mean notes off too."""
 
 _log = logging.getLogger(__name__)
 
 
 class MidiPlayer:
-    """Plays an instrument; used by one thread, but for ``mapping``, which any may change.
+    """Plays MIDI messages; for one thread, but ``mapping``, which any thread may change.
 
     Args:
-        client: who plays; made for this.
+        instrument: to play.
+        client: of the player, used by nothing else.
     """
 
     def __init__(self, instrument: Instrument, client: Client) -> None:
@@ -48,7 +50,7 @@ class MidiPlayer:
         }
 
     def take(self, message: Any, when: float | None = None) -> None:
-        """Plays a mido message; what cannot be done is one line in the log."""
+        """Play a mido message; an error is logged, unless it repeats the last one."""
         act = self._acts.get(message.type)
         if act is None:
             return
@@ -60,7 +62,7 @@ class MidiPlayer:
                 _log.warning("MIDI: %s", error)
 
     def silence(self) -> None:
-        """Ends all notes at once, as when the keyboard is gone."""
+        """Silence all notes at once, as when the keyboard is gone."""
         self._instrument.silence(self.client)
         for channel in self.channels:
             channel.keys.clear()
@@ -107,7 +109,7 @@ class MidiPlayer:
                 raise UserError(f"program {message.program}: the checkpoint has no such preset")
             name = names[message.program]
         for one in self.channels.under(channel):
-            # a slot of its own, lest the notes that sound follow to the new timbre
+            # a slot of its own, so that sounding notes do not follow to the new timbre
             one.slot, one.base = f"midi {one.number + 1} {name}", None
             self._instrument.preset(self.client, one.slot, name, when)
             self._move(one, when)
@@ -144,7 +146,7 @@ class MidiPlayer:
             self._change(channel, (target.name,), when)
 
     def _pedal_up(self, channel: Channel, when: float | None) -> None:
-        """Releases what no pedal holds any more."""
+        """Release the keys that no pedal holds any more."""
         for one in self.channels.under(channel):
             if not one.held:
                 self._release(one, set(one.up), when)
@@ -156,7 +158,7 @@ class MidiPlayer:
             self._instrument.release(self.client, _id(channel, key), when)
 
     def _change(self, channel: Channel, names: tuple[str, ...], when: float | None) -> None:
-        """Has the sounding notes of a channel, or a zone, changed in some respects."""
+        """Change the named parts of the expression of a channel's, or zone's, sounding notes."""
         for one in self.channels.under(channel):
             expression = one.expression(self.mapping, self.client.style.envelope)
             changes = {name: expression[name] for name in names if name not in TIMES}
@@ -165,7 +167,7 @@ class MidiPlayer:
                     self._instrument.change(played, when, **changes)
 
     def _move(self, channel: Channel, when: float | None) -> None:
-        """Moves a channel's latent along the principal directions that its controllers give."""
+        """Move a channel's latent along principal directions, by the amounts of its controllers."""
         amounts, time = channel.amounts(self.mapping), self._instrument.time(when)
         if channel.base is None and not amounts:
             return

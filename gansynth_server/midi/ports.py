@@ -1,7 +1,7 @@
-"""MIDI devices: found by part of their name, and opened again when they come back.
+"""MIDI inputs: found by part of their name, and opened again when they come back.
 
-Everything goes through mido, so ``MIDO_BACKEND`` chooses another sound system,
-for example ``mido.backends.rtmidi/UNIX_JACK``.
+All goes through mido, so ``MIDO_BACKEND`` chooses another backend, for example
+``mido.backends.rtmidi/UNIX_JACK``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gansynth_server.errors import UserError
 NAME = "gansynth-server"
 VIRTUAL = "virtual"
 LOOK = 2.0
-"""Seconds between two looks at what devices there are."""
+"""Interval (s) at which the list of devices is checked."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,28 +38,29 @@ def mido() -> Any:
 
 
 def names() -> list[str]:
-    """The MIDI inputs that there are; UserError if MIDI cannot be used here."""
+    """Names of the MIDI inputs; UserError if MIDI cannot be used here."""
     try:
         return list(dict.fromkeys(mido().get_input_names()))
     except UserError:
         raise
-    except Exception as error:  # RtMidi's own, of several kinds
+    # RtMidi raises exceptions of several kinds
+    except Exception as error:
         raise UserError(f"MIDI cannot be used here: {error}") from error
 
 
 def list_ports() -> str:
-    """All inputs, one a line, as ``--list-midi`` shows them."""
+    """All inputs, one per line, as ``--list-midi`` shows them."""
     return "\n".join(names()) or "no MIDI inputs; --midi virtual makes one"
 
 
 class MidiInput:
-    """One input, and the thread that plays what comes in.
+    """A MIDI input, and the thread that handles its messages.
 
     Args:
         wanted: the input's name or a part of it, or ``virtual`` for a new one that
-            others can connect to.
-        take: is given each message, on the thread.
-        gone: is called when the device has vanished, on the thread.
+            other programs can connect to.
+        take: called with each message, on the thread.
+        gone: called when the device has vanished, on the thread.
 
     Raises:
         UserError: there is no such input, or it cannot be opened.
@@ -85,7 +86,7 @@ class MidiInput:
         self._close()
 
     def _find(self) -> str | None:
-        """The name of the input that is meant, None for a virtual one."""
+        """Name of the wanted input, None for a virtual one; UserError if there is none."""
         if self._wanted == VIRTUAL:
             return None
         there = names()
@@ -109,7 +110,8 @@ class MidiInput:
     def _close(self) -> None:
         port, self._port = self._port, None
         if port is not None:
-            with contextlib.suppress(Exception):  # of a device that is not there any more
+            # closing a device that has vanished may fail
+            with contextlib.suppress(Exception):
                 port.close()
 
     def _run(self) -> None:
@@ -126,7 +128,7 @@ class MidiInput:
                     _log.exception("a MIDI message failed: %s", message)
 
     def _look(self) -> None:
-        """Notices that the device went, or came back."""
+        """Notice that the device vanished, or came back."""
         try:
             name = self._find()
         except UserError:

@@ -1,1 +1,1 @@
-"""The networks and their weights."""
+"""GANSynth's networks, checkpoints, and the reader of Magenta's checkpoints."""

@@ -1,4 +1,4 @@
-"""Our checkpoints: a folder of safetensors weights, config, presets and a model card.
+"""Checkpoints: a folder of safetensors weights, config, presets and a model card.
 
 NAME/model.safetensors   weights, float16, or float32 where that would lose something
 NAME/config.json         generator config and provenance
@@ -36,15 +36,15 @@ PRESETS = "presets.json"
 DISCRIMINATOR = "discriminator.safetensors"
 VARIABLE = "GANSYNTH_CHECKPOINTS"
 FIRST_BIAS = "blocks.0.conv0.bias"
-"""The tensor that tells one training's first layer from another's."""
+"""Tensor from which the fingerprint of a training is computed."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: the network, its config and its named latents.
+    """A checkpoint: the network, its config and its named latents.
 
-    ``path`` is its folder, ``weights`` the file of the network, which a copy loads
-    when it is first asked for it.
+    ``path`` is its folder, ``weights`` the file of the network, which is loaded at
+    first use.
     """
 
     name: str
@@ -61,16 +61,15 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells these weights from those of another training."""
+        """Hash of the weights' first bias, which differs between trainings."""
         return fingerprint(self.tensor(FIRST_BIAS))
 
     def beside(self, file: str) -> Path:
-        """Where a file lies that belongs to these weights: in their folder, which may hold
-        those of others."""
+        """Path of a file that belongs to these weights; their folder may hold other weights too."""
         return self.path / (file if self.name == self.path.name else f"{self.name}.{file}")
 
     def tensor(self, name: str) -> NDArray[np.float32]:
-        """One tensor of the weights, read from the file; UserError if it has none such."""
+        """Read one tensor of the weights from the file; UserError where it is missing."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -82,12 +81,12 @@ class Checkpoint:
 
 
 def fingerprint(first_bias: NDArray[np.float32]) -> str:
-    """Return what tells weights from those of another training, made of one tensor of them."""
+    """Return the hash of a first bias, see :attr:`Checkpoint.fingerprint`."""
     return hashlib.sha256(first_bias.tobytes()).hexdigest()[:16]
 
 
 def search_path() -> list[Path]:
-    """Folders that hold checkpoints, first found first: the variable's, the user's, ours."""
+    """Folders of checkpoints in search order: the environment variable's, the user's, bundled."""
     named = [Path(p) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
     package = Path(__file__).resolve().parents[1]
     # inside a wheel they lie in the package, in a source tree beside it
@@ -95,14 +94,14 @@ def search_path() -> list[Path]:
 
 
 def user_folder() -> Path:
-    """Where the user's own checkpoints lie."""
+    """Folder of the user's own checkpoints."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("gansynth-server", appauthor=False)) / "checkpoints"
 
 
 def available() -> dict[str, Path]:
-    """Checkpoints that a name can reach: name → folder, in search order."""
+    """Checkpoints that can be loaded by name: name → folder, in search order."""
     found: dict[str, Path] = {}
     for folder in search_path():
         for weights in sorted(folder.glob(f"*/{WEIGHTS}")):
@@ -111,12 +110,16 @@ def available() -> dict[str, Path]:
 
 
 def lighter(name: str) -> str | None:
-    """The checkpoint that is NAME for slower machines, NAME_lite, if there is one."""
+    """Name of the checkpoint NAME_lite, which is NAME for slower machines, if there is one."""
     return found if (found := f"{name}_lite") in available() else None
 
 
 def locate(name: str) -> Path:
-    """The folder of a bundled name, a folder or a weights file; UserError if there is none."""
+    """Path of a checkpoint's folder or weights file; UserError if there is none.
+
+    Args:
+        name: a bundled name, a folder, or a .safetensors file.
+    """
     path = Path(name).expanduser()
     if path.is_file():
         if path.suffix != ".safetensors":
@@ -140,13 +143,13 @@ def locate(name: str) -> Path:
 
 
 def load(name: str) -> Checkpoint:
-    """Finds and loads a checkpoint, with its network.
+    """Find and load a checkpoint, with its network.
 
     Args:
         name: a bundled name, a folder, or a .safetensors file.
 
     Raises:
-        UserError: one sentence that says what is wrong with it and what to do.
+        UserError: says in one sentence what is wrong with it and what to do.
     """
     path = locate(name)
     folder, weights = (path.parent, path) if path.is_file() else (path, path / WEIGHTS)
@@ -181,7 +184,7 @@ def save(
     provenance: dict[str, Any],
     presets: dict[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Writes a checkpoint folder, its weights rounded to float16."""
+    """Write a checkpoint folder, its weights rounded to float16."""
     tensors = {k: v.detach().half().cpu().numpy() for k, v in generator.state_dict().items()}
     write(folder, tensors, generator.config, provenance, presets)
 
@@ -193,7 +196,7 @@ def write(
     provenance: dict[str, Any],
     presets: dict[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Writes a checkpoint folder; each file is replaced as a whole or not at all."""
+    """Write a checkpoint folder; each file is replaced as a whole or not at all."""
     from safetensors.numpy import save as serialise
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +209,7 @@ def write(
 
 
 def add_presets(to: Checkpoint, presets: Mapping[str, NDArray[np.float32]]) -> None:
-    """Writes presets beside those that a checkpoint has; UserError if that cannot be."""
+    """Add presets to those of a checkpoint; UserError where they cannot be written."""
     try:
         _write_presets(to.path, {**to.presets, **presets})
     except OSError as error:
@@ -219,7 +222,7 @@ def _write_presets(folder: Path, presets: Mapping[str, NDArray[np.float32]]) -> 
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes a file as a whole or not at all."""
+    """Write a file as a whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)
@@ -233,7 +236,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _metadata(weights: Path) -> Any:
-    """The config that a lone weights file carries in its header."""
+    """Config in the header of a weights file without a folder of its own."""
     from safetensors import SafetensorError, safe_open
 
     try:

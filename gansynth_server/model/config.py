@@ -1,4 +1,4 @@
-"""What a generator is: sizes, pitches and the scaling of its output."""
+"""Config of a generator: sizes, pitches and scaling of its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def progressive_filters(fmap_base: int, fmap_max: int, blocks: int = 7) -> tuple
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Everything that is needed to build a generator and to read its output.
+    """All that is needed to build a generator and to read its output.
 
     The defaults are Magenta's ``mel_prog_hires``. ``filters`` holds the
     channels of blocks 1…n; the output has ``start`` × 2^(n-1) × ``upscale``
@@ -30,18 +30,19 @@ class GeneratorConfig:
     start: tuple[int, int] = (2, 16)
     sample_rate: int = 16000
     pitch_bias: bool = False
-    """Adds a learnt [pitch, 2, 1024] bias before the last tanh (not Magenta's)."""
+    """Add a learnt bias [pitch, 2, 1024] before the last tanh (not Magenta's)."""
     templates: int = 0
-    """Learnt log magnitude spectra per pitch, whose levels over time a perceptron sets, and …"""
+    """Learnt log magnitude spectra per pitch; a perceptron sets their levels over time. Added like
+    the bias (not Magenta's)."""
     phase_templates: int = 0
-    """… such of instantaneous frequency, whose levels stay; added like the bias (not Magenta's)."""
+    """Learnt instantaneous frequencies per pitch, whose levels are constant over time."""
     axes: int = 0
-    """Directions of the latent that the network reads; 0: all of it (Magenta's)."""
+    """Directions of the latent that the network reads; 0 reads all of it (Magenta's)."""
     normalizer: Normalizer = field(default_factory=Normalizer)
     upscale: int = 1
-    """Nearest-neighbour enlargement of a network whose training ended before full size."""
+    """Nearest-neighbour upsampling of a network whose training ended before full size."""
     progress: float | None = None
-    """Growth at which such a training ended, 0…blocks-1; None is the last block alone."""
+    """Progress 0…blocks-1 at which such a training ended; None is full growth."""
     representation: Representation = "mel"
     """What the 1024 bins are: mel bands of log power, or linear bins of log magnitude."""
 
@@ -56,7 +57,7 @@ class GeneratorConfig:
         return self.start[0] * scale, self.start[1] * scale
 
     def label(self, pitch: int) -> int:
-        """Index of a MIDI pitch among the labels; ValueError outside of them."""
+        """Index of a MIDI pitch among the labels; ValueError where it has none."""
         return self.pitches.index(pitch)
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class GeneratorConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> GeneratorConfig:
-        """Builds a config from parsed JSON; UserError names what does not fit."""
+        """Build a config from parsed JSON; UserError says what does not fit."""
         try:
             values = dict(values)
             for name in ("pitches", "filters", "start"):

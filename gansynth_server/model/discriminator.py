@@ -1,4 +1,4 @@
-"""GANSynth's discriminator: judges spectra, and hears their pitch."""
+"""GANSynth's discriminator: scores the realism of spectra and classifies their pitch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gansynth_server.model.layers import LEAKY_SLOPE, ScaledConv
 
 
 def batch_deviation(x: Tensor) -> Tensor:
-    """Mean over all pixels and channels of the standard deviation within the batch.
+    """Minibatch standard deviation (Karras et al. 2018), one for the batch: [N, C, H, W] → [].
 
-    One number for the whole batch: [N, C, H, W] → []. The mean inside of the
-    variance is detached as TensorFlow's is, which the gradient penalty's
-    second derivative can tell.
+    The mean over all pixels and channels of the standard deviation within the batch.
     """
+    # The mean inside of the variance is detached, as in TensorFlow: the second derivative in the
+    # gradient penalty depends on it.
     variance = (x - x.mean(dim=0, keepdim=True).detach()).square().mean(dim=0)
     return torch.sqrt(variance + 1e-6).mean()
 
 
 class JudgeBlock(nn.Module):
-    """Two convolutions at one resolution, and the way in for an image of that size.
+    """Two convolutions at one resolution, and from_rgb for an image of that size.
 
-    The first block (the smallest image) also takes the batch's deviation as a
-    channel, and its second convolution covers the whole image.
+    The first block (smallest image) also takes the minibatch standard deviation
+    as a channel, and its second convolution covers the whole image.
     """
 
     def __init__(self, inputs: int, outputs: int, whole: tuple[int, int] | None = None) -> None:
@@ -42,7 +42,7 @@ class JudgeBlock(nn.Module):
         self.conv1 = ScaledConv(inputs, outputs, whole or (3, 3), root2)
 
     def read(self, image: Tensor) -> Tensor:
-        """[N, 2, H, W] → [N, inputs, H, W]."""
+        """Image [N, 2, H, W] → [N, inputs, H, W], by from_rgb."""
         return F.leaky_relu(self.from_rgb(image), LEAKY_SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,10 +57,10 @@ class JudgeBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Spectra → a score of realism and logits of their pitch.
+    """Spectra → scores of realism and logits of their pitch.
 
     Args:
-        config: of the generator that it judges, whose sizes it mirrors.
+        config: of the generator, whose sizes it mirrors.
         features: channels of the last layer before the heads.
     """
 
@@ -76,13 +76,13 @@ class Discriminator(nn.Module):
         self.pitch = ScaledConv(features, len(config.pitches), (1, 1), 1.0)
 
     def forward(self, spectra: Tensor, progress: float | None = None) -> tuple[Tensor, Tensor]:
-        """Judges a batch; each score depends on the whole batch.
+        """Score a batch; each score depends on the whole batch.
 
         Args:
             spectra: [N, 2, 128, 1024] in physical units (log mel power,
                 instantaneous frequency), whatever the network's own resolution.
             progress: growth during training, 0…blocks-1; None is the config's,
-                and if that is None too, full growth.
+                or full growth if that is None too.
 
         Returns:
             Scores [N] and logits [N, pitches].
@@ -91,14 +91,15 @@ class Discriminator(nn.Module):
         return self.score.to_pixel(features)[:, 0], self.pitch.to_pixel(features)
 
     def features(self, spectra: Tensor, progress: float | None = None) -> Tensor:
-        """What the heads look at: [N, features] of [N, 2, 128, 1024] in physical units."""
+        """Spectra [N, 2, 128, 1024] in physical units → inputs of the heads [N, features]."""
         image = self.normalise(spectra)
         last = len(self.blocks) - 1
         grown = self.config.progress if progress is None else progress
         grown = float(last) if grown is None else grown
         x: Tensor | None = None
         for b in range(last, 0, -1):
-            share = min(max(b - grown, 0.0), 1.0)  # of the smaller image
+            # share of the smaller image in the input of block b - 1
+            share = min(max(b - grown, 0.0), 1.0)
             if share < 1:
                 x = self.blocks[b](self._entry(b, image) if x is None else x)
                 if share > 0:
@@ -106,24 +107,24 @@ class Discriminator(nn.Module):
         return self.blocks[0](self._entry(0, image) if x is None else x)
 
     def normalise(self, spectra: Tensor) -> Tensor:
-        """Physical units → [-1, 1], cut off there: no gradient beyond."""
+        """Physical units → [-1, 1], clipped, without gradient beyond."""
         n = self.config.normalizer
         scale = spectra.new_tensor([n.magnitude_a, n.phase_a])[:, None, None]
         offset = spectra.new_tensor([n.magnitude_b, n.phase_b])[:, None, None]
         return (spectra * scale + offset).clamp(-1, 1)
 
     def _entry(self, b: int, image: Tensor) -> Tensor:
-        """The image as block ``b`` takes it: [N, filters[b], start · 2^b]."""
+        """The image as the input of block ``b``: [N, filters[b], start · 2^b]."""
         block = self.blocks[b]
         assert isinstance(block, JudgeBlock)
         return block.read(F.avg_pool2d(image, image.shape[2] // (self.config.start[0] * 2**b)))
 
 
 def load(folder: Path, config: GeneratorConfig) -> Discriminator:
-    """The discriminator in a checkpoint's folder.
+    """Load the discriminator of a checkpoint's folder.
 
     Raises:
-        UserError: there is none, it is damaged, or it does not fit ``config``.
+        UserError: it is missing, damaged, or does not fit ``config``.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

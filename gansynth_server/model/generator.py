@@ -15,7 +15,7 @@ from gansynth_server.model.templates import Templates, pooled
 
 
 def stage_weights(progress: float, blocks: int) -> list[float]:
-    """Share of each block's to_rgb in the output at a training progress of 0…blocks-1."""
+    """Weight of each block's to_rgb in the output at a training progress of 0…blocks-1."""
     return [max(0.0, min(progress - b + 1, b + 1 - progress)) for b in range(blocks)]
 
 
@@ -59,13 +59,13 @@ class Generator(nn.Module):
         self.register_buffer("axes", axes)
 
     def forward(self, z: Tensor, labels: Tensor, progress: float | None = None) -> Tensor:
-        """Renders notes.
+        """Generate notes.
 
         Args:
             z: [N, latent_size] latents, drawn from N(0, 1), not normalised.
             labels: [N] indices into ``config.pitches``.
             progress: growth during training, 0…blocks-1; None is the config's,
-                and if that is None too, full growth, which skips every to_rgb
+                or full growth if that is None too, which skips every to_rgb
                 but the last.
 
         Returns:
@@ -88,17 +88,17 @@ class Generator(nn.Module):
         return out
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents, read along the axes if there are such, and labels → [N, input_size]."""
+        """Latents, projected onto the axes if there are any, and labels → [N, input_size]."""
         if self.axes is not None:
             z = z @ self.axes.T
         onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
         return pixel_norm(torch.cat([z, onehot], dim=1))
 
     def outline(self, x: Tensor, labels: Tensor) -> Tensor | None:
-        """What is added before the last tanh: [N, 2, 1 or frames, bins], None if nothing is.
+        """Templates and bias to add before the last tanh: [N, 2, 1 or frames, bins], or None.
 
         Args:
-            x: [N, input_size] as :meth:`condition` gives it.
+            x: [N, input_size] as :meth:`condition` returns it.
         """
         bias = None if self.pitch_bias is None else self.pitch_bias[labels][:, :, None]
         if self.templates is None:
@@ -107,13 +107,12 @@ class Generator(nn.Module):
         return drawn if bias is None else drawn + bias
 
     def image(self, b: int, x: Tensor, outline: Tensor | None) -> Tensor:
-        """to_rgb of block b: [N, filters[b], H, W] → [N, 2, H, W], of the last one enlarged.
-
-        So a network without the blocks of the highest resolutions has its outline in full.
-        """
+        """to_rgb of block b: [N, filters[b], H, W] → [N, 2, H, W]; the last one's is upscaled."""
         block = self.blocks[b]
         assert isinstance(block, Block)
         image = block.to_rgb(x)
+        # before the outline is added, which then has full resolution even in a network that lacks
+        # the blocks of the highest resolutions
         if b == len(self.blocks) - 1 and self.config.upscale > 1:
             image = F.interpolate(image, scale_factor=float(self.config.upscale))
         if outline is not None:

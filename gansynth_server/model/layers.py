@@ -12,7 +12,7 @@ LEAKY_SLOPE = 0.2
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """Scales every pixel of [N, C, …] to unit mean square over its channels."""
+    """Scale every pixel of [N, C, …] to unit mean square over its channels."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -28,17 +28,17 @@ def fold_upsampling(weight: Tensor) -> Tensor:
         weight: [out, in, 3, 3] of the plain convolution.
 
     Returns:
-        [in, out, 4, 4] for ``conv_transpose2d(stride=2, padding=1)``: the
-        flipped kernel spread over the four shifts of a 2×2 pixel and added up.
-        Same result up to rounding with 2.25 × fewer multiplications.
+        [in, out, 4, 4] for ``conv_transpose2d(stride=2, padding=1)``.
     """
+    # The flipped kernel, added up over the four shifts of a 2×2 pixel: the same result but for
+    # rounding, with 2.25 × fewer multiplications.
     flipped = weight.flip(2, 3).transpose(0, 1)  # [in, out, 3, 3]
     shifts = [F.pad(flipped, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
     return torch.stack(shifts).sum(dim=0)  # [in, out, 4, 4]
 
 
 class ScaledConv(nn.Module):
-    """Convolution with equalised learning rate: stored N(0, 1), scaled when used.
+    """Convolution with equalised learning rate (Karras et al. 2018): weights are scaled in use.
 
     ``output = gain / sqrt(fan_in) * conv(x, weight) + bias`` where fan_in is
     kh·kw·in. The gain is sqrt(2) for inner layers and 1 for output heads.
@@ -56,19 +56,17 @@ class ScaledConv(nn.Module):
         return F.conv2d(x, self.weight * self.scale, self.bias, padding=pad)
 
     def upsampled(self, x: Tensor) -> Tensor:
-        """[N, in, H, W] → [N, out, 2H, 2W]: nearest ×2, then the convolution, in one."""
+        """[N, in, H, W] → [N, out, 2H, 2W]: nearest ×2 upsampling and convolution in one."""
         kernel = fold_upsampling(self.weight * self.scale)
         return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
     def from_pixel(self, x: Tensor) -> Tensor:
-        """[N, in] → [N, out, kh, kw]: the valid convolution of one zero-padded pixel.
-
-        Every output pixel sees one kernel tap, so it is a matrix product with
-        the kernel flipped in both axes.
-        """
+        """[N, in] → [N, out, kh, kw]: the valid convolution of one zero-padded pixel."""
+        # every output pixel sees one kernel tap, so it is a matrix product with the kernel
+        # flipped in both axes
         kernel = self.weight.flip(2, 3) * self.scale
         return torch.einsum("ni,oihw->nohw", x, kernel) + self.bias[:, None, None]
 
     def to_pixel(self, x: Tensor) -> Tensor:
-        """[N, in, kh, kw] → [N, out]: the valid convolution where the kernel fits once."""
+        """[N, in, kh, kw] → [N, out]: the valid convolution of an image of the kernel's size."""
         return F.linear(x.flatten(1), self.weight.flatten(1) * self.scale, self.bias)

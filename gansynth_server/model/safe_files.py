@@ -1,7 +1,7 @@
-"""Files from elsewhere, looked at before anything is made of them.
+"""Checks of JSON, safetensors and npz files from elsewhere, before they are read.
 
-What a file says of its own sizes is compared with the size that it has, so
-that no file, however small, can ask for more memory than its own size is worth.
+The sizes that a file claims are compared with the size that it has, so that no
+small file can make the reader allocate much memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LARGEST_JSON = 64 * 2**20
 LARGEST_ARRAYS = 256 * 2**20
 """Bytes of the arrays in an npz."""
 WIDTHS = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8}
-"""Bytes of the numbers that weights may be."""
+"""Types that weights may have, and their bytes."""
 
 
 def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
-    """The content of a JSON file; ValueError if it is none or has more bytes, OSError as usual."""
+    """Content of a JSON file; ValueError where it is none or has more bytes, OSError as usual."""
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > most:
             raise ValueError(f"it has more than {most:,} bytes")
@@ -37,10 +37,10 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
 
 
 def check_safetensors(path: Path) -> None:
-    """ValueError unless a safetensors file's header fits the file; OSError as usual.
+    """Raise ValueError unless a safetensors file's header fits the file; OSError as usual.
 
-    The tensors must lie one after the other, each as large as its shape says,
-    from the end of the header to that of the file.
+    The tensors must lie one after the other without gaps, each as large as its
+    shape says, from the end of the header to the end of the file.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -66,7 +66,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def _span(name: str, entry: Any) -> tuple[int, int]:
-    """Where a tensor begins and ends; ValueError if its shape says something else."""
+    """First and last byte of a tensor; ValueError where they do not fit its shape."""
     try:
         shape, (first, last) = entry["shape"], entry["data_offsets"]
         width = WIDTHS[entry["dtype"]]
@@ -79,8 +79,8 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
 
 
 def check_npz(path: Path, most: int = LARGEST_ARRAYS) -> None:
-    """ValueError unless an npz file's arrays are as large as its members, which fit into
-    ``most`` bytes together; OSError as usual."""
+    """Raise ValueError unless an npz file's arrays are as large as its members, which must fit
+    into ``most`` bytes together; OSError as usual."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -93,7 +93,8 @@ def check_npz(path: Path, most: int = LARGEST_ARRAYS) -> None:
         raise ValueError(f"it is no archive of arrays: {error}") from error
 
 
-def _check_array(file: Any, size: int) -> None:
+def array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read an npy header: shape, Fortran order, type; ValueError for another format."""
     version = np.lib.format.read_magic(file)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -101,6 +102,11 @@ def _check_array(file: Any, size: int) -> None:
     }
     if version not in readers:
         raise ValueError(f"an array of format {version}")
-    shape, _, dtype = readers[version](file)
+    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = readers[version](file)
+    return header
+
+
+def _check_array(file: Any, size: int) -> None:
+    shape, _, dtype = array_header(file)
     if dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError("the size of an array does not fit its shape")

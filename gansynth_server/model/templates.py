@@ -1,10 +1,10 @@
-"""Spectral templates: what a timbre sounds like at a pitch, drawn before the network refines it.
+"""Spectral templates per pitch, whose weighted sum the convolutions refine.
 
 As in non-negative matrix factorisation, a spectrogram is a sum of spectra times
 their levels over time, here of log magnitudes, so levels may be negative. Every
-pitch has spectra of its own, for there the partials lie elsewhere; the levels
-come from the timbre by a small perceptron. Partials that narrow convolutions
-would have to learn at every pitch anew are so there from the beginning.
+pitch has its own spectra, because its partials lie elsewhere; a small perceptron
+computes the levels from the timbre. So narrow convolutions need not learn the
+partials of every pitch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from gansynth_server.model.layers import LEAKY_SLOPE
 
 HIDDEN = 512
 CURVES = 32
-"""Functions of time that levels are made of."""
+"""Functions of time whose weighted sums are the levels."""
 
 
 class Templates(nn.Module):
-    """Conditions and labels → arguments of the last tanh.
+    """Conditions and labels → terms of the last tanh's argument.
 
     ``magnitude`` [pitches, templates, bins] are log magnitude spectra, whose levels over
-    time are sums of the ``curves`` [32, frames]; ``phase`` [pitches, phase_templates, bins]
-    are instantaneous frequencies, whose levels stay.
+    time are weighted sums of the ``curves`` [32, frames]; ``phase`` [pitches,
+    phase_templates, bins] are instantaneous frequencies, whose levels are constant.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -44,7 +44,8 @@ class Templates(nn.Module):
         )
 
     def split(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """The perceptron's output → [N, templates, 32] of the curves and [N, phase_templates]."""
+        """The perceptron's output → weights of the curves [N, templates, 32] and levels
+        [N, phase_templates]."""
         count = self.magnitude.shape[1] * CURVES
         return levels[:, :count].reshape(len(levels), -1, CURVES), levels[:, count:]
 

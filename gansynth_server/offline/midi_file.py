@@ -36,6 +36,7 @@ class MidiNote:
 
     @property
     def drum(self) -> bool:
+        """Whether it is on the drum channel."""
         return self.channel == DRUM_CHANNEL
 
 
@@ -71,7 +72,7 @@ def _parse(path: Path) -> Any:
         file = mido.MidiFile(path, clip=True)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except Exception as error:  # mido lets through whatever its parsers stumble over
+    except Exception as error:  # mido passes on whatever its parsers raise
         reason = str(error) or "it ends too early"
         raise UserError(f"{path} cannot be read as a MIDI file: {reason}") from error
     if file.type == 2:

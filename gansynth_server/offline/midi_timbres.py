@@ -13,7 +13,7 @@ from gansynth_server.offline.midi_file import MidiNote
 Latents = NDArray[np.float32]
 
 STEPS = 8
-"""From one way point to the next: equal notes within a step share one spectrum."""
+"""From one way point to the next: equal pitches within a step share one spectrum."""
 
 
 def tracks(notes: Sequence[MidiNote]) -> dict[tuple[int, int], int]:

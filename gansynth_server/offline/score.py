@@ -14,22 +14,18 @@ from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.client import Client
-from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.net.sessions import Session
+from gansynth_server.offline.player import OfflinePlayer
 from gansynth_server.offline.score_file import MAX_SECONDS, Event, Setting
 from gansynth_server.osc.codec import Source
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.schema import Row
 from gansynth_server.render.models import Models
-from gansynth_server.render.offline import BatchRenderer
-from gansynth_server.spectral.inverse import check_rate
-from gansynth_server.synth.bus import Bus, bank_rate
+from gansynth_server.synth.bus import bank_rate
 from gansynth_server.synth.note import CAUSE
 from gansynth_server.synth.timeline import SteadyLink
 from gansynth_server.util.sandbox import SandboxedFolder
 
-BLOCK = 1024
-CACHE = 256 << 20
 TAIL = 60.0
 """Seconds after the last event in which notes may end by themselves; then they are released."""
 
@@ -44,7 +40,7 @@ class ScoreLink(SteadyLink):
 
 
 class Score:
-    """Plays events in their order on one bus; a :class:`Host` for the handlers.
+    """An offline :class:`Host` that plays events in their order on one bus.
 
     Args:
         models: where the checkpoints come from.
@@ -59,34 +55,26 @@ class Score:
         self, setting: Setting, models: Models, root: SandboxedFolder, seconds: float | None = None
     ) -> None:
         self.models, self.root, self.background = models, root, self
-        self._setting, self._seconds = setting, seconds
-        check_rate(setting.rate)
-        self._model = models.get(setting.checkpoint)
-        self._renderer = BatchRenderer(CACHE)
-        self._now = 0.0
-        self.instrument = Instrument(
-            self._renderer, setting.seed, self._tell, clock=lambda: self._now
-        )
-        self._bus = Bus(
-            setting.rate,
-            setting.max_voices,
-            on_end=self.instrument.on_note_ended,
+        self._seconds = seconds
+        self._player = OfflinePlayer(
+            *(setting.rate, setting.max_voices, setting.channels, self._tell),
+            seed=setting.seed,
             link=ScoreLink(bank_rate(setting.rate)),
-            channels=setting.channels,
         )
+        self.instrument = self._player.instrument
+        self._model = models.get(setting.checkpoint)
         self._handlers = handlers.playing(self)
         self._sessions: dict[int, Session] = {}
         self._place = ""
-        self._frames = 0
 
     def run(
         self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
-        """What takes time is done at once."""
+        """Do at once what takes time."""
         work()
 
     def play(self, events: Sequence[Event]) -> Iterator[NDArray[np.float32]]:
-        """The sound, block by block: float32 [channels, frames] each.
+        """Yield the sound block by block: float32 [channels, frames] each.
 
         Raises:
             UserError: a message cannot be played; names its place in the score.
@@ -95,14 +83,14 @@ class Score:
         floors = list(accumulate(reversed([event.time for event in events]), min))[::-1]
         done = 0
         while done < len(events):
-            yield from self._advance(self._limit(floors[done]))
+            yield from self._player.advance(self._limit(floors[done]))
             first = done
             while done < len(events) and floors[done] <= floors[first] + events[done].ahead:
                 if not events[done].message.address.startswith("/note"):
-                    self._work()  # it might silence what is still to be rendered
+                    self._player.work()  # it might silence what is still to be rendered
                 self._handle(events[done])
                 done += 1
-            self._work()
+            self._player.work()
         last = max(event.time for event in events)
         yield from self._end(last)
 
@@ -110,45 +98,24 @@ class Score:
         return min(seconds, self._seconds or MAX_SECONDS + TAIL)
 
     def _end(self, last: float) -> Iterator[NDArray[np.float32]]:
-        """What sounds after the last event."""
+        """Yield what sounds after the last event."""
         if self._seconds is not None:
-            yield from self._advance(self._seconds)
+            yield from self._player.advance(self._seconds)
             return
-        yield from self._advance(last)
+        yield from self._player.advance(last)
         playing = [session.client.hallucination for session in self._sessions.values()]
         last = self._limit(max([last, *(h.end for h in playing if h is not None)]))
-        rate = self._setting.rate
-        while self._bus.busy and self._frames < (last + TAIL) * rate:
-            yield self._block(BLOCK)
-        self._now = last + TAIL
+        yield from self._player.ring_out(last + TAIL)
+        self._player.now = last + TAIL
         for session in self._sessions.values():
             self.instrument.pedal(session.client, False)
             self.instrument.release_all(session.client)
-        while self._bus.busy and self._frames < (last + 2 * TAIL) * rate:
-            yield self._block(BLOCK)
-        yield self._block(round(self._bus.delay * rate) + 1)
-
-    def _advance(self, seconds: float) -> Iterator[NDArray[np.float32]]:
-        """The sound up to a time."""
-        end = int(seconds * self._setting.rate + 1e-6)
-        while self._frames < end:
-            yield self._block(min(BLOCK, end - self._frames))
-
-    def _block(self, frames: int) -> NDArray[np.float32]:
-        sound = self._bus.render(frames)
-        self._frames += frames
-        self._work()  # what follows latents, or what has ended
-        return sound
-
-    def _work(self) -> None:
-        """Renders until nothing more is asked for."""
-        self._renderer.work()
-        while self.instrument.morpher.work():
-            self._renderer.work()
+        yield from self._player.ring_out(last + 2 * TAIL)
+        yield self._player.block(self._player.delay + 1)
 
     def _handle(self, event: Event) -> None:
         session = self._sessions.get(event.client) or self._join(event.client)
-        self._now, self._place = event.when, event.place
+        self._player.now, self._place = event.when, event.place
         # what was asked for at once is played at once again
         request = Request(session, self._hear, None if event.when == event.asked else event.when)
 
@@ -162,7 +129,7 @@ class Score:
             CAUSE.reset(token)
 
     def _join(self, number: int) -> Session:
-        client = self.instrument.add_client(number, self._model, self._bus)
+        client = self.instrument.add_client(number, self._model, self._player.bus)
         session = self._sessions[number] = Session(("score", number), client, 0.0)
         return session
 
@@ -174,4 +141,4 @@ class Score:
             self._fail(*args)
 
     def _hear(self, source: Source, datagram: bytes) -> None:
-        """Replies: nobody is there to read them."""
+        """Drop a reply: a score has no client that reads it."""

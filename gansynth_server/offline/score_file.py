@@ -1,8 +1,8 @@
 """Scores from files.
 
 ``.jsonl`` holds one message a line, ``{"time": seconds, "message": ["/note", 60, 100]}``,
-in any order; other keys are for recordings (see :class:`Event`) or for whoever
-wrote the file. A line ``{"setting": {"checkpoint": …, "rate": …}}`` says how it is
+in any order; other keys are those of recordings (see :class:`Event`) or the
+author's own. A line ``{"setting": {"checkpoint": …, "rate": …}}`` says how it is
 to be played (see :class:`Setting`). ``.osc`` is what scsynth renders offline: packets of OSC, each
 after its size as a big-endian int32, with time tags that count from 0.
 """
@@ -24,7 +24,6 @@ from gansynth_server.osc.codec import Message, OscError, decode
 from gansynth_server.osc.scheduler import LEAD
 
 MAX_SECONDS = 3600.0
-"""Seconds."""
 SUFFIXES = (".osc", ".jsonl")
 END = "/c_set"
 """What SuperCollider's scores end with, to say how long they are; it means nothing here."""
@@ -44,9 +43,9 @@ class Event:
     time: float
     message: Message
     place: str
-    """Where in the file it is, for people."""
+    """Its line or packet in the file, in words."""
     client: int = 0
-    """Who played it: each has latents and notes of its own."""
+    """Number of the client that sent it: each has latents and notes of its own."""
     when: float = 0.0
     asked: float = 0.0
 
@@ -67,7 +66,7 @@ class Setting:
     seed: int = 0
 
     def but(self, place: str, changes: dict[str, Any]) -> Setting:
-        """With other values; UserError names the place of those that are none."""
+        """A copy with other values; UserError names the place of those that are none."""
         for name, value in changes.items():
             if type(value) is not type(getattr(self, name, None)):
                 raise UserError(f"{place}: there is no setting {name} {value!r}")
@@ -163,7 +162,7 @@ def _line(line: str, place: str) -> Event | Changes:
 
 
 def _sent(word: int | float | str) -> int | float | str:
-    """A word as it would come over the wire, where floats have 32 bits."""
+    """The word as it would come over the wire, where floats have 32 bits."""
     return float(np.float32(word)) if isinstance(word, float) else word
 
 

@@ -1,1 +1,2 @@
-"""The wire: OSC packets, the table of messages, and what answers them."""
+"""Open Sound Control: codec, address patterns, the message table and its check, dispatch,
+scheduler."""

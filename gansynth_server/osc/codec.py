@@ -1,9 +1,9 @@
-"""OSC packets: bytes to messages and back, without sockets.
+"""Codec of OSC packets: bytes to messages and back, without sockets.
 
 Quotations are from the OpenSound Control 1.0 specification. All type tags
-but arrays are understood; only i, f, s and b are sent, because Pure Data's
-``[oscparse]`` skips T, F and N and loses its place after d and h. Strings are
-UTF-8. NaN and infinity pass: ranges belong to whoever knows the message.
+but arrays are decoded; only i, f, s and b are sent, because Pure Data's
+``[oscparse]`` skips T, F and N and misreads what follows d and h. Strings are
+UTF-8. NaN and infinity pass: ranges are checked by :mod:`~gansynth_server.osc.schema`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,17 @@ from numpy.typing import NDArray
 
 Arg: TypeAlias = int | float | str | bytes | bool | None
 TimedMessage: TypeAlias = "tuple[float | None, Message]"
+Source: TypeAlias = tuple[str, int]
+"""Address and port that a packet came from."""
 
-MAX_ARGS = 16384  # of a message; a UDP datagram holds fewer floats than that
-MAX_MESSAGES = 1024  # of a packet, the bundles in it counted too
-MAX_DEPTH = 8  # of bundles in bundles
-MAX_ATOMS = 4096  # arguments of a packet; floats or ints in a row are read, and count, as one
+MAX_ARGS = 16384
+"""Arguments of a message; a UDP datagram holds fewer floats."""
+MAX_MESSAGES = 1024
+"""Messages of a packet, its bundles included."""
+MAX_DEPTH = 8
+"""Depth of nested bundles."""
+MAX_ATOMS = 4096
+"""Arguments of a packet; a run of floats or ints is read at once, and counts as one."""
 
 _BUNDLE = b"#bundle\0"
 UNIX_EPOCH = 2208988800 << 32
@@ -48,14 +54,14 @@ class Message:
 
 
 def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
-    """The messages of one packet, each with its time in seconds or None for at once.
+    """Messages of one packet, each with its time (s) or None for at once.
 
     A bundle due before the bundle around it takes the time of the latter: "the
     OSC Time Tag of the enclosed bundle must be greater than or equal to the OSC
     Time Tag of the enclosing bundle".
 
     Raises:
-        OscError: for anything wrong anywhere in the packet, and nothing else.
+        OscError: for anything wrong in the packet; no other exception is raised.
     """
     packet = _Packet(epoch)
     _decode_packet(datagram, packet, None, 0)
@@ -64,7 +70,7 @@ def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
 
 @dataclass(slots=True)
 class _Packet:
-    """What was found in a packet so far."""
+    """What has been decoded of a packet so far."""
 
     epoch: int
     messages: list[TimedMessage] = field(default_factory=list)
@@ -86,7 +92,8 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
     time = _seconds(int.from_bytes(data[8:16], "big"), packet.epoch)
     if due is not None and (time is None or time < due):
         time = due
-    for element in list(_elements(data, packet)):  # all are counted before any is looked at
+    # list: all elements are counted before any is decoded
+    for element in list(_elements(data, packet)):
         _decode_packet(element, packet, time, depth + 1)
 
 
@@ -108,7 +115,8 @@ def _decode_message(data: bytes, packet: _Packet) -> Message:
     address, position = _string(data, 0)
     if not address.startswith("/"):
         raise OscError(f"address {address[:80]!r} does not begin with '/'")
-    if position == len(data):  # "some older implementations of OSC may omit the OSC Type Tag"
+    # "some older implementations of OSC may omit the OSC Type Tag string"
+    if position == len(data):
         return Message(address, ())
     try:
         return Message(address, _decode_args(data, position, packet))
@@ -130,14 +138,14 @@ def _decode_args(data: bytes, position: int, packet: _Packet) -> tuple[Arg, ...]
     if packet.atoms > MAX_ATOMS:
         raise OscError(f"more than {MAX_ATOMS} arguments of other kinds than floats in a row")
     for run in runs:
-        if len(run) > 1:  # floats or ints: all at once
+        if len(run) > 1:
             args += struct.unpack_from(f">{len(run)}{run[0]}", data, position)
             position += 4 * len(run)
             continue
         if run in _READERS:
             arg, position = _READERS[run](data, position)
             args.append(arg)
-        else:  # the arrays of "[" and "]" too
+        else:
             raise OscError(f"type tag {run!r} is not supported")
     if position != len(data):
         raise OscError(f"{len(data) - position} bytes follow the last argument")
@@ -204,13 +212,13 @@ _READERS: dict[str, _Reader] = {
 
 
 def encode(address: str, *args: Arg | np.generic | NDArray[Any]) -> bytes:
-    """One message: i for bool and int within int32, f for other numbers, s for str, b for bytes.
+    """Encode a message: bool and int within int32 as i, other numbers as f, str as s, bytes as b.
 
-    An array [N] of numbers becomes N f. Numbers beyond float32 become ±infinity
+    An array [N] of numbers becomes N f. Numbers beyond float32 become ±infinity,
     and unpaired surrogates, as in undecodable file names, '?'.
 
     Raises:
-        OscError: None, other types or shapes, a null character, an address without its '/'.
+        OscError: for None, other types or shapes, a null character, an address without its '/'.
     """
     if not address.startswith("/"):
         raise OscError(f"address {address!r} does not begin with '/'")
@@ -247,10 +255,10 @@ def _padded(text: str) -> bytes:
 
 
 def encode_bundle(time: float | None, *messages: bytes) -> bytes:
-    """A bundle of encoded messages or bundles, due at a Unix time in seconds or, with None, now.
+    """Encode a bundle of encoded messages or bundles, due at a Unix time (s), or at once for None.
 
     Raises:
-        OscError: a time outside of 1900…2036, which a time tag cannot hold.
+        OscError: for a time outside of 1900…2036, which a time tag cannot hold.
     """
     try:
         due = struct.pack(">Q", 1 if time is None else round(time * 2**32) + UNIX_EPOCH)
@@ -261,7 +269,7 @@ def encode_bundle(time: float | None, *messages: bytes) -> bytes:
 
 
 def encode_block(address: str, heads: tuple[float, ...], samples: NDArray[np.float32]) -> bytes:
-    """A message of f only, for audio: heads (integers are exact up to 2^24), then samples [N]."""
+    """Encode a message of f alone, for audio: heads (integers up to 2^24), then samples [N]."""
     prefix, pack_heads = _block_prefix(address, len(heads), samples.size)
     return prefix + pack_heads(*heads) + samples.astype(_FLOAT32).tobytes()
 
@@ -270,6 +278,3 @@ def encode_block(address: str, heads: tuple[float, ...], samples: NDArray[np.flo
 def _block_prefix(address: str, heads: int, samples: int) -> tuple[bytes, Callable[..., bytes]]:
     tags = "," + "f" * (heads + samples)
     return _padded(address) + _padded(tags), struct.Struct(f">{heads}f").pack
-
-
-Source = tuple[str, int]

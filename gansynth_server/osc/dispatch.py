@@ -1,4 +1,4 @@
-"""From a message to its handlers."""
+"""Dispatch of messages to handlers, by address or pattern."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Fail = Callable[[str, str], None]
 
 
 def dispatch(message: Message, handle: Handler, fail: Fail) -> None:
-    """Runs one message, or all that its pattern means.
+    """Handle one message, once for each row that its address pattern matches.
 
     Args:
-        handle: is given the row of a message and its checked arguments; may
-            raise UserError.
-        fail: is given an address and one sentence where something went wrong.
+        message: to handle.
+        handle: called with a row and its checked arguments; may raise UserError.
+        fail: called with the address and one sentence where something is wrong.
     """
     try:
         for row in _rows(message):
@@ -31,7 +31,7 @@ def dispatch(message: Message, handle: Handler, fail: Fail) -> None:
 
 
 def _rows(message: Message) -> Iterator[Row]:
-    """The rows that an address, or a pattern of addresses, means."""
+    """Yield the rows that an address, or an address pattern, matches."""
     if message.address in ROWS:
         yield ROWS[message.address]
         return

@@ -1,9 +1,10 @@
 """OSC address patterns, matched in time proportional to the length of the pattern.
 
 Quotations are from the OpenSound Control 1.0 specification. Backtracking takes
-exponential time for a pattern of many asterisks. Here all the places of the
-address where the pattern read so far can end are the bits of one integer, which
-each token of the pattern maps to the next.
+exponential time for a pattern of many asterisks. Here a nondeterministic
+automaton is simulated with bits: the places of the address where the pattern
+read so far can end are the bits of one integer, which each token maps to the
+next.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-MAX_LENGTH = 256  # characters; a longer pattern matches nothing
+MAX_LENGTH = 256
+"""Characters of a pattern; a longer one matches nothing."""
 
 _SPECIAL = re.compile(r"[?*\[\]{}]")
 _TOKEN = re.compile(r"(\*+)|(\?)|\[([^]]+)]|\{([^{}]*)}|([^]?*[{}]+)")
@@ -21,17 +23,18 @@ _SET_ITEM = re.compile("(.)-(.)|(.)", re.DOTALL)
 
 
 class _One(NamedTuple):
-    """One character among the members or, if negated, not among them."""
+    """One character that is among the members or, if negated, is not."""
 
     members: frozenset[str]
     negated: bool
 
 
-_Token: TypeAlias = str | _One | list[str]  # "*", one character, or one of these strings
+_Token: TypeAlias = str | _One | list[str]
+"""An asterisk, one character, or one of several strings."""
 
 
 def is_pattern(address: str) -> bool:
-    """Whether an address holds one of ``? * [ ] { }``, which no method's address does."""
+    """Whether an address contains one of ``? * [ ] { }``, which no method's address does."""
     return _SPECIAL.search(address) is not None
 
 
@@ -50,10 +53,12 @@ def match(pattern: str, address: str) -> bool:
 
 def _match_part(tokens: list[_Token], name: str) -> bool:
     places = _places(name)
-    ends = 1  # bit n: the tokens so far can match the first n characters
+    # bit n: the tokens so far can match the first n characters
+    ends = 1
     for token in tokens:
         if isinstance(token, str):
-            ends = -(ends & -ends) & ((2 << len(name)) - 1)  # the lowest and all after it
+            # the lowest bit and all above it
+            ends = -(ends & -ends) & ((2 << len(name)) - 1)
         elif isinstance(token, _One):
             members, negated = token
             ends = (ends & sum(at for c, at in places.items() if (c in members) != negated)) << 1
@@ -71,7 +76,7 @@ def _match_part(tokens: list[_Token], name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _places(name: str) -> dict[str, int]:
-    """Of each character of a name, the places where it stands, as bits."""
+    """Places of each character of a name, as bits."""
     places: dict[str, int] = {}
     for n, char in enumerate(name):
         places[char] = places.get(char, 0) | 1 << n
@@ -80,7 +85,7 @@ def _places(name: str) -> dict[str, int]:
 
 @lru_cache(maxsize=256)
 def _parse(pattern: str) -> list[list[_Token]]:
-    """The tokens of each part; no part at all if one is malformed."""
+    """Tokens of each part of a pattern; no parts if one is malformed."""
     try:
         return [_parse_part(part) for part in pattern.split("/")]
     except ValueError:
@@ -111,7 +116,8 @@ def _parse_set(text: str) -> _One:
     negated = text.startswith("!")
     members: set[str] = set()
     for first, last, single in _SET_ITEM.findall(text, int(negated)):
-        if not single and not first <= last <= "\x7f":  # a range is "in ASCII collating sequence"
+        # a range is "in ASCII collating sequence"
+        if not single and not first <= last <= "\x7f":
             raise ValueError(f"range {first}-{last}")
         members.update(single or map(chr, range(ord(first), ord(last) + 1)))
     if not members:

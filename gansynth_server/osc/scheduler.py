@@ -1,4 +1,4 @@
-"""Messages that wait for their time."""
+"""Scheduler of messages: by their time tags, and fair between clients."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import Message
 
 LEAD = 0.25
-"""Seconds before its time that a message is handled: by then its sound is rendered."""
+"""Time (s) before its due time at which a message is handled, so that its sound is rendered."""
 HORIZON = 60.0
-"""Seconds ahead that a message may be sent."""
+"""Longest time (s) ahead that a message may be sent."""
 MAX_MESSAGES = 4096
 MAX_PER_CLIENT = 2048
-"""Messages that may wait, of all clients and of one; as many again that are for now."""
+"""Timed messages that may wait, of all clients and of one; as many more that are due at once."""
 MAX_BYTES = 16 << 20
 MAX_BYTES_PER_CLIENT = 4 << 20
-"""Bytes of them, timed or not."""
+"""Bytes of all waiting messages, of all clients and of one."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A message of so many bytes, who sent it, and for when: seconds, or None for at once."""
+    """A message, its client, its due time (s; None for at once) and its size (bytes)."""
 
     owner: Hashable
     message: Message
@@ -35,30 +35,30 @@ class Waiting:
 
 
 class Scheduler:
-    """Messages by time, then by arrival; those for now come first. Used by one thread.
+    """Messages by due time, then by arrival; those without a time come first. For one thread.
 
-    Of those for now the owners come in turns, each with its own in their order:
-    a message gets the turn after its owner's last, or after the one that was
-    taken last. All times are seconds of one clock.
+    Messages without a time are served round-robin by owner, each owner's in the
+    order of arrival. All times are seconds of one clock.
     """
 
     def __init__(self, most: int = MAX_MESSAGES, share: int = MAX_PER_CLIENT) -> None:
         self._most, self._share = most, share
         self._queue: list[tuple[float, int, int, Waiting]] = []
-        """When each is due, its turn, and the order in which they came."""
+        """Heap of messages by due time, turn, and order of arrival."""
         self._order = count()
         self._counts: Counter[tuple[Hashable, bool]] = Counter()
         self._totals: Counter[bool] = Counter()
         self._bytes: Counter[Hashable] = Counter()
         self._all_bytes = 0
         self._turn = 0
-        self._turns: dict[Hashable, int] = {}  # the last of each owner that has messages for now
+        self._turns: dict[Hashable, int] = {}
+        """Last turn of each owner that has messages without a time."""
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def waits(self, owner: Hashable) -> bool:
-        """Whether messages of an owner wait."""
+        """Whether messages of an owner are waiting."""
         return bool(self._counts[owner, True] or self._counts[owner, False])
 
     def put(
@@ -69,8 +69,7 @@ class Scheduler:
         now: float,
         size: int = 0,
     ) -> None:
-        """Queues a message of so many bytes; UserError where too many wait, or it is for too
-        late a time."""
+        """Queue a message; UserError where too many wait, or its time is too far ahead."""
         if when is not None and when > now + HORIZON:
             raise UserError(
                 f"its time is {when - now:.0f} s ahead; send it {HORIZON:g} s before at most"
@@ -87,6 +86,7 @@ class Scheduler:
                 f"{MAX_BYTES >> 20} MB in all); send them later, or smaller ones"
             )
         due, turn = -math.inf, 0
+        # the turn after its owner's last one, or after the one that was taken last
         if when is None:
             turn = self._turns[owner] = max(self._turn, self._turns.get(owner, 0)) + 1
         else:
@@ -99,7 +99,7 @@ class Scheduler:
         self._all_bytes += size
 
     def take(self, now: float) -> Waiting | None:
-        """The next message that is due; None if there is none."""
+        """Remove and return the next message that is due; None if there is none."""
         if not self._queue or self._queue[0][0] > now:
             return None
         _, turn, _, taken = heapq.heappop(self._queue)
@@ -108,11 +108,11 @@ class Scheduler:
         return taken
 
     def pause(self, now: float) -> float | None:
-        """Seconds until the next message is due; None while there is none."""
+        """Time (s) until the next message is due; None while there is none."""
         return max(0.0, self._queue[0][0] - now) if self._queue else None
 
     def clear(self, owner: Hashable) -> None:
-        """Forgets what waits for its time, of one owner."""
+        """Discard the timed messages of one owner."""
         kept = []
         for entry in self._queue:
             waiting = entry[-1]

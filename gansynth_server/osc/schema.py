@@ -1,4 +1,4 @@
-"""What a row of the message table is, and how a message is checked against it.
+"""Schema of the message table, and the check of a message against its row.
 
 Numbers may be sent as i or f (Pure Data sends floats only); replies hold i, f, s and b.
 """
@@ -6,8 +6,9 @@ Numbers may be sent as i or f (Pure Data sends floats only); replies hold i, f, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +21,16 @@ NUMBER, INTEGER, TEXT, SLOT, NOTE_ID, LATENT = "number", "integer", "text", "slo
 ANY, PAIRS, MESSAGE = "any", "pairs", "message"
 REQUIRED: Any = object()
 MAX_INTEGER = 2**24
-"""Pure Data holds whole numbers exactly up to here."""
+"""Largest integer up to which float32, Pure Data's only number, is exact."""
 MAX_TEXT = 256
+"""Characters of a word."""
 MAX_ANY = 32768
-"""Characters of a text that may be a whole file's."""
+"""Characters of a text that may be the content of a file."""
 
 
 @dataclass(frozen=True)
 class Arg:
-    """One argument: what it is called, what it may be, and what it is when left out."""
+    """One argument: its name, the values that it may have, and its default."""
 
     name: str
     kind: str = NUMBER
@@ -36,13 +38,13 @@ class Arg:
     high: float = math.inf
     default: Any = REQUIRED
     choices: tuple[str, ...] = ()
-    """All that a word may be."""
+    """Values that a word may have; empty allows any."""
     keys: tuple[Arg, ...] = ()
-    """Of pairs: the keys that are understood, and what their values may be."""
+    """Of pairs: the known keys, and the values that they may have."""
 
     @property
     def text(self) -> str:
-        """As the message table shows it."""
+        """Text of the argument in the message table."""
         text = self.name
         if math.isfinite(self.low) and self.high < MAX_INTEGER:
             text += f" {self.low:g}…{self.high:g}"
@@ -69,18 +71,18 @@ class Row:
     help: str
     example: tuple[Value, ...] = ()
     exact: bool = False
-    """Reached by its own address only, never by a pattern that happens to match it."""
+    """Reached by its own address only, never by a pattern that matches it."""
     live: bool = False
-    """Answered by a running server alone: it is no part of a score or a recording."""
+    """Answered by a running server alone; left out of scores and recordings."""
 
     @property
     def method(self) -> str:
-        """Name of the handler: /z/set → z_set."""
+        """Name of the handler's method: /z/set → z_set."""
         return self.address[1:].replace("/", "_")
 
 
 def live(*rows: Row) -> tuple[Row, ...]:
-    """Mark rows as those of a running server alone."""
+    """Mark rows as answered by a running server alone."""
     return tuple(replace(row, live=True) for row in rows)
 
 
@@ -91,29 +93,23 @@ NAME_ARG = Arg("name", TEXT)
 
 
 def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
-    """Checks the arguments of a message against its row and fills in what was left out.
+    """Check the arguments of a message against its row and fill in what was left out.
 
     Returns:
         One value per argument: float, int, str, a float32 array for a latent,
-        or a dict of the pairs that are understood; a slot is always a str, and
-        a note's id an int where it is whole.
+        or a dict of the known pairs; a slot is always a str, and a note's id an
+        int where it is whole.
 
     Raises:
         UserError: says which argument is wrong, and what it may be.
     """
-    if values == (None,):  # what OSCQuery's clients send where there is nothing to send
+    # OSCQuery's clients send N where there are no arguments
+    if values == (None,):
         values = ()
     parsed: list[Any] = []
     for place, arg in enumerate(row.args):
-        if arg.kind == LATENT:
-            parsed.append(_latent(arg.name, values[place:]))
-            return parsed
-        if arg.kind == PAIRS:
-            parsed.append(_pairs(arg, values[place:]))
-            return parsed
-        if arg.kind == MESSAGE:
-            parsed.append(_message(values[place:]))
-            return parsed
+        if arg.kind in _REST:
+            return [*parsed, _REST[arg.kind](arg, values[place:])]
         if place < len(values):
             parsed.append(_check(arg, values[place]))
         elif arg.default is REQUIRED:
@@ -128,34 +124,63 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
 
 
 def _check(arg: Arg, value: Value) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if arg.choices and value not in arg.choices:
         raise UserError(f"{arg.name} must be one of: {', '.join(arg.choices)}")
-    if arg.kind == ANY and isinstance(value, str) and len(value) <= MAX_ANY:
+    return _KINDS[arg.kind](arg, value)
+
+
+def _is_word(value: Value) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT
+
+
+def _finite(arg: Arg, value: Value, wanted: str = "a finite number") -> int | float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return value
-    if arg.kind == TEXT and isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
+    raise UserError(f"{arg.name} must be {wanted}")
+
+
+def _number(arg: Arg, value: Value, wanted: str = "a finite number") -> float:
+    number = _finite(arg, value, wanted)
+    if not arg.low <= number <= arg.high:
+        raise UserError(f"{arg.name} must be {arg.low:.10g} to {arg.high:.10g}, not {number:g}")
+    return float(number)
+
+
+def _integer(arg: Arg, value: Value) -> int:
+    number = _number(arg, value)
+    if number != int(number):
+        raise UserError(f"{arg.name} must be a whole number, not {number:g}")
+    return int(number)
+
+
+def _text(arg: Arg, value: Value) -> str:
+    if _is_word(value):
         return value
-    if arg.kind in (SLOT, NOTE_ID) and isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
+    raise UserError(f"{arg.name} must be a word")
+
+
+def _slot(arg: Arg, value: Value) -> str:
+    return str(value if _is_word(value) else _whole(_finite(arg, value, "a word or a number")))
+
+
+def _note_id(arg: Arg, value: Value) -> Value:
+    return value if _is_word(value) else _whole(_finite(arg, value, "a number or a word"))
+
+
+def _any(arg: Arg, value: Value) -> Value:
+    if isinstance(value, str) and len(value) <= MAX_ANY:
         return value
-    if arg.kind == TEXT or not number or not math.isfinite(value):  # type: ignore[arg-type]
-        words = "a word or a number"
-        wanted = {TEXT: "a word", SLOT: words, NOTE_ID: "a number or a word", ANY: words}
-        raise UserError(f"{arg.name} must be {wanted.get(arg.kind, 'a finite number')}")
-    assert isinstance(value, (int, float))
-    if arg.kind in (SLOT, NOTE_ID):
-        whole = int(value) if value == int(value) else value
-        return f"{whole}" if arg.kind == SLOT else whole
-    if not arg.low <= value <= arg.high:
-        raise UserError(f"{arg.name} must be {arg.low:.10g} to {arg.high:.10g}, not {value:g}")
-    if arg.kind == INTEGER:
-        if value != int(value):
-            raise UserError(f"{arg.name} must be a whole number, not {value:g}")
-        return int(value)
-    return float(value)
+    return _number(arg, value, "a word or a number")
+
+
+def _whole(number: int | float) -> int | float:
+    """An int where the number is whole: Pd sends 60 as 60.0."""
+    return int(number) if number == int(number) else number
 
 
 def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
-    """The pairs whose keys are understood; whoever sends them sends many others too."""
+    """Check pairs of keys and values; unknown keys, of which pattern languages send many, are
+    left out."""
     if len(values) % 2:
         raise UserError(f"{arg.name} must be pairs of a key and its value; the last key has none")
     known = {key.name: key for key in arg.keys}
@@ -165,22 +190,39 @@ def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
     return {str(key): _check(known[str(key)], value) for key, value in pairs if key in known}
 
 
-def _message(values: tuple[Value, ...]) -> Message:
+def _message(arg: Arg, values: tuple[Value, ...]) -> Message:
     """A message inside of another one; the first slash of its address may be missing."""
-    if not values or not isinstance(values[0], str) or not 0 < len(values[0]) <= MAX_TEXT:
+    if not values or not _is_word(values[0]):
         raise UserError("a message inside of another one begins with its address")
     return Message("/" + values[0].removeprefix("/"), values[1:])
 
 
-def _latent(name: str, values: tuple[Value, ...]) -> NDArray[np.float32]:
+def _latent(arg: Arg, values: tuple[Value, ...]) -> NDArray[np.float32]:
     if len(values) == 1 and isinstance(values[0], bytes):
         if len(values[0]) % 4:
-            raise UserError(f"{name}: the blob must hold big-endian float32 numbers")
+            raise UserError(f"{arg.name}: the blob must hold big-endian float32 numbers")
         latent = np.frombuffer(values[0], ">f4").astype(np.float32)
     elif values and all(isinstance(v, (int, float)) for v in values):
         latent = np.array(values, np.float32)
     else:
-        raise UserError(f"{name} must be numbers, or one blob of big-endian float32")
+        raise UserError(f"{arg.name} must be numbers, or one blob of big-endian float32")
     if not np.isfinite(latent).all():
-        raise UserError(f"{name} has numbers that are not finite")
+        raise UserError(f"{arg.name} has numbers that are not finite")
     return latent
+
+
+_KINDS: dict[str, Callable[[Arg, Value], Any]] = {
+    NUMBER: _number,
+    INTEGER: _integer,
+    TEXT: _text,
+    SLOT: _slot,
+    NOTE_ID: _note_id,
+    ANY: _any,
+}
+"""Checks of one value, by kind of argument."""
+_REST: dict[str, Callable[[Arg, tuple[Value, ...]], Any]] = {
+    LATENT: _latent,
+    PAIRS: _pairs,
+    MESSAGE: _message,
+}
+"""Checks of the kinds that take all values that are left."""

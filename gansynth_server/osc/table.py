@@ -1,6 +1,6 @@
-"""Every message that the server understands: the one table.
+"""The message table: every message that the server understands.
 
-Checking of arguments, the README's table and the help come from it.
+The check of arguments, the README's table, OSCQuery and the help come from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROWS = {row.address: row for row in TABLE}
 
 
 def markdown() -> str:
-    """The table as the README shows it."""
+    """The table in Markdown, for the README."""
     lines = ["| message | arguments | reply | does |", "|---|---|---|---|"]
     for row in TABLE:
         args = ", ".join(arg.text for arg in row.args) or "–"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.audio.sound_file import SoundWriter
 from gansynth_server.errors import UserError
 from gansynth_server.util.sandbox import SandboxedFolder
 
-KINDS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24")}
+SUFFIXES = (".wav", ".flac")
+"""Formats that keep the sound as it is; Vorbis does not."""
 
 
 class Files:
@@ -24,28 +26,23 @@ class Files:
     """
 
     def __init__(self, root: SandboxedFolder, name: str, rate: int, channels: int) -> None:
-        import soundfile
-
-        path = PurePosixPath(name)
-        if path.suffix.lower() not in KINDS:
-            raise UserError(f"a recording ends in {' or '.join(KINDS)}, not in {path.suffix!r}")
+        path = Path(name)
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"a recording ends in {' or '.join(SUFFIXES)}, not in {path.suffix!r}")
         self._sound = root.create(name)
         try:
             self._score = root.create(str(path.with_suffix(".jsonl")))
+            self._writer = SoundWriter(path, rate, channels, self._sound.file)
         except UserError:
             self._sound.drop()
             raise
-        kind, subtype = KINDS[path.suffix.lower()]
-        self._writer = soundfile.SoundFile(
-            self._sound.file, "w", rate, channels, subtype, format=kind
-        )
 
     def write(self, sound: NDArray[np.float32]) -> None:
-        """Appends sound [channels, frames]; OSError or RuntimeError where that fails."""
-        self._writer.write(sound.T)
+        """Append sound [channels, frames]; OSError or RuntimeError where that fails."""
+        self._writer.write(sound)
 
     def close(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Writes the score and gives both files their names; UserError where that fails."""
+        """Write the score and give both files their names; UserError where that fails."""
         try:
             self._writer.close()
             for line in lines:

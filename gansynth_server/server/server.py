@@ -331,7 +331,9 @@ class Server:
         return self._sessions.stream(id)
 
     def move(self, old: Bus, new: Bus) -> None:
-        """Move all clients that are heard on one bus to another."""
+        """Give all clients of a bus another, and count no voices of the old one any more."""
+        # cycles keep it alive until a collection of garbage
+        self._buses.discard(old)
         for session in self._sessions.heard_on(old):
             session.client.set_bus(new)
         if isinstance(old.tap, Recorder):

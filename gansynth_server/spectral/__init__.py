@@ -1,1 +1,1 @@
-"""A note as a spectrum: mel scale, wave ↔ (log magnitude, instantaneous frequency), inverse."""
+"""Spectra of notes: mel scale, wave ↔ (log magnitude, instantaneous frequency), inverse STFT."""

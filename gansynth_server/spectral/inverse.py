@@ -1,8 +1,8 @@
-"""The batched inverse STFT of the live path, at the listener's sample rate.
+"""Batched inverse STFT of the live path, at the listener's sample rate.
 
-The generator's frames are 2048 points of 16 kHz sound. A larger inverse FFT
-whose new bins stay empty is ideal band-limited interpolation, so at 48 kHz
-(6144 points, hop 1536) a frame comes out resampled at no cost in delay.
+The generator's frames have 2048 points at 16 kHz. A larger inverse FFT whose
+new bins stay empty is ideal band-limited interpolation, so at 48 kHz (6144
+points, hop 1536) a frame comes out resampled without extra delay.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FFT, HOP, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Float32
 
 LOWEST_RATE, HIGHEST_RATE = 16000, 192000
-"""Sample rates that a listener may have: a note has sound up to 8 kHz."""
+"""Range of a listener's sample rate (Hz); notes have sound up to 8 kHz."""
 
 
 def check_rate(rate: int) -> None:
-    """UserError for a sample rate that is out of range."""
+    """Raise UserError for a sample rate out of range."""
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise UserError(
             f"a sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {rate}; try 48000"
@@ -35,7 +35,7 @@ class FrameInverse:
     """Inverse FFT, window and scale for rows of frames at one sample rate.
 
     Args:
-        rate: samples per second for which :func:`direct` holds.
+        rate: sample rate (Hz) for which :func:`direct` holds.
     """
 
     def __init__(self, rate: int) -> None:
@@ -46,13 +46,13 @@ class FrameInverse:
         self.size = FFT * rate // SAMPLE_RATE
         n = np.arange(self.size)
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / self.size)
-        # the squares of four Hann windows a quarter apart add up to 3/2
+        # the squares of Hann windows a quarter apart add up to 3/2 (COLA)
         self._window = (hann / 1.5 * (self.size / FFT)).astype(np.float32)
         self._cut = min(BINS, self.size // 2)
         import torch
 
-        # PyTorch's FFT takes a third of the time of NumPy's on one thread; several would
-        # be kept turning for the next, and the sound would wait for all of them
+        # on one thread PyTorch's FFT takes a third of the time of NumPy's; several threads
+        # would spin between calls, and the sound would wait for all of them
         self._alone = torch.get_num_threads() == 1
 
     def __call__(
@@ -61,7 +61,7 @@ class FrameInverse:
         """[J, 1024] magnitudes and phases → [J, size] windowed frames to overlap-add.
 
         Args:
-            band: bins from which on there is nothing.
+            band: number of bins, from 0, above which all are empty.
         """
         cut = min(self._cut, band)
         angle = phase[:, :cut].astype(np.float32, copy=False)
@@ -71,7 +71,7 @@ class FrameInverse:
         np.sin(angle, out=spectrum.imag)
         spectrum *= magnitude[:, :cut]
         if self.size > FFT and cut == self._cut:
-            # at 16 kHz the last bin was its own mirror image; here it has one
+            # at 16 kHz the last bin is at Nyquist, and real; here it has a mirror image
             bins[:, self._cut] = bins[:, self._cut].real / 2
         frames: Float32
         if self._alone:
@@ -82,8 +82,3 @@ class FrameInverse:
             frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
         frames *= self._window
         return frames
-
-
-def note_length(rate: int) -> int:
-    """Samples of a whole note at a sample rate."""
-    return (FRAMES * HOP + FFT - HOP - LEAD) * rate // SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""Magenta's mel matrices, including the quirk that its trained checkpoints depend on."""
+"""Mel matrices as Magenta computes them, with the quirk that its checkpoints depend on."""
 
 from __future__ import annotations
 
@@ -23,15 +23,12 @@ def _hertz(mel: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 @cache
 def linear_to_mel() -> NDArray[np.float64]:
-    """[1024 linear bins, 1024 mel bands] triangular weights, not normalised.
-
-    In Magenta's ``spectral_ops.linear_to_mel_weight_matrix`` the lower, centre
-    and upper edges of the bands are views of one array that is widened in
-    place, so each widening shifts its neighbours too. The loop below does the
-    same on one array; with copies the matrix would be another one.
-    """
+    """Triangular weights [1024 linear bins, 1024 mel bands], not normalised."""
     edges = np.linspace(_mel(0.0), _mel(MAX_HERTZ), BINS + 2)
     narrowest = 1.5 * MAX_HERTZ / BINS
+    # In Magenta's spectral_ops.linear_to_mel_weight_matrix the lower, centre and upper edges of
+    # the bands are views of one array that is widened in place, so each widening shifts the
+    # neighbours too. With copies of the edges the matrix would be another one.
     for i in range(BINS):
         if _hertz(edges[i + 2]) - _hertz(edges[i]) < narrowest:
             ratio = 0.5 * narrowest / (_hertz(edges[i + 1]) + _MEL_BREAK)
@@ -43,13 +40,14 @@ def linear_to_mel() -> NDArray[np.float64]:
     rising = (hertz - lower) / (centre - lower)
     falling = (upper - hertz) / (upper - centre)
     weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0  # Magenta takes the first stored bin for DC
+    # Magenta takes the first stored bin, which is FFT bin 1, for DC
+    weights[0] = 0.0
     return weights
 
 
 @cache
 def mel_to_linear() -> NDArray[np.float64]:
-    """[1024 mel bands, 1024 linear bins]: the column-normalised transpose."""
+    """Weights [1024 mel bands, 1024 linear bins]: the column-normalised transpose."""
     forward = linear_to_mel()
     sums = (forward @ forward.T).sum(axis=0)
     scale = np.where(np.abs(sums) > 1e-8, 1.0 / np.where(sums == 0, 1.0, sums), sums)

@@ -1,4 +1,4 @@
-"""The scaling between physical units and the network's [-1, 1]."""
+"""Scaling between physical units and the network's [-1, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other phases for a note's magnitudes, to hear what instantaneous frequency is good for."""
+"""Phase reconstruction for a note's magnitudes, to compare with instantaneous frequency."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ Method = Literal["if", "griffinlim", "random"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 ITERATIONS = 60
-MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+MOMENTUM = 0.99
+"""α of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)."""
 
 
 def with_phase(spectrum: Spectrum, method: Method, seed: int = 0) -> Spectrum:
-    """The same magnitudes with the phases of a method.
+    """Give a note's magnitudes the phases of a method.
 
     Args:
-        method: ``if`` integrates the network's own instantaneous frequency,
-            ``griffinlim`` looks for phases that agree with the magnitudes,
-            starting from random ones, ``random`` takes those as they are.
+        method: ``if`` integrates the network's instantaneous frequency,
+            ``griffinlim`` iterates from random phases to ones consistent with
+            the magnitudes, ``random`` keeps the random ones.
         seed: of the random phases.
     """
     if method == "if":
@@ -39,14 +40,14 @@ def with_phase(spectrum: Spectrum, method: Method, seed: int = 0) -> Spectrum:
 
 
 def griffin_lim(magnitude: Tensor, phase: Tensor) -> Tensor:
-    """Phases whose inverse STFT has nearly the given magnitudes.
+    """Estimate phases whose inverse STFT has nearly the given magnitudes.
 
     Args:
         magnitude: [N, 128, 1024].
-        phase: [N, 128, 1024] radians to begin with.
+        phase: [N, 128, 1024] (radians) to start from.
 
     Returns:
-        [N, 128, 1024] radians.
+        [N, 128, 1024] (radians).
     """
     estimate = torch.polar(magnitude, phase)
     before = torch.zeros_like(estimate)
@@ -59,6 +60,6 @@ def griffin_lim(magnitude: Tensor, phase: Tensor) -> Tensor:
 
 
 def wave(spectrum: Spectrum) -> Tensor:
-    """The whole note as it sounds at 16 kHz, float32 [64000]."""
+    """Wave of a whole note at 16 kHz, float32 [64000]."""
     parts = (torch.from_numpy(part)[None] for part in (spectrum.magnitude, spectrum.increment))
     return transform.waves(*parts)[0]

@@ -1,4 +1,4 @@
-"""Pictures of notes; matplotlib is loaded when the first one is drawn."""
+"""Plots of notes' spectra; matplotlib is loaded when the first is drawn."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import HOP, LEAD, SAMPLE_RATE, SAMPLES
 
 FLOOR = -70.0
-"""Decibels under the loudest bin where a picture is black."""
+"""Level under the loudest bin (dB) at which a plot is black."""
 THUMBNAIL = (64, 64)
-SHOWN = 512  # bins, up to 4 kHz: there is little to see above
+SHOWN = 512
+"""Bins that are plotted, up to 4 kHz: there is little to see above."""
 
 
 def check_plots() -> None:
-    """UserError where matplotlib is missing, before any time is spent on notes."""
+    """Raise UserError where matplotlib is missing, before time is spent on notes."""
     load_pyplot()
 
 
 def load_pyplot() -> Any:
-    """matplotlib.pyplot without a window; UserError where it is missing."""
+    """matplotlib.pyplot without a display; UserError where it is missing."""
     try:
         import matplotlib
 
@@ -39,14 +40,14 @@ def load_pyplot() -> Any:
 
 
 def decibels(waves: Tensor) -> NDArray[np.float32]:
-    """[N, 64000] → [N, 1024, 125] dB below each note's loudest bin, frequency first."""
+    """Waves [N, 64000] → levels (dB) relative to each note's loudest bin, [N, 1024, 125]."""
     magnitude = transform.stft(waves).abs()[:, LEAD // HOP - 3 :].transpose(1, 2)
     loudest = magnitude.amax(dim=(1, 2), keepdim=True).clamp(min=1e-9)
     return torch.clamp(20 * torch.log10(magnitude / loudest + 1e-9), min=FLOOR).numpy()
 
 
 def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
-    """Writes a PNG: a column per method with its magnitudes and its instantaneous frequency.
+    """Write a PNG: a column per method with its magnitudes and its instantaneous frequency.
 
     Args:
         waves: title → [64000] at 16 kHz.
@@ -67,7 +68,7 @@ def phase_methods(path: Path, waves: Mapping[str, Tensor]) -> None:
         top, bottom = axes[:, column]
         top.imshow(levels[column], cmap="magma", vmin=FLOOR, vmax=0, **look)
         top.set_title(title)
-        # where there is no sound the phase means nothing: fade it out
+        # without sound the phase means nothing: fade it out
         visible = np.clip(1 - levels[column] / FLOOR, 0, 1)
         bottom.set_facecolor("black")
         bottom.imshow(
@@ -86,13 +87,13 @@ def contact_sheet(
     columns: Sequence[str],
     captions: Sequence[str] = (),
 ) -> None:
-    """Writes a PNG of small spectrograms.
+    """Write a PNG of small spectrograms.
 
     Args:
         waves: [64000] each, row by row; None leaves a place empty.
         rows: names of the latents or instruments.
         columns: names of the pitches; ``len(waves)`` is rows × columns.
-        captions: of the pictures, where they need one.
+        captions: of the spectrograms, if any.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
@@ -123,7 +124,7 @@ def contact_sheet(
 
 
 def _shrink(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest value under each pixel of a thumbnail, so that thin partials stay visible."""
+    """Shrink to a thumbnail by the largest value per pixel, so that thin partials stay visible."""
     for axis, size in enumerate(THUMBNAIL):
         edges = np.arange(size) * picture.shape[axis] // size
         picture = np.maximum.reduceat(picture, edges, axis=axis)
@@ -131,7 +132,7 @@ def _shrink(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def save(figure: Any, path: Path, dpi: int = 100, **settings: Any) -> None:
-    """Writes a figure and closes it; UserError where it cannot be written."""
+    """Write a figure and close it; UserError where it cannot be written."""
     try:
         figure.savefig(path, dpi=dpi, **settings)
     except (OSError, ValueError) as error:

@@ -16,17 +16,17 @@ Float32 = NDArray[np.float32]
 class Spectrum:
     """A note as the voices read it; shared by all voices that play it.
 
-    ``magnitude`` and ``increment`` are float32 [128, 1024]; the increments of
-    the phase are radians per frame, those of frame 0 the initial phases. The
-    frames from ``ready`` on hold nothing yet: who renders writes them first and
-    raises ``ready`` then, while the beginning sounds already.
+    ``magnitude`` and ``increment`` are float32 [128, 1024]; phase increments are
+    in radians per frame, those of frame 0 the initial phases. Frames from
+    ``ready`` on are not rendered yet: the renderer writes frames first and then
+    raises ``ready``, while the beginning may sound already.
     """
 
     magnitude: Float32
     increment: Float32
     ready: int = FRAMES
     region: tuple[float, float] | None = None
-    """Frames of its steadiest part, once that was looked for (see :func:`steadiest`)."""
+    """First and last frame of the steadiest part, once computed (see :func:`steadiest`)."""
 
     @property
     def nbytes(self) -> int:
@@ -34,7 +34,7 @@ class Spectrum:
 
     @classmethod
     def begin(cls, *heads: Spectrum) -> Spectrum:
-        """A note of which no frame is there yet, or those of one that ended early."""
+        """Create a note with no frames yet, or with those of ``heads``."""
         shape = (FRAMES, BINS)
         made = cls(np.empty(shape, np.float32), np.empty(shape, np.float32), 0)
         for head in heads:
@@ -42,7 +42,7 @@ class Spectrum:
         return made
 
     def extend(self, magnitude: Float32, increment: Float32) -> None:
-        """Appends the next frames, [frames, 1024] each."""
+        """Append the next frames, [frames, 1024] each."""
         end = self.ready + len(magnitude)
         self.magnitude[self.ready : end] = magnitude
         self.increment[self.ready : end] = increment

@@ -1,4 +1,4 @@
-"""Where a note is steadiest: the part in which it can be held."""
+"""Steadiest part of a note, in which it is held."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 
 LENGTH = 32
-"""Frames of the part, 1 s."""
+"""Length of the part (frames), 1 s."""
 EARLIEST, LATEST = 16, 116
-"""Frames between which it is looked for: after the attack, and before the end fades."""
+"""Range of frames that it lies in: after the attack, and before the end fades."""
 FADED = 6.0
-"""dB; for each so many below the loudest frame, a part counts as 1 dB less steady."""
+"""Decibels below the loudest frame that count as 1 dB of unsteadiness."""
 
 
 def steadiest(spectrum: Spectrum) -> tuple[float, float]:
-    """The 32 frames of a whole note whose level and timbre move least, first and last.
+    """First and last of the 32 frames of a whole note whose level and timbre change least.
 
-    What counts is how far a frame's spectrum lies from the one before (in dB, weighted by
-    magnitude), how much the level spreads, and how far it lies below the loudest frame.
+    Three measures (dB) are added up: spectral flux weighted by magnitude, standard deviation of
+    the level, and distance of the level from the loudest frame (see :data:`FADED`).
     """
     bands = spectrum.magnitude.reshape(FRAMES, 128, 8).sum(axis=2) + 1e-6
     weight = bands.mean(axis=0) / bands.mean()

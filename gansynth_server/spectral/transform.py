@@ -1,4 +1,4 @@
-"""Wave ↔ spectra as the generator knows them (Magenta's ``specgrams_helper``).
+"""Wave ↔ spectra as the generator uses them (Magenta's ``specgrams_helper``).
 
 Waves are float32 [N, 64000] at 16 kHz. Spectra are [N, 128, 1024, 2]: time
 frame, frequency bin, (log magnitude, instantaneous frequency / π). The 1025
@@ -19,8 +19,9 @@ from gansynth_server.spectral.constants import FFT, FRAMES, HOP, LEAD, SILENCE
 from gansynth_server.spectral.normalizer import Normalizer, Representation
 
 
+# inference_mode(False): the first caller may be in inference mode, a later one needs gradients
 @cache
-@torch.inference_mode(False)  # kept for gradients too, whoever asks first
+@torch.inference_mode(False)
 def _window(device: torch.device) -> Tensor:
     return torch.hann_window(FFT, periodic=True, dtype=torch.float64).float().to(device)
 
@@ -39,23 +40,23 @@ def _taps(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def stft(waves: Tensor) -> Tensor:
-    """[N, 64000] → complex [N, 128, 1024]; added up in float64, so equal on all machines
-    but for the last bit."""
+    """[N, 64000] → complex [N, 128, 1024]."""
     frames = F.pad(waves, (LEAD, 0)).unfold(-1, FFT, HOP)  # [N, 128, 2048]
+    # in float64, so that all machines agree but for the last bit
     spectrum = torch.fft.rfft((frames * _window(waves.device)).double())[..., 1:]
-    # + 0: some FFTs make -0 of silence, whose phase would be π
+    # + 0: some FFTs return -0 for silence, whose phase would be π
     return (spectrum + 0).to(torch.complex64)
 
 
 def istft(spectrum: Tensor) -> Tensor:
-    """complex [N, 128, 1024] → [N, 64000], the exact inverse but for the last 1536 samples."""
+    """complex [N, 128, 1024] → [N, 64000]; exact but for the last 1536 samples."""
     frames = torch.fft.irfft(F.pad(spectrum, (1, 0)), n=FFT)  # [N, 128, 2048]
     return overlap_add(frames)
 
 
 def overlap_add(frames: Tensor) -> Tensor:
-    """Windowed sum of [N, 128, 2048] frames, without the padding: [N, 64000]."""
-    # four periodic Hann windows, squared and shifted by a quarter, add up to 3/2
+    """Windowed overlap-add of frames [N, 128, 2048], without the padding: [N, 64000]."""
+    # the squares of periodic Hann windows a quarter apart add up to 3/2 (COLA)
     windowed = (frames * (_window(frames.device) / 1.5)).transpose(1, 2)
     length = HOP * (FRAMES - 1) + FFT
     wave = F.fold(windowed, (1, length), (1, FFT), stride=(1, HOP))
@@ -93,23 +94,25 @@ def mel_power(waves: Tensor) -> Tensor:
 
 
 def normalise(spectra: Tensor, normalizer: Normalizer) -> Tensor:
-    """Physical units → [-1, 1], clipped; [..., 2]."""
-    n = normalizer
-    a = spectra.new_tensor([n.magnitude_a, n.phase_a])
-    b = spectra.new_tensor([n.magnitude_b, n.phase_b])
+    """Spectra [..., 2] in physical units → [-1, 1], clipped."""
+    a, b = _scaling(spectra, normalizer)
     return torch.clamp(spectra * a + b, -1, 1)
 
 
 def denormalise(spectra: Tensor, normalizer: Normalizer) -> Tensor:
-    """[-1, 1] → physical units; [..., 2]."""
-    n = normalizer
-    a = spectra.new_tensor([n.magnitude_a, n.phase_a])
-    b = spectra.new_tensor([n.magnitude_b, n.phase_b])
+    """Spectra [..., 2] in [-1, 1] → physical units."""
+    a, b = _scaling(spectra, normalizer)
     return (spectra - b) / a
 
 
+def _scaling(spectra: Tensor, n: Normalizer) -> tuple[Tensor, Tensor]:
+    """Factors [2] and offsets [2] of magnitude and phase."""
+    scale = spectra.new_tensor([n.magnitude_a, n.phase_a])
+    return scale, spectra.new_tensor([n.magnitude_b, n.phase_b])
+
+
 def _from_mel(bands: Tensor) -> Tensor:
-    """``bands @ mel_to_linear`` over the last axis, by its few non-zeros."""
+    """``bands @ mel_to_linear`` over the last axis, by the few non-zeros of the matrix."""
     indices, weights = _taps(bands.device)
     total = bands[..., indices[0]] * weights[0]
     for index, weight in zip(indices[1:], weights[1:], strict=True):
@@ -118,16 +121,17 @@ def _from_mel(bands: Tensor) -> Tensor:
 
 
 def polar(spectra: Tensor, representation: Representation = "mel") -> tuple[Tensor, Tensor]:
-    """Spectra in physical units → what a voice needs, in the linear domain.
+    """Spectra in physical units → magnitudes and phase increments in the linear domain.
 
     Args:
         spectra: [N, 128, 1024, 2] mel (log power, IF) or linear (log magnitude, IF).
 
     Returns:
-        magnitude [N, 128, 1024] and phase increment per frame [N, 128, 1024]
-        in radians; the increments of frame 0 are absolute phases. Increments
-        are projected before they are added up, so no mel phase is ever wrapped.
+        Magnitudes [N, 128, 1024] and phase increments per frame [N, 128, 1024]
+        (radians); those of frame 0 are absolute phases.
     """
+    # increments are projected to linear bins before they are accumulated: mel phases must
+    # not be wrapped
     level, increment = spectra[..., 0], spectra[..., 1] * math.pi
     if representation == "linear":
         return torch.exp(level), increment

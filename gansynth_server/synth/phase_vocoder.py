@@ -18,6 +18,7 @@ from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.playhead import FIRST, Steps
 from gansynth_server.synth.ramps import Rows
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 Float32 = NDArray[np.float32]
 
@@ -59,7 +60,7 @@ class PhaseVocoder:
         self._kept[row] = np.nan
         self._lift[row] = 1
         self.band[row] = BINS
-        self.pivot[row] = np.log2(440 * 2 ** ((note.rendered - 69) / 12))
+        self.pivot[row] = np.log2(midi_to_hz(note.rendered))
 
     def first(self, row: int, note: Note, count: int) -> tuple[Float32, NDArray[np.float64]]:
         """The frames that a note begins with, as they are: magnitudes and phases [count, 1024]."""

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLES
 
@@ -109,11 +109,13 @@ class Dataset:
         """Waves of some rows as float32 [n, 64000]."""
         return torch.from_numpy(self.waves[rows].astype(np.float32) / FULL_SCALE)
 
-    def sounds(self, rows: NDArray[np.int64]) -> Sounds:
+    def sounds(self, rows: NDArray[np.int64]) -> LabelledNotes:
         """Notes of some rows, to be measured."""
         notes = [self.notes[row] for row in rows]
         pitches = np.array([note.pitch for note in notes], np.int64)
-        return Sounds(self.audio(rows).numpy(), pitches, tuple(note.instrument for note in notes))
+        return LabelledNotes(
+            self.audio(rows).numpy(), pitches, tuple(note.instrument for note in notes)
+        )
 
     @property
     def instruments(self) -> tuple[str, ...]:

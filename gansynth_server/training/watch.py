@@ -13,11 +13,11 @@ from types import FrameType
 from typing import Any, Self
 
 import numpy as np
-import soundfile
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
 from gansynth_server.spectral import plot, transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
@@ -143,7 +143,7 @@ class Watch(Silent):
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         name = f"{self.run.images:09d}"
-        soundfile.write(folder / f"{name}.wav", waves.flatten().numpy(), SAMPLE_RATE)
+        sound_file.save(folder / f"{name}.wav", waves.flatten().numpy()[None], SAMPLE_RATE)
         pitches = [str(self.run.config.pitches[label]) for label in grid_labels(self.run)]
         timbres = [f"latent {n}" for n in range(TIMBRES)]
         self._draw(plot.contact_sheet, folder / f"{name}.png", list(waves), timbres, pitches)

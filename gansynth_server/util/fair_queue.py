@@ -1,4 +1,4 @@
-"""A queue in which owners take turns."""
+"""A queue that serves its owners round-robin."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class _OwnerQueue(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """A queue in which owners come in turns, each with its items in their order.
+    """A queue that serves its owners round-robin, and each owner's items first in, first out.
 
     Args:
         most: items that may wait, in all.
-        share: items that may wait, of one owner.
-        size: of the items that may wait, in all; an owner has a quarter of it.
+        share: items of one owner that may wait.
+        size: total size of the items that may wait; one owner may have a quarter of it.
     """
 
     def __init__(self, most: int, share: int, size: int) -> None:
@@ -36,11 +36,11 @@ class FairQueue(Generic[T]):
 
     @property
     def owners(self) -> int:
-        """Who has something waiting."""
+        """Number of owners that have items waiting."""
         return len(self._lines)
 
     def put(self, owner: Hashable, item: T, size: int = 0) -> bool:
-        """Queues an item; False where there is no room for it."""
+        """Queue an item; False where there is no room for it."""
         line = self._lines.get(owner)
         waiting, waiting_size = (len(line.items), line.size) if line else (0, 0)
         if (
@@ -59,10 +59,10 @@ class FairQueue(Generic[T]):
         return True
 
     def take(self) -> T:
-        """The next item of the owner whose turn it is; KeyError if there is none."""
-        owner, line = next(iter(self._lines.items())) if self._lines else (None, None)
-        if line is None:
+        """Remove and return the next item of the owner whose turn it is; KeyError if none waits."""
+        if not self._lines:
             raise KeyError("nothing waits")
+        owner, line = next(iter(self._lines.items()))
         item, size = line.items.popleft()
         line.size -= size
         self._count -= 1

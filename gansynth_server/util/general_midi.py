@@ -1,4 +1,4 @@
-"""The General MIDI programs, 0…127: their names and families."""
+"""Names and families of the General MIDI programs 0…127."""
 
 GENERAL_MIDI = tuple(
     """
@@ -24,25 +24,25 @@ GENERAL_MIDI = tuple(
     gunshot
     """.split()
 )
-"""Their names, 0…127."""
+"""Names of the programs, 0…127."""
 FAMILIES = tuple(
     """
     piano chromatic_percussion organ guitar bass strings ensemble brass reed pipe synth_lead
     synth_pad synth_effects ethnic percussive sound_effects
     """.split()
 )
-"""Of eight programs each."""
-# Of one definite pitch. Left out: 31 harmonics, 47 timpani, 55 orchestra hit,
-# 86 fifths, 87 bass and lead, and 96…103 and 112…127, effects and percussion.
+"""Families of eight programs each."""
 PITCHED_PROGRAMS = tuple(p for p in (*range(96), *range(104, 112)) if p not in (31, 47, 55, 86, 87))
+"""Programs of one definite pitch. Left out: 31 harmonics, 47 timpani, 55 orchestra hit, 86 fifths,
+87 bass and lead, and 96…103 and 112…127, effects and percussion."""
 
 
 def family(program: int) -> str:
-    """One of FAMILIES."""
+    """Family of a program."""
     return FAMILIES[program // 8]
 
 
 def family_of(name: str) -> str:
-    """The family of the General MIDI instrument whose name it ends with; else the name itself."""
+    """Family of the General MIDI instrument whose name ``name`` ends with; else ``name``."""
     ends = [known for known in GENERAL_MIDI if name == known or name.endswith(f"_{known}")]
     return family(GENERAL_MIDI.index(max(ends, key=len))) if ends else name

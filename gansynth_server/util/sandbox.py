@@ -1,9 +1,8 @@
-"""Files that clients may ask for: all of them lie in one folder.
+"""The folder (``--root``) that clients may read and write files in.
 
-A client names a file by its path inside the folder. Links may be followed as
-long as they stay inside; whatever changes on the disk while a file is being
-opened is noticed, because the file that was opened is compared with the one
-that was allowed.
+A client names a file by its path inside the folder. Links are followed as long
+as they stay inside. A file that is swapped while it is being opened is noticed:
+the opened file is compared with the one whose path was checked.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from gansynth_server.errors import UserError
 MAX_BYTES = 32 << 20
 MAX_NAME = 512
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-# without waiting, lest a FIFO that nobody writes to hold the server up
+# O_NONBLOCK: opening a FIFO without a writer would block the server
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFE
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE
 
 
 class SandboxedFolder:
-    """The folder given as ``--root``; all methods may be called from any thread.
+    """The folder given as ``--root``; any thread may call all methods.
 
     Args:
-        folder: None lets clients reach no files at all.
+        folder: None refuses clients all files.
 
     Raises:
         UserError: there is no such folder.
@@ -43,7 +42,7 @@ class SandboxedFolder:
             self._folder = given.resolve()
 
     def find(self, name: str) -> Path:
-        """Where a file lies or would lie, with all links followed.
+        """Path at which a file lies or would lie, with all links followed.
 
         Raises:
             UserError: there is no ``--root``, or the name leads out of it.
@@ -59,21 +58,18 @@ class SandboxedFolder:
             raise UserError(f"{name!r} leads out of --root; give a path inside of it, without ..")
         try:
             found = (self._folder / name).resolve()
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-        ) as error:  # links in a circle, bytes that are no text
+        # links in a circle, bytes that are no text
+        except (OSError, RuntimeError, ValueError) as error:
             raise _cannot("find", name, error) from error
         if found == self._folder or not found.is_relative_to(self._folder):
             raise UserError(f"{name!r} is no file inside of --root")
         return found
 
     def read(self, name: str, most: int = MAX_BYTES) -> bytes:
-        """A file's content.
+        """Content of a file.
 
         Raises:
-            UserError: it cannot be reached or read, is no plain file, or has more
+            UserError: the file cannot be reached or read, is no plain file, or has more
                 than ``most`` bytes.
         """
         path = self.find(name)
@@ -88,14 +84,14 @@ class SandboxedFolder:
         return data
 
     def text(self, name: str, most: int = MAX_BYTES) -> str:
-        """A file's text, UTF-8; UserError as for :meth:`read`, and where it is no text."""
+        """Text of a file in UTF-8; UserError as for :meth:`read`, and where it is no text."""
         try:
             return self.read(name, most).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise UserError(f"{name!r} is no text in UTF-8") from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file as a whole or not at all; UserError if that cannot be."""
+        """Write a file as a whole or not at all; UserError where it cannot be written."""
         draft = self.create(name)
         try:
             draft.file.write(data)
@@ -106,7 +102,7 @@ class SandboxedFolder:
             draft.drop()
 
     def create(self, name: str) -> Draft:
-        """Begins a file that is written bit by bit; UserError if that cannot be."""
+        """Begin a file that is written piece by piece; UserError where it cannot be written."""
         path = self.find(name)
         try:
             if path.exists() and not path.is_file():
@@ -128,8 +124,8 @@ class SandboxedFolder:
 class Draft:
     """A file in the making: ``file`` is written to, then it is kept or dropped.
 
-    Until it is kept it has another name, in the same folder, so that nobody
-    sees half of it and what was there before stays until then.
+    Until it is kept it has a temporary name in the same folder, so that half a
+    file is never read under its name, and an older one stays until then.
     """
 
     def __init__(self, name: str, target: Path) -> None:
@@ -140,7 +136,7 @@ class Draft:
         self._kept = False
 
     def keep(self) -> None:
-        """Closes the file and gives it its name; UserError if that cannot be."""
+        """Close the file and give it its name; UserError where it cannot be written."""
         try:
             self.file.close()
             self.path.replace(self._target)
@@ -149,7 +145,7 @@ class Draft:
         self._kept = True
 
     def drop(self) -> None:
-        """Removes the file, unless it was kept."""
+        """Remove the file, unless it was kept."""
         if not self._kept:
             self._kept = True
             try:
@@ -159,7 +155,7 @@ class Draft:
 
 
 def _check(path: Path, file: BinaryIO, name: str) -> None:
-    """UserError unless an open file is a plain one, and still the one at its path."""
+    """Raise UserError unless an open file is a plain one, and still the one at its path."""
     opened = os.fstat(file.fileno())
     if not stat.S_ISREG(opened.st_mode):
         raise UserError(f"{name!r} is no plain file")

@@ -1,8 +1,8 @@
-"""Which threads go first: sound before everything, the network's arithmetic after it.
+"""Thread priorities: the sound before everything, the network's arithmetic behind it.
 
-Whoever holds the interpreter lock holds up the sound, so no thread that runs
-Python goes behind the others for good, lest it be set aside with the lock in
-its hand. What goes behind are stretches of native code that have let it go.
+A thread that holds the interpreter lock delays the sound. So no thread that
+runs Python is lowered for good: the scheduler could suspend it while it holds
+the lock. Lowered are stretches of native code that have released it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from gansynth_server.errors import UserError
 AHEAD, NORMAL, BEHIND = -11, 0, 5
 """Niceness."""
 RANK = 70
-"""Real-time priority of the sound, 1…99; what brings it its messages comes one behind."""
+"""Real-time priority (1…99) of the audio thread; the receiver of messages runs one below."""
 ALL_PAGES = 1 | 2 | 4
 """MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: all pages, each once it is used."""
 
 SWITCH_INTERVAL = 0.0001
-"""Seconds; a block lets the interpreter lock go at a hundred arrays, and waits so long for it at
-each while another thread is busy. With Python's own 5 ms that is half a second."""
+"""Switch interval (s) of the interpreter. Mixing a block releases the interpreter lock at about a
+hundred array operations, and waits for it up to this long each time while another thread runs
+Python: with Python's default of 5 ms, half a second."""
 
 _realtime = False
 
 
 def switch_often() -> None:
-    """Has threads of this process take turns often enough for sound."""
+    """Set the switch interval of the interpreter short enough for sound."""
     sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def use_realtime() -> str:
-    """Has threads that are raised from now on run in real time, and locks the memory.
+    """Run threads that are raised from now on in real time, and lock the memory.
 
     Returns:
-        A line for the user: what was granted, or what was refused and how to have it.
+        A line for the user: what was granted, or what was refused and how to allow it.
     """
     global _realtime
     if not hasattr(os, "sched_setscheduler"):
@@ -60,10 +61,10 @@ def use_realtime() -> str:
 
 
 def raise_priority(behind: int = 0) -> None:
-    """Puts the calling thread before others where the system allows it (Linux, as a rule root).
+    """Raise the calling thread above others where the system allows it (Linux, usually as root).
 
     Args:
-        behind: ranks behind the sound itself, where there is real time.
+        behind: ranks below the audio thread, in real time.
     """
     _keep_to_threads()
     if _realtime:
@@ -74,26 +75,27 @@ def raise_priority(behind: int = 0) -> None:
 
 
 def normal_priority() -> None:
-    """Puts the calling thread where others are, whatever thread it was started by."""
+    """Give the calling thread normal priority, whatever thread started it."""
     _keep_to_threads()
     if _may_change():
         _set_niceness(NORMAL)
 
 
 def _keep_to_threads() -> None:
-    """Has PyTorch use no more cores for the calling thread than --threads: OpenMP, which
-    counts for each thread by itself, takes all of them until PyTorch is asked there."""
-    torch = sys.modules.get("torch")  # who only talks to a server need not load it
+    """Apply --threads to PyTorch's work on the calling thread."""
+    # OpenMP's number of threads is per calling thread, and is all cores until PyTorch is asked
+    # there once. A process that only talks to a server has not loaded it.
+    torch = sys.modules.get("torch")
     if torch is not None:
         torch.get_num_threads()
 
 
 @contextlib.contextmanager
 def behind_others() -> Iterator[None]:
-    """Has the calling thread, and those that it starts, go after the others for a while.
+    """Lower the calling thread, and those that it starts, below the others for a while.
 
-    For native code that lets go of the interpreter lock. Where the system would
-    not raise the thread again, nothing is changed.
+    For native code that releases the interpreter lock. Where the system would
+    not let the thread be raised again, nothing is changed.
     """
     if not _may_change():
         yield
@@ -107,7 +109,7 @@ def behind_others() -> Iterator[None]:
 
 @cache
 def _may_change() -> bool:
-    """Whether a thread that was put behind others can be put back."""
+    """Whether the system lets a lowered thread be raised again."""
     if sys.platform != "linux":
         return False
 
@@ -123,7 +125,7 @@ def _may_change() -> bool:
 
 
 def _in_thread(run: Callable[[], None]) -> None:
-    """Calls something on a thread of its own, which ends; its OSError comes back."""
+    """Call ``run`` on a thread of its own and wait for it; raise its OSError here."""
     failure: list[OSError] = []
 
     def guarded() -> None:
@@ -140,13 +142,13 @@ def _in_thread(run: Callable[[], None]) -> None:
 
 
 def _schedule(rank: int) -> None:
-    # what such a thread starts is not in real time
+    # SCHED_RESET_ON_FORK: threads that this one starts do not run in real time
     policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
     os.sched_setscheduler(threading.get_native_id(), policy, os.sched_param(rank))
 
 
 def _lock_memory() -> str:
-    """Keeps all memory of this process from being swapped out; why not, if it cannot be."""
+    """Keep all memory of this process from being swapped out; return why not, or ""."""
     try:
         mlockall = ctypes.CDLL(None, use_errno=True).mlockall
     except (OSError, AttributeError):
@@ -161,15 +163,15 @@ def _set_niceness(value: int) -> None:
 
 
 def check_threads(threads: int) -> None:
-    """UserError for a number of threads that cannot be."""
+    """Raise UserError for a number of threads out of range."""
     if not 0 <= threads <= 1024:
         raise UserError(f"--threads must be 0 (all cores but one) to 1024, not {threads}")
 
 
 def set_threads(threads: int) -> None:
-    """CPU threads of PyTorch; 0 is all cores but one; UserError for what cannot be."""
+    """Set the CPU threads of PyTorch, 0 for all cores but one; UserError out of range."""
     check_threads(threads)
     import torch
 
-    # with a core left to it, the sound need not wait for the network
+    # one core stays free, so the sound need not wait for the network
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))

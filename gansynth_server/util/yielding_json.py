@@ -1,7 +1,7 @@
-"""Long Python work in small steps, between which the sound goes first; and JSON that way.
+"""Long Python work in steps that yield to the sound, and JSON read and written that way.
 
-The json module's C code holds the interpreter lock, and so the sound, for as
-long as it takes: a tenth of a second for a thousand latents.
+The json module's C code holds the interpreter lock, and so delays the sound, for
+its whole run: a tenth of a second for a thousand latents.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from typing import Any, TypeVar
 import numpy as np
 
 SHORT = 2**14
-"""Characters that C code may read at one go."""
+"""Characters that C code may read at once."""
 
 T = TypeVar("T")
 
 STEP_TIMEOUT_S = 0.005
-"""Seconds that a step waits at most."""
+"""Longest wait (s) before a step."""
 
 wait: ContextVar[Callable[[float], object]] = ContextVar("wait", default=lambda seconds: None)
-"""Waits until no sound is in the making, so many seconds at most; each thread sets its own."""
+"""Function that waits until no sound is being mixed, at most so many seconds; each thread sets
+its own."""
 
 
 def steps(things: Iterable[T]) -> Iterator[T]:
-    """The same things, with a wait before each."""
+    """Yield things, waiting for the sound before each."""
     for thing in things:
         wait.get()(STEP_TIMEOUT_S)
         yield thing
 
 
 def dumps(content: Any) -> bytes:
-    """JSON of tables, lists, texts and numbers, and of arrays [N] of finite numbers, which are
-    written with the fewest digits that give the same ones again."""
+    """JSON of tables, lists, texts, numbers, and arrays [N] of finite numbers, which are written
+    with the fewest digits that give the same numbers again."""
     return "".join(_pieces(content)).encode()
 
 
@@ -62,15 +63,15 @@ def _text(value: Any) -> str:
 
 
 def loads(data: bytes) -> Any:
-    """What JSON says; ValueError if it is none."""
+    """Content of JSON; ValueError where it is none."""
     try:
-        return json.loads(data, cls=_Patient if len(data) > SHORT else None)
+        return json.loads(data, cls=_YieldingDecoder if len(data) > SHORT else None)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-class _Patient(json.JSONDecoder):
-    """Reads in Python all but short lists of plain values."""
+class _YieldingDecoder(json.JSONDecoder):
+    """Decoder in Python, but for short lists of plain values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class _Patient(json.JSONDecoder):
 def _array(
     place: tuple[str, int], scan_once: Callable[[str, int], tuple[Any, int]]
 ) -> tuple[list[Any], int]:
-    """The list that begins before a place of a text, and where it ends."""
+    """List that begins before a place of a text, and the place where it ends."""
     wait.get()(STEP_TIMEOUT_S)
     text, begin = place
     end = text.find("]", begin, begin + SHORT) + 1

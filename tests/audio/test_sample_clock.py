@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from gansynth_server.audio import sample_clock
 from gansynth_server.audio.sample_clock import DEAD_BAND, ClockLink
 
 RATE = 48000
@@ -141,3 +142,17 @@ def test_a_card_that_fills_its_ring_first():
     kept = stream.link.sample(2000.0)
     stream.run(60, lambda r: r.uniform(0.0, 0.002))
     assert stream.link.sample(2000.0) == kept
+
+
+@pytest.mark.parametrize("jump", [-3600.0, -1.0, 1.0, 3600.0, 1e9])
+def test_a_clock_that_jumps_stalls_nothing(jump):
+    now = 1000.0
+    linked = ClockLink(48000, lambda: now)
+    sample = 0
+    for step in range(400):
+        now += 0.01 + (jump if step == 200 else 0)
+        sample += 480
+        linked.rendered(sample)
+    ahead = linked.sample(now + 0.1) - sample
+    assert abs(ahead - 4800) <= sample_clock.JUMP * 48000
+    assert linked.sample(now - 1e6) <= sample

@@ -180,7 +180,7 @@ def test_a_zip_that_leads_out_or_is_a_bomb_is_not_unpacked(tmp_path):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(name, content)
         code = (
-            "import sys; from gansynth_server.model import archive; archive.LIMIT = 2**20;"
+            "import sys; from gansynth_server.model.magenta import archive; archive.LIMIT = 2**20;"
             "from gansynth_server import cli; cli.main(sys.argv[1:])"
         )
         done = subprocess.run(

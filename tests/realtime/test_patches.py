@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from tests.realtime.test_pd import FakeServer
 from tests.support.pd_harness import RATE, Player, require_pd
 from tests.support.pd_window import Window
-from tests.support.server import ServerProcess
 
 Messages = list[tuple[Any, ...]]
 ZEROS = tuple([0.0] * 256)
@@ -276,19 +274,6 @@ def test_steps_are_saved_and_loaded_where_people_say(tmp_path: Path) -> None:
 # what is heard, and what the real server answers
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("root")
-
-
-@pytest.fixture(scope="module")
-def port(root: Path) -> Iterator[int]:
-    """The port of a gansynth-server that serves Pd alone."""
-    require_pd()
-    with ServerProcess("--output", "none", "--root", str(root)) as server:
-        yield server.port
-
-
 class Heard(Player):
     """A patch at the real server, with its sound on and a recorder."""
 
@@ -423,13 +408,13 @@ def test_live_is_heard(port: int, tmp_path: Path) -> None:
     assert not pd.complaints, pd.stderr
 
 
-def test_hallucination_is_heard_and_kept(port: int, root: Path, tmp_path: Path) -> None:
+def test_hallucination_is_heard_and_kept(port: int, pd_root: Path, tmp_path: Path) -> None:
     with Heard(tmp_path, "gansynth_hallucination.pd", port, "hallu") as pd:
         sound = pd.take(3.0, "hallu-use bang", "hallu-generate bang")
         assert np.sqrt(np.mean(sound[RATE:] ** 2)) > 1e-3
         pd.send("hallu-save bang")
         deadline = time.monotonic() + 10
-        while not (root / "dream.json").exists():
+        while not (pd_root / "dream.json").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         pd.send("hallu-stop bang")

@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from tests.support.pd_harness import BENCH, PATCHES, RATE, Bench, Pd, require_pd
-from tests.support.server import ServerProcess
 
 pytestmark = pytest.mark.real_time
 
@@ -574,14 +573,6 @@ def test_another_server(tmp_path: Path) -> None:
 
 
 # the real server
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """The port of a gansynth-server that serves Pd alone."""
-    require_pd()
-    with ServerProcess("--output", "none") as server:
-        yield server.port
 
 
 def pitch_of(sound: Samples, near: float) -> float:

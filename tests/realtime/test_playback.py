@@ -3,159 +3,25 @@
 from __future__ import annotations
 
 import logging
-import random
 import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gansynth_server.audio import devices, soundcard
+from gansynth_server.audio import devices
 from gansynth_server.audio.devices import list_devices
 from gansynth_server.audio.open import open_output
-from gansynth_server.audio.playback import Playback
-from gansynth_server.audio.soundcard import SoundCard
-from gansynth_server.errors import UserError
 from tests.support.jack import RATE, Jack, jack_ports, run_with_jack
 from tests.support.sound_sources import (
-    Constant,
-    FakePortAudio,
-    FakeStream,
     Tone,
     counting,
-    use,
     wait_until,
 )
-
-
-@pytest.mark.parametrize(("name", "channels"), [("Scarlett 2i2 USB", 2), ("Beeper", 1)])
-def test_sound_fades_in_and_out(monkeypatch: pytest.MonkeyPatch, name: str, channels: int) -> None:
-    fake = FakePortAudio(name, default=0)
-    use(monkeypatch, fake)
-    card = SoundCard(blocksize=128, ahead=3)
-    for take in range(2):
-        source = Constant()
-        card.start(source)
-        assert source.blocks == 3  # rendered before the stream started
-        stream = fake.streams[take]
-
-        def block(stream: FakeStream = stream) -> NDArray[np.float32]:
-            assert wait_until(lambda: card._playback.ring.fill >= 128)
-            return stream.play()
-
-        played = [block() for _ in range(6)]
-        stopper = threading.Thread(target=card.stop)
-        stopper.start()
-        assert wait_until(lambda: card._playback._closing)
-        while stopper.is_alive():
-            played.append(block())
-        sound = np.concatenate(played)
-        assert sound.shape[1] == channels
-        assert (sound[:, 0] == sound[:, -1]).all()
-        assert np.abs(np.diff(sound[:, 0], prepend=0.0, append=0.0)).max() < 0.01
-        assert sound.max() == 0.5
-        assert stream.calls == ["start", "stop", "close"]
-    card.stop()
-    assert card.underruns == 0
-
-
-def test_underruns_are_silence_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakePortAudio("Scarlett 2i2 USB", default=0)
-    use(monkeypatch, fake)
-    card = SoundCard(blocksize=128, ahead=2)
-    released = threading.Event()
-
-    class Stuck(Constant):
-        def render(self, frames: int) -> NDArray[np.float32]:
-            if self.blocks >= 3:
-                released.wait(20)
-            return super().render(frames)
-
-    card.start(Stuck())
-    assert card.underruns == 0
-    assert wait_until(lambda: card._playback.ring.fill == 256)
-    heard = [fake.streams[0].play()]
-    assert wait_until(lambda: card._playback.ring.fill == 256)
-    heard += [fake.streams[0].play() for _ in range(6)]
-    assert [bool(block.any()) for block in heard] == [*[True] * 5, *[False] * 2]  # two of them fade
-    assert card.underruns == 4
-    released.set()
-    assert wait_until(lambda: card._playback.ring.fill == 256)
-    heard.append(fake.streams[0].play(underflow=True))
-    assert heard[-1].any()
-    assert np.abs(np.diff(np.concatenate(heard)[:, 0], prepend=0.0)).max() < 0.01
-    assert card.underruns == 5
-    card.stop()
-
-
-@pytest.mark.parametrize("blocksize", [16, 100, 256, 1024])
-def test_no_gap_is_a_step(blocksize: int) -> None:
-    draw = random.Random(blocksize)
-    playback = Playback(48000, blocksize, ahead=4)
-    blocks = []
-    for n in range(2000):
-        there = draw.choice((0, 0, 1, blocksize // 2, *[blocksize] * 40))
-        if n > 1980:
-            playback.fade_out()
-        playback.ring.write(np.full((1, there), 0.5, np.float32))
-        out = np.full((blocksize, 1), np.nan, np.float32)
-        status = SimpleNamespace(output_underflow=False)
-        playback.callback(out, blocksize, None, status)
-        blocks.append(out[:, 0])
-    sound = np.concatenate(blocks)
-    fade = max(1, round(0.005 * 48000 / blocksize)) * blocksize
-    # a rise may meet what is left of a fall
-    assert np.abs(np.diff(sound, prepend=0.0, append=0.0)).max() < 2.1 * 0.5 * np.pi / 2 / fade
-    assert sound.max() >= 0.5
-    assert playback.silent
-
-
-def test_a_lost_device_is_reopened_by_name(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fake = FakePortAudio("HDMI", "Scarlett 2i2 USB", default=0)
-    use(monkeypatch, fake)
-    monkeypatch.setattr(soundcard, "WATCH_SECONDS", 0.2)
-    monkeypatch.setattr(soundcard, "RETRY_SECONDS", (0.02, 0.1))
-    card, source = SoundCard("scarlett"), Constant()
-    card.start(source)
-    fake.names = ("HDMI",)
-    fake.streams[0].active = False
-    assert wait_until(lambda: "close" in fake.streams[0].calls)
-    before = source.blocks
-    assert wait_until(lambda: source.blocks > before + 20)  # the synth goes on
-    fake.names = ("Scarlett 2i2 USB", "HDMI")
-    assert wait_until(lambda: len(fake.streams) == 2)
-    assert fake.streams[1].settings["device"] == 0
-    assert wait_until(lambda: "is back" in caplog.text)
-    heard = fake.streams[1].play()
-    assert 0 < heard[0, 0] < 0.01  # fades in
-    assert heard.max() > 0.4
-    card.stop()
-    assert "is gone" in caplog.text
-
-
-def test_a_device_that_cannot_be_opened_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fake = FakePortAudio("HDMI", default=0)
-    use(monkeypatch, fake)
-    card = SoundCard()
-
-    def busy(**_: Any) -> Any:
-        raise fake.PortAudioError("Device unavailable")
-
-    monkeypatch.setattr(fake, "OutputStream", busy)
-    with pytest.raises(UserError, match="cannot play"):
-        card.start(Constant())
-    assert not [t for t in threading.enumerate() if t.name.startswith("audio-")]
-    card.stop()
-
 
 # with JACK as the driver
 

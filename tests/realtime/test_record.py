@@ -1,35 +1,43 @@
 """Recordings: what is heard, and a score that makes the same sound of it, to the sample."""
 
 import json
-import threading
 import time
 
 import numpy as np
 import pytest
 import soundfile
 
-from gansynth_server.errors import UserError
 from gansynth_server.offline.score import Score
 from gansynth_server.offline.score_file import read
-from gansynth_server.recording import recorder as module
-from gansynth_server.recording.files import Files
-from gansynth_server.recording.recorder import Recorder
-from gansynth_server.synth.bus import Bus
 from gansynth_server.util.sandbox import SandboxedFolder
-from tests.support.server import Peer, ServerProcess
-from tests.support.timed import Listener, TimedPeer
-from tests.support.tiny import tiny  # noqa: F401
+from tests.support.client import Client
+from tests.support.puller import Puller
+from tests.support.server import ServerProcess
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture
-def server(tiny, tmp_path):  # noqa: F811
-    with ServerProcess(
-        "--output", "none", "--backend", "eager", "--root", str(tmp_path)
-    ) as process:
-        yield process
+@pytest.fixture(scope="module")
+def shared(tiny, tmp_path_factory):
+    """A server of the tiny network, and its folder."""
+    folder = tmp_path_factory.mktemp("root")
+    flags = ("--output", "none", "--backend", "eager", "--root", str(folder))
+    with ServerProcess(*flags) as process:
+        yield process, folder
         assert process.process.poll() is None, process.errors
+
+
+@pytest.fixture
+def server(shared):
+    return shared[0]
+
+
+@pytest.fixture
+def folder(shared):
+    """The server's folder, empty."""
+    for file in shared[1].iterdir():
+        file.unlink()
+    return shared[1]
 
 
 def rendered(path, models, seconds):
@@ -91,7 +99,7 @@ SILENCING = ("/allsoundoff", "/allnotesoff", "/note/off")
 
 def warm(port, *messages):
     """Has notes rendered once as a whole, by another client, lest their rests come late."""
-    first = Peer(port)
+    first = Client(port)
     for words in messages:
         if words[0] not in SILENCING and words[2:3] != (0,):
             first.send(*words)
@@ -102,12 +110,12 @@ def warm(port, *messages):
 
 
 @pytest.mark.real_time
-def test_played_by_hand(server, tmp_path, tiny):  # noqa: F811
+def test_played_by_hand(server, folder, tiny):
     before = [("/z/random", "z", 3), ("/velocity/curve", 2), ("/tuning", "a4", 430.0)]
     others = [("/z/random", "z", 4), *(("/note", pitch, 60) for pitch in range(40, 52))]
     warm(server.port, *before, *PLAYED)
     warm(server.port, *others)
-    peer, other = Peer(server.port), Peer(server.port)
+    peer, other = Client(server.port), Client(server.port)
     for words in before:  # what is set before is written down too
         peer.send(*words)
     other.send(*others[0])
@@ -132,9 +140,9 @@ def test_played_by_hand(server, tmp_path, tiny):  # noqa: F811
     peer.send("/record/stop")
     done = peer.until("/done")
     assert done[:3] == ("/done", "/record", "take.wav")
-    live = compare(tmp_path, tiny)
+    live = compare(folder, tiny)
     assert live.shape[1] == 2 and done[3] == pytest.approx(len(live) / 48000)
-    lines = [json.loads(line) for line in (tmp_path / "take.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "take.jsonl").read_text().splitlines()]
     drawn = [m["message"] for m in lines[1:] if m["message"][:2] == ["/z/random", "drawn"]]
     assert len(drawn) == 1 and len(drawn[0]) == 4  # with the seed
     assert not [m for m in lines[1:] if "no such slot" in m["message"]]
@@ -145,10 +153,10 @@ def test_played_by_hand(server, tmp_path, tiny):  # noqa: F811
 
 
 @pytest.mark.real_time
-def test_sent_ahead_into_a_stream(server, tmp_path, tiny):  # noqa: F811
-    with Listener(server.port) as listener:
-        peer = TimedPeer(server.port)
-        peer.ask("/stream/join", listener.id)
+def test_sent_ahead_into_a_stream(server, folder, tiny):
+    with Puller(server.port) as listener, listener.in_real_time():
+        peer = Client(server.port)
+        peer.ask("/stream/join", listener.stream)
         peer.send("/z/random", "a", 1)
         peer.send("/z/random", "b", 2)
         time.sleep(1.5)
@@ -163,11 +171,11 @@ def test_sent_ahead_into_a_stream(server, tmp_path, tiny):  # noqa: F811
         peer.send("/record/stop")
         assert peer.until("/done")[1] == "/record"
         peer.close()
-    compare(tmp_path, tiny)
+    compare(folder, tiny)
 
 
-def test_notes_that_sound_already_are_not_in_the_score(server, tmp_path, tiny):  # noqa: F811
-    peer = Peer(server.port)
+def test_notes_that_sound_already_are_not_in_the_score(server, folder, tiny):
+    peer = Client(server.port)
     peer.ask("/notify", 1)
     peer.send("/note", 60, 100)
     peer.until("/note/start")
@@ -175,14 +183,14 @@ def test_notes_that_sound_already_are_not_in_the_score(server, tmp_path, tiny): 
     time.sleep(0.3)
     peer.send("/record/stop")
     peer.until("/done")
-    lines = (tmp_path / "take.jsonl").read_text()
+    lines = (folder / "take.jsonl").read_text()
     assert "/z/set" in lines and "/note" not in lines
-    assert np.abs(soundfile.read(tmp_path / "take.wav")[0]).max() > 1e-4
+    assert np.abs(soundfile.read(folder / "take.wav")[0]).max() > 1e-4
     peer.close()
 
 
-def test_what_cannot_be_recorded(server, tmp_path):
-    peer, other = Peer(server.port), Peer(server.port)
+def test_what_cannot_be_recorded(server, folder):
+    peer, other = Client(server.port), Client(server.port)
     for name, why in [
         ("take.mp3", ".wav or .flac"),
         ("../take.wav", "leads out"),
@@ -195,78 +203,29 @@ def test_what_cannot_be_recorded(server, tmp_path):
     fail = other.ask("/record", "other.wav")
     assert fail[:2] == ("/fail", "/record") and "recorded already" in fail[2]
     time.sleep(0.3)
-    assert not (tmp_path / "take.flac").exists()  # not before it is whole
+    assert not (folder / "take.flac").exists()  # not before it is whole
     other.send("/record/stop")  # whoever is heard there may end it; who began it is told
     assert peer.until("/done")[:3] == ("/done", "/record", "take.flac")
-    sound, rate = soundfile.read(tmp_path / "take.flac")
+    sound, rate = soundfile.read(folder / "take.flac")
     assert rate == 48000 and sound.shape[1] == 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["take.flac", "take.jsonl"]
+    assert sorted(p.name for p in folder.iterdir()) == ["take.flac", "take.jsonl"]
     peer.close()
     other.close()
 
 
 def test_without_root():
     with ServerProcess("--output", "none") as process:
-        peer = Peer(process.port)
+        peer = Client(process.port)
         fail = peer.ask("/record", "take.wav")
         assert fail[:2] == ("/fail", "/record") and "--root" in fail[2]
         peer.close()
 
 
-def test_the_end_of_the_server_ends_a_recording(tiny, tmp_path):  # noqa: F811
+def test_the_end_of_the_server_ends_a_recording(tiny, tmp_path):
     with ServerProcess("--output", "none", "--root", str(tmp_path)) as process:
-        peer = Peer(process.port)
+        peer = Client(process.port)
         peer.send("/record", "take.wav")
         time.sleep(0.3)
         assert peer.ask("/quit") == ("/done", "/quit")
         assert process.process.wait(timeout=20) == 0
         assert soundfile.info(tmp_path / "take.wav").frames > 4800
-
-
-class Slow:
-    """Files on a disk that stands still."""
-
-    def __init__(self):
-        self.go = threading.Event()
-        self.written = []
-        self.lines = None
-
-    def write(self, sound):
-        self.go.wait(10)
-        self.written.append(sound.copy())
-
-    def close(self, lines):
-        self.lines = list(lines)
-
-
-def test_a_slow_disk_loses_blocks_and_says_so(monkeypatch):
-    monkeypatch.setattr(module, "MAX_BACKLOG_S", 0.1)
-    told, files, bus = [], Slow(), Bus(16000, 2, channels=2)
-    recorder = Recorder(bus, files, "x", lambda *args: told.append(args))
-    recorder.start([], 0.0)
-    for _ in range(40):
-        bus.render(160)  # never waits
-    files.go.set()
-    recorder.stop()
-    recorder.join()
-    seconds, lost, why = told[0]
-    assert not why and seconds == pytest.approx(0.4)
-    assert 0 < lost < 6400 and sum(block.shape[1] for block in files.written) == 6400
-    assert files.lines == [
-        {"setting": {"checkpoint": "x", "rate": 16000, "channels": 2, "max_voices": 2}}
-    ]
-
-
-def test_a_full_disk_ends_the_recording(tmp_path):
-    class Full(Slow):
-        def write(self, sound):
-            raise OSError("no space left")
-
-    told, bus = [], Bus(16000, 2)
-    recorder = Recorder(bus, Full(), "x", lambda *args: told.append(args))
-    recorder.start([], 0.0)
-    bus.render(160)
-    recorder.join()
-    assert "no space" in told[0][2] and bus.tap is None
-    with pytest.raises(UserError, match="--root"):
-        Files(SandboxedFolder(None), "a.wav", 48000, 1)

@@ -6,110 +6,13 @@ import numpy as np
 import pytest
 
 import gansynth_server as gs
-from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.osc.codec import Message
-from gansynth_server.osc.scheduler import HORIZON, LEAD, Scheduler
-from gansynth_server.server.clock import TagTime
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
-from tests.support.server import Peer, ServerProcess
-from tests.support.timed import RATE, Listener, TimedPeer, bundle, onsets
-
-A, B = "a", "b"  # clients
-
-
-def message(n: int) -> Message:
-    return Message("/note", (n,))
-
-
-def taken(scheduler: Scheduler, now: float) -> list[int]:
-    numbers = []
-    while (waiting := scheduler.take(now)) is not None:
-        numbers.append(waiting.message.args[0])
-    return numbers
-
-
-def test_order_of_time_then_arrival():
-    s = Scheduler()
-    for n, when in enumerate([105, 101, 101, None, 100.1, None]):
-        s.put(A, message(n), when, 100)
-    assert s.pause(100) == 0
-    assert taken(s, 100) == [3, 5, 4]
-    assert s.pause(100) == pytest.approx(1 - LEAD)
-    assert taken(s, 101 - LEAD - 0.001) == []
-    assert taken(s, 101 - LEAD) == [1, 2]
-    assert taken(s, 1e9) == [0]
-    assert s.pause(0) is None
-
-
-def test_bounds_of_the_queue():
-    s = Scheduler(most=5, share=3)
-    for n in range(3):
-        s.put(A, message(n), 110, 100)
-    with pytest.raises(UserError, match="3 of a client"):
-        s.put(A, message(3), 110, 100)
-    for n in range(4, 7):
-        s.put(A, message(n), None, 100)  # what is for now is counted by itself
-    with pytest.raises(UserError, match="3 of a client"):
-        s.put(A, message(7), None, 100)
-    s.put(B, message(8), 110, 100)
-    s.put(B, message(9), 110, 100)
-    with pytest.raises(UserError, match="5 in all"):
-        s.put("c", message(10), 110, 100)
-    assert taken(s, 100) == [4, 5, 6]
-    with pytest.raises(UserError, match="61 s ahead"):
-        s.put(B, message(11), 100 + HORIZON + 1, 100)
-    assert taken(s, 110) == [0, 1, 2, 8, 9] and len(s) == 0
-
-
-def test_clear_forgets_what_one_client_sent_for_later():
-    s = Scheduler(share=3)
-    for n, (who, when) in enumerate([(A, 110), (B, 110), (A, None), (A, 109)]):
-        s.put(who, message(n), when, 100)
-    s.clear(A)
-    assert taken(s, 200) == [2, 1]
-    for n in range(3):
-        s.put(A, message(n), 110, 100)  # none of its share is taken
-
-
-def test_time_tags_keep_distances_until_the_clock_is_set():
-    now, wall, slow = 50.0, 1.7e9 + 0.5, 0.0
-
-    def clock() -> float:
-        nonlocal now
-        now += slow / 2
-        return now
-
-    tags = TagTime(clock, lambda: wall)
-    assert tags.epoch == 2208988800 + 1_700_000_000 << 32
-    assert tags(3) == 52.5
-    wall += 0.004  # NTP, or noise
-    assert tags(4) == 53.5
-    slow = 0.5  # a thread that was not let run between the looks at the clocks
-    assert tags(5) == 54.5
-    slow = 0.0
-    wall = 1.7e9 + 100  # the clock was set
-    assert tags(103) == pytest.approx(now + 3)
-
-
-# the real server
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none", "--precision", "float32") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
-
-
-@pytest.fixture
-def peer(server):
-    peer = TimedPeer(server.port)
-    yield peer
-    peer.send("/clearSched")
-    peer.send("/allsoundoff")
-    peer.close()
+from tests.support.client import Client, bundle
+from tests.support.puller import RATE, Puller
+from tests.support.server import ServerProcess
+from tests.support.sounds import onsets
 
 
 def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
@@ -124,8 +27,12 @@ def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
 
 @pytest.mark.real_time
 def test_notes_land_on_their_samples(server, peer):
-    with Listener(server.port) as listener:
-        assert peer.ask("/stream/join", listener.id) == ("/done", "/stream/join", listener.id)
+    with Puller(server.port) as listener, listener.in_real_time():
+        assert peer.ask("/stream/join", listener.stream) == (
+            "/done",
+            "/stream/join",
+            listener.stream,
+        )
         peer.ask("/notify", 1)
         peer.send("/z/random", "z", 5)
         peer.send("/synthesize", "warm", 60)
@@ -156,8 +63,8 @@ def test_notes_land_on_their_samples(server, peer):
 
 @pytest.mark.real_time
 def test_silence_comes_at_its_time_and_spares_what_comes_later(server, peer):
-    with Listener(server.port) as listener:
-        peer.ask("/stream/join", listener.id)
+    with Puller(server.port) as listener, listener.in_real_time():
+        peer.ask("/stream/join", listener.stream)
         peer.send("/z/random", "z", 5)
         peer.send("/synthesize", "warm", 60)
         peer.until("/synthesized")
@@ -180,7 +87,7 @@ def test_silence_comes_at_its_time_and_spares_what_comes_later(server, peer):
 
 
 def test_late_is_told_to_who_wants_to_know(server, peer):
-    quiet = TimedPeer(server.port)
+    quiet = Client(server.port)
     quiet.send_at(time.time() - 3, ("/note", 60, 100), ("/sync", 1))
     assert quiet.receive() == ("/synced", 1)
     peer.ask("/notify", 1)
@@ -231,7 +138,7 @@ def test_too_far_and_too_many(server, peer):
 
 
 def test_a_flood_holds_nobody_up(server):
-    flooder, other = TimedPeer(server.port), Peer(server.port)
+    flooder, other = Client(server.port), Client(server.port)
     id = other.ask("/stream/open", 48000, 64, 4)[2]
     soon, later = time.time() + 0.3, time.time() + 30
     for n in range(10):
@@ -263,7 +170,7 @@ def test_a_flood_holds_nobody_up(server):
 
 def test_discard_late():
     with ServerProcess("--output", "none", "--discard-late") as process:
-        peer = TimedPeer(process.port)
+        peer = Client(process.port)
         peer.ask("/notify", 1)
         peer.send_at(time.time() - 1, ("/sync", 1), ("/note", 60, 100))
         assert peer.receive()[0] == "/late"

@@ -1,15 +1,15 @@
 """The whole way to a sound card: OSC in, JACK's dummy driver out, recorded there."""
 
 import subprocess
-import sys
 import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.client import Client
 from tests.support.jack import RATE, Jack, jack_ports, run_with_jack
-from tests.support.server import START, Peer, ServerProcess
+from tests.support.server import ServerProcess, run_server
 
 pytestmark = pytest.mark.real_time
 
@@ -20,7 +20,7 @@ def play_on_jack(jack: Jack) -> dict[str, Any]:
     with ServerProcess("--output", "soundcard") as server:
         import sounddevice as sd
 
-        peer = Peer(server.port)
+        peer = Client(server.port)
         peer.ask("/notify", 1)
         blocks: list[np.ndarray] = []
         before = jack_ports()
@@ -61,20 +61,15 @@ def test_note_69_reaches_the_sound_card_in_tune():
     assert not result["errors"]
 
 
-def run(*flags):
-    command = [sys.executable, "-c", START, "--port", "0", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_asking_for_a_sound_card_where_there_is_none():
     import sounddevice as sd
 
     if len(sd.query_devices()):
         pytest.skip("this machine has a sound card")
-    done = run("--output", "soundcard")
+    done = run_server("--port", "0", "--output", "soundcard")
     assert done.returncode == 1
     assert "--output none" in done.stderr and done.stderr.count("\n") == 1
-    assert "sound card" in run("--list-devices").stdout
+    assert "sound card" in run_server("--list-devices").stdout
 
 
 def test_auto_without_a_sound_card_says_so_and_serves():
@@ -84,4 +79,4 @@ def test_auto_without_a_sound_card_says_so_and_serves():
         pytest.skip("this machine has a sound card")
     with ServerProcess("--output", "auto") as server:
         assert any("Pd streams only" in line for line in server.lines[:-1])
-        assert Peer(server.port).ask("/version")[1] == "gansynth-server"
+        assert Client(server.port).ask("/version")[1] == "gansynth-server"

@@ -9,22 +9,20 @@ import numpy as np
 import pytest
 
 from tests.realtime.test_scheduler import a_note
-from tests.support.pd_harness import RATE, Bench, require_pd
-from tests.support.server import ServerProcess
-from tests.support.timed import TimedPeer, onsets
+from tests.support.client import Client
+from tests.support.pd_harness import RATE, Bench
+from tests.support.sounds import onsets
 
 pytestmark = pytest.mark.real_time
 
 NOTES, STEP, HELD = 200, 0.0611, 0.03
 
 
-def test_two_hundred_notes_land_within_one_sample(tmp_path: Path) -> None:
-    require_pd()
-    flags = ("--output", "none", "--precision", "float32")
-    with ServerProcess(*flags) as server, Bench(tmp_path, server.port) as pd:
+def test_two_hundred_notes_land_within_one_sample(port: int, tmp_path: Path) -> None:
+    with Bench(tmp_path, port) as pd:
         pd.send("pd dsp 1")
         stream = float(pd.wait("gansynth: done /stream/open").split()[3])
-        peer = TimedPeer(server.port)
+        peer = Client(port)
         assert peer.ask("/stream/join", stream)[:2] == ("/done", "/stream/join")
         peer.ask("/notify", 1)
         peer.send("/z/random", "z", 5)

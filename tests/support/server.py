@@ -1,15 +1,11 @@
-"""A real gansynth-server in its own process, and peers to talk to it."""
+"""The one starter of real gansynth-servers, each in its own process."""
 
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 import threading
-
-from pythonosc.osc_message import OscMessage
-from pythonosc.osc_message_builder import OscMessageBuilder
 
 START = "from gansynth_server.cli import server; server()"
 
@@ -17,7 +13,11 @@ START = "from gansynth_server.cli import server; server()"
 class ServerProcess:
     """Starts a server on a free port and waits for its ready line."""
 
+    started = 0
+    """How many this process has started."""
+
     def __init__(self, *flags: str, port: int = 0) -> None:
+        ServerProcess.started += 1
         command = [sys.executable, "-c", START, "--port", str(port), "--seed", "1", *flags]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -58,35 +58,8 @@ class ServerProcess:
             self.stop()
 
 
-class Peer:
-    """An independent OSC client: python-osc's codec on a plain socket."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.connect(("127.0.0.1", port))
-
-    def send(self, address: str, *args: object) -> None:
-        builder = OscMessageBuilder(address)
-        for value in args:
-            builder.add_arg(value)
-        self.socket.send(builder.build().dgram)
-
-    def receive(self, timeout: float = 10) -> tuple[object, ...]:
-        """The next reply as (address, *arguments); TimeoutError when none comes."""
-        self.socket.settimeout(timeout)
-        message = OscMessage(self.socket.recv(65536))
-        return (message.address, *message.params)
-
-    def ask(self, address: str, *args: object) -> tuple[object, ...]:
-        """Sends and returns the reply."""
-        self.send(address, *args)
-        return self.receive()
-
-    def until(self, address: str, timeout: float = 20) -> tuple[object, ...]:
-        """The next reply of one address; others are dropped."""
-        while (reply := self.receive(timeout))[0] != address:
-            pass
-        return reply
-
-    def close(self) -> None:
-        self.socket.close()
+def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
+    """Runs a server that is to end by itself: what it said, and its exit status."""
+    return subprocess.run(
+        [sys.executable, "-c", START, *flags], capture_output=True, text=True, timeout=60
+    )

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gansynth_server.analysis import principal
+from gansynth_server.analysis import principal_components
 from gansynth_server.latent import directions, timbre_map
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draw, draws
 from gansynth_server.model import checkpoint
@@ -38,9 +38,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         block.to_rgb.weight.data *= 0.25
         block.to_rgb.bias.data *= 0.25
     checkpoint.save(folder / "all_instruments", generator, {}, {"violin": draw(256, 8)})
-    values = principal.compute(generator, components=8, samples=256)
+    values = principal_components.compute(generator, components=8, samples=256)
     found = checkpoint.load(str(folder / "all_instruments"))
-    ganspace.write(directions.file_of(found), principal.pack(values))
+    ganspace.write(directions.file_of(found), principal_components.pack(values))
     timbre_map.file_of(found).write_bytes(any_map(20).encode(found.fingerprint))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))

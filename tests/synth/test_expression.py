@@ -8,7 +8,8 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.playhead import place
 from gansynth_server.synth.voices import Voices
-from tests.synth.test_voices import note, pitch_of, spectrum, tone
+from tests.support.sounds import pitch_of
+from tests.synth.test_voices import note, spectrum, tone
 
 RATE = 16000
 

@@ -13,6 +13,7 @@ from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.synth.voices import Voices
+from tests.support.sounds import pitch_of
 
 
 def tone(hertz: float, seconds: float = 4.0, rate: int = 16000) -> np.ndarray:
@@ -97,7 +98,7 @@ def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
 
 
 def test_commands_to_the_sample_and_a_crowd_of_them_nearly(monkeypatch):
-    bus, heard, sizes = Bus(48000, 4, desk=RenderLock()), [], []
+    bus, heard, sizes = Bus(48000, 4, render_lock=RenderLock()), [], []
     render = bus.voices.render
     monkeypatch.setattr(bus.voices, "render", lambda n: [sizes.append(n), render(n)][1])
     for n in range(PART):  # each at a sample of its own
@@ -116,11 +117,6 @@ def test_note_released_before_it_was_rendered_keeps_its_length(sounds):
     sound = bank.render(16000)[0]
     assert np.abs(sound[:8000]).max() > 0.2
     assert np.abs(sound[12000:12800]).max() < 0.1 and not sound[12800:].any()
-
-
-def pitch_of(sound: np.ndarray, rate: int) -> float:
-    spectrum_ = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 8 * len(sound)))
-    return float(spectrum_.argmax()) * rate / (8 * len(sound))
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 48000, 88200, 96000])

@@ -1,24 +1,6 @@
 """/help answers from the one table."""
 
-import pytest
-
-from gansynth_server.handlers.server import LIST, _parts
-from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import ROWS, TABLE
-from tests.support.server import Peer, ServerProcess
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-
-
-@pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
-    yield peer
-    peer.close()
 
 
 def listed(peer, *args):
@@ -62,13 +44,3 @@ def test_a_pattern_lists_what_it_matches_and_what_lies_below(peer):
 def test_what_is_not_there_fails(peer):
     for address in ("/nope", "/note/nope", "note", "/*/*/*/*", "*" * 200):
         assert peer.ask("/help", address)[:2] == ("/fail", "/help"), address
-
-
-def test_long_lists_are_cut_into_datagrams():
-    addresses = [f"/a/long/address/number/{n}" for n in range(1000)]
-    parts = list(_parts(addresses))
-    assert len(parts) > 1 and [a for part in parts for a in part] == addresses
-    for part in parts:
-        assert len(encode("/help.list", *part)) < 8192
-    assert len(encode("/help.list", *parts[0])) > LIST * 0.8  # filled as far as they go
-    assert list(_parts(["/one"])) == [["/one"]]

@@ -4,56 +4,18 @@ import time
 
 import numpy as np
 import pytest
-from pythonosc.osc_bundle import OscBundle
 
-from tests.support.server import Peer, ServerProcess
-from tests.synth.test_voices import pitch_of
+from tests.support.puller import BLOCK, RATE, Puller
+from tests.support.sounds import pitch_of
 
-RATE, BLOCK = 48000, 512
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-        assert process.process.poll() is None and not process.errors, process.errors
-
-
-class Listener(Peer):
-    """A client with a stereo stream, of which it pulls as much as it wants."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self.id = self.ask("/stream/open", RATE, BLOCK, 4, 2)[2]
-        self.next = 0
-
-    def hear(self, seconds: float) -> np.ndarray:
-        """The next [2, samples]."""
-        blocks = []
-        for _ in range(round(seconds * RATE / BLOCK)):
-            self.send("/stream/pull", self.next, self.id)
-            self.socket.settimeout(10)
-            while not (datagram := self.socket.recv(65536)).startswith(b"#bundle"):
-                pass
-            left, right = OscBundle(datagram)
-            assert (left.address, right.address) == ("/b", "/r")
-            assert left.params[:2] == right.params[:2] == [self.next, self.next % 64 * BLOCK]
-            blocks.append([left.params[2:], right.params[2:]])
-            self.next += 1
-        return np.concatenate(np.float32(blocks), axis=1)
-
-    def settle(self) -> None:
-        self.send("/sync", 1)
-        self.until("/synced")
+pytestmark = pytest.mark.usefixtures("no_complaints")
 
 
 @pytest.fixture
 def ears(server):
-    listener = Listener(server.port)
-    listener.send("/z/preset", "z", "clarinet")
-    yield listener
-    listener.send("/stream/close")
-    listener.close()
+    with Puller(server.port, channels=2) as puller:
+        puller.send("/z/preset", "z", "clarinet")
+        yield puller
 
 
 def level(sound):
@@ -62,7 +24,7 @@ def level(sound):
 
 def test_notes_lie_in_the_middle_until_they_are_panned(ears):
     ears.send("/note", 60, 100)
-    ears.settle()
+    ears.sync()
     middle = ears.hear(0.5)
     assert np.array_equal(middle[0], middle[1]) and np.abs(middle).max() > 0.01
     ears.send("/note/pan", 60, 1)
@@ -74,7 +36,7 @@ def test_notes_lie_in_the_middle_until_they_are_panned(ears):
 def test_a_held_note_outlives_its_four_seconds_and_can_be_bent(ears):
     ears.send("/hold", 1)
     ears.send("/note", 60, 100, "drone")
-    ears.settle()
+    ears.sync()
     ears.hear(5)
     sound = ears.hear(2)[0]
     assert level(sound) > -60
@@ -96,7 +58,7 @@ def test_the_pedal_keeps_what_is_released(ears):
     ears.send("/hold", 1)
     ears.send("/pedal", 1)
     ears.send("/note", 60, 100)
-    ears.settle()
+    ears.sync()
     ears.hear(0.5)
     ears.send("/note", 60, 0)
     ears.hear(0.5)
@@ -110,7 +72,7 @@ def test_all_means_all(ears):
     ears.send("/hold", 1)
     for pitch in (60, 64, 67):
         ears.send("/note", pitch, 100)
-    ears.settle()
+    ears.sync()
     ears.hear(4)
     loud = level(ears.hear(1))
     ears.send("/note/gain", "all", 0.1, 50)
@@ -138,7 +100,7 @@ def test_a_followed_slot_moves_its_note_in_real_time(ears):
     ears.send("/z/follow", "z", 1)
     ears.send("/z/preset", "z", "whistle")
     ears.send("/note", 55, 100)
-    ears.settle()
+    ears.sync()
 
     def centroid(seconds):
         begun, sound = time.monotonic(), []

@@ -11,20 +11,9 @@ import urllib.request
 
 import pytest
 
-from gansynth_server.errors import UserError
-from gansynth_server.options import ServerOptions
-from gansynth_server.osc.schema import REQUIRED, parse
 from gansynth_server.osc.table import ROWS, TABLE
 from gansynth_server.server.http import MAX_CONNECTIONS
-from gansynth_server.server.oscquery import NAME, OscQuery, find, namespace
-from tests.support.server import Peer, ServerProcess
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none", "--oscquery", "0") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
+from gansynth_server.server.oscquery import NAME, namespace
 
 
 @pytest.fixture(scope="module")
@@ -145,27 +134,6 @@ def test_a_crowd_is_sent_away_and_others_are_served_after_it(url):
         raise AssertionError("nobody is served any more")
 
 
-def test_every_type_string_is_one_that_the_message_takes():
-    values = {"f": 1.0, "i": 1, "s": "z", "b": b"\0\0\0\0"}
-    root = namespace(TABLE)
-    for row in TABLE:
-        node = find(root, row.address)
-        assert node is not None
-        for form in (node, *node.get("OVERLOADS", ())):
-            tags = form["TYPE"]
-            if tags == "N":
-                assert parse(row, (None,)) == parse(row, ())
-                continue
-            args = []
-            for place, tag in enumerate(tags):
-                limits = (form["RANGE"][place] or {}) if "RANGE" in form else {}
-                value = limits.get("VALS", [values[tag]])[0]
-                args.append(limits.get("MIN", value))
-            parse(row, tuple(args))
-        required = sum(arg.default is REQUIRED for arg in row.args)
-        assert len(node["TYPE"]) in (required, 1) or node["TYPE"] == ""
-
-
 def test_it_is_announced_where_it_is_bound(url, server):
     zeroconf = pytest.importorskip("zeroconf")
     found: dict[str, object] = {}
@@ -189,19 +157,5 @@ def test_it_is_announced_where_it_is_bound(url, server):
         browser.close()
 
 
-def test_off_unless_asked_for():
-    assert ServerOptions().oscquery is None
-
-
-def test_a_taken_port_says_what_to_do():
-    taken = socket.create_server(("127.0.0.1", 0))
-    with taken, pytest.raises(UserError, match="--oscquery"):
-        OscQuery("127.0.0.1", taken.getsockname()[1], 1)
-    with pytest.raises(UserError, match="--oscquery"):
-        OscQuery("127.0.0.1", 70000, 1)
-
-
-def test_the_sound_is_still_there(server):
-    peer = Peer(server.port)
+def test_the_sound_is_still_there(peer):
     assert peer.ask("/version")[1] == NAME
-    peer.close()

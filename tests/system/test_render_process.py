@@ -17,13 +17,13 @@ from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
 from gansynth_server.options import ServerOptions
-from gansynth_server.render import channel
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import TIMEOUT_S, Lane
 from gansynth_server.render.remote import RemoteModel
 from gansynth_server.server.render_worker import serve
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 EAGER = ServerOptions(torch_device="cpu", backend="eager", precision="float32", threads=1)
 
@@ -57,23 +57,6 @@ def close(ours, theirs):
     """Threads of OpenMP add up in orders of their own."""
     assert ours.shape == theirs.shape and ours.dtype == theirs.dtype == np.float32
     return np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
-
-
-@pytest.mark.parametrize("room", [1, 100, 1 << 20])
-def test_arrays_come_whole_in_shared_memory_and_through_the_pipe(room, monkeypatch):
-    monkeypatch.setattr(channel, "CAPACITY", room)
-    ours, theirs = channel.Channel.pair(multiprocessing.get_context("spawn"))
-    random = np.random.default_rng(1)
-    sent = [random.random(shape, np.float32) for shape in ((3, 4), (0, 5), (7,), (9, 8, 1))]
-    sent.append(np.asfortranarray(sent[0]))
-    for n in range(3):
-        theirs.send(("thing", n), sent)
-        thing, came = ours.receive()
-        assert thing == ("thing", n)
-        assert all(a.shape == b.shape and (a == b).all() for a, b in zip(sent, came, strict=True))
-        theirs.send(None, [np.zeros(9, np.float32)])  # what came is not overwritten
-        ours.receive()
-        assert (came[0] == sent[0]).all()
 
 
 def test_what_it_renders_is_what_is_rendered_here(worker, model, local):

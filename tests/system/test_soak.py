@@ -7,11 +7,7 @@ import pytest
 
 from gansynth_server import cli
 from gansynth_server.bench import live, soak
-from gansynth_server.bench.traffic import LEFT_OUT, Traffic
-from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
-from gansynth_server.osc.codec import OscError, decode
-from gansynth_server.osc.table import ROWS
 from tests.support import golden_rule
 
 
@@ -48,21 +44,6 @@ def test_a_few_seconds_of_everything(small, tmp_path, capsys):
     assert "underruns on the server's side" in capsys.readouterr().out
 
 
-def test_traffic_is_drawn_from_the_whole_table_and_reproducible():
-    first, again = (Traffic(5) for _ in range(2))
-    datagrams = [first.datagram() for _ in range(8000)]
-    assert datagrams == [again.datagram() for _ in range(8000)]
-    reached, broken = set(), 0
-    for datagram in datagrams:
-        try:
-            reached.add(decode(datagram)[0][1].address)
-        except OscError:
-            broken += 1
-    wanted = {address for address in ROWS if not address.startswith(LEFT_OUT)}
-    assert wanted <= reached and broken > 20
-    assert not any(address.startswith("/quit") for address in reached)
-
-
 def test_what_is_wrong_is_counted(small):
     """A listener that is given broken and late blocks says so."""
     server = live.Process(["--checkpoint", small])
@@ -85,8 +66,3 @@ def test_bad_flags_are_one_line(flags):
     with pytest.raises(SystemExit) as stop:
         cli.main(["soak", *flags])
     assert "\n" not in str(stop.value.code)
-
-
-def test_a_lone_file_cannot_be_copied(small, tmp_path):
-    with pytest.raises(UserError, match="folder"):
-        soak.copies(f"{small}/model.safetensors", tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a voice or a command, what leaves is finite, quiet enough, and goes on."""
+"""Under full load, silence comes at once and the end is silent."""
 
 import signal
 import time
@@ -6,175 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from gansynth_server.net.streams import PullStream
-from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.spectral.spectrum import Spectrum
-from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.limiter import CEILING
-from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import RenderLock
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 RATE = 48000
-
-
-def spectrum(level=0.01, increment=0.5):
-    magnitude = np.zeros((FRAMES, BINS), np.float32)
-    magnitude[:, 20:60:7] = level * 1024
-    turns = np.full((FRAMES, BINS), increment, np.float32) + np.arange(BINS, dtype=np.float32)
-    return Spectrum(magnitude, turns)
-
-
-def note(spectrum_, id=0, **attributes):
-    made = Note("me", id, 60, 127, 60, **attributes)
-    made.spectrum = spectrum_
-    return made
-
-
-def spoil(what):
-    non_finite = spectrum()
-    if what == "nan magnitude":
-        non_finite.magnitude[40, 30] = np.nan
-    elif what == "infinite magnitude":
-        non_finite.magnitude[40] = np.inf
-    elif what == "nan phase":
-        non_finite.increment[40, 27] = np.nan
-    elif what == "huge":  # finite, but the sum of some is not
-        non_finite.magnitude[40:] = 1e37
-    elif what == "deafening":
-        non_finite.magnitude[40:] *= 1e6
-    return non_finite
-
-
-def burdened(bus, share, wait):
-    """A bus whose voices take ``share`` of a block's time each."""
-    render = bus.voices.render
-
-    def slowly(frames):
-        wait(bus.voices.sounding * share * frames / RATE)
-        return render(frames)
-
-    bus.voices.render = slowly
-    return bus
-
-
-def work(seconds):
-    until = time.thread_time() + seconds
-    while time.thread_time() < until:
-        pass
-
-
-def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(caplog):
-    bus = burdened(Bus(RATE, 32, desk=RenderLock()), 0.1, work)
-    ended = []
-    bus._on_end = lambda n: ended.append(n.id)
-    assert bus._render_lock is not None
-    for n in range(12):
-        bus.start(note(spectrum(), n))
-    for n in range(2):
-        bus.start(note(spectrum(), f"fast {n}", bend=30.0))
-    sound = np.concatenate([bus.render(BLOCK) for _ in range(200)], axis=1)[0]
-    assert ended[:2] == ["fast 1", "fast 0"] or ended[:2] == ["fast 0", "fast 1"]
-    assert 2 < bus.voices.sheds == len(ended) and 6 <= bus.voices.sounding <= 9
-    assert "a lower --max-voices" in caplog.text
-    whole = Bus(RATE, 32)
-    for n in range(12):
-        whole.start(note(spectrum(), n))
-    alone = np.concatenate([whole.render(BLOCK) for _ in range(200)], axis=1)[0]
-    assert roughness(sound[BLOCK:]) < 2 * roughness(alone[BLOCK:]) + 1e-3  # no click
-
-
-@pytest.mark.parametrize(("desk", "wait"), [(RenderLock(), time.sleep), (None, work)])
-def test_who_stands_still_or_has_time_ends_no_voice(desk, wait):
-    bus = burdened(Bus(RATE, 32, desk=desk), 0.1, wait)
-    for n in range(14):
-        bus.start(note(spectrum(), n))
-    for _ in range(40):
-        bus.render(BLOCK)
-    assert bus.voices.sounding == 14 and bus.voices.sheds == 0
-
-
-@pytest.mark.parametrize("rate", [48000, 44100])
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(
-    "what", ["nan magnitude", "infinite magnitude", "nan phase", "huge", "deafening"]
-)
-def test_a_broken_voice_is_ended_and_the_others_sound_as_if_alone(what, channels, rate):
-    buses = [Bus(rate, 8, channels=channels) for _ in range(2)]
-    ended = []
-    buses[0]._on_end = lambda n: ended.append(n.id)
-    for bus in buses:
-        bus.start(note(spectrum(), "good", pan=0.3))
-    for n in range(3):
-        buses[0].start(note(spoil(what), f"bad {n}"))
-    sound, alone = (np.concatenate([b.render(256) for _ in range(700)], axis=1) for b in buses)
-    assert np.isfinite(sound).all() and np.abs(sound).max() <= CEILING
-    assert sorted(n for n in ended if n.startswith("bad")) == ["bad 0", "bad 1", "bad 2"]
-    assert buses[0].voices.non_finite == 3
-    # neither the limiter nor the resampler remembers them
-    tail = slice(3 * rate, None)
-    assert np.abs(alone[:, tail]).max() > 1e-3
-    assert np.abs(sound[:, tail] - alone[:, tail]).max() <= 1e-5
-
-
-def test_a_command_that_fails_takes_nothing_with_it(caplog):
-    bus = Bus(RATE, 4)
-    bus.post(lambda voices: 1 / 0)
-    bus.start(note(spectrum()))
-    sound = np.concatenate([bus.render(256)[0] for _ in range(200)])
-    assert np.abs(sound).max() > 1e-3
-    assert [r.message for r in caplog.records] == ["a command for the voices failed"]
-
-
-def test_voices_that_fail_are_ended_and_the_next_note_sounds(monkeypatch, caplog):
-    bus = Bus(RATE, 4, on_end=lambda n: ended.append(n.id))
-    ended = []
-    bus.start(note(spectrum(), 1))
-    bus.render(256)
-    with monkeypatch.context() as broken:
-        broken.setattr(bus.voices, "_mix", lambda *_: 1 / 0)
-        assert not bus.render(8 * 256)[:, 256:].any()
-    assert ended == [1] and len(caplog.records) == 1
-    bus.start(note(spectrum(), 2))
-    assert np.abs(np.concatenate([bus.render(256)[0] for _ in range(200)])).max() > 1e-3
-
-
-def test_there_is_no_direct_current():
-    """The network has no bin for it, and the voices add none."""
-    bus = Bus(RATE, 4, gain=1.0)
-    bus.start(note(spectrum(0.02)))
-    sound = np.concatenate([bus.render(512)[0] for _ in range(300)])
-    blocks = sound[RATE // 2 : 2 * RATE].reshape(-1, RATE // 2)
-    assert np.abs(blocks).max() > 0.02
-    assert np.abs(np.average(blocks, axis=1, weights=np.hanning(RATE // 2))).max() < 1e-5
-
-
-def test_the_end_is_a_ramp_and_then_silence():
-    bus = Bus(RATE, 4)
-    bus.start(note(spectrum(0.05)))
-    before = np.concatenate([bus.render(256)[0] for _ in range(200)])
-    assert not bus.over
-    bus.end()
-    after = np.concatenate([bus.render(64)[0] for _ in range(40)])
-    assert bus.over and not after[480:].any()
-    assert np.abs(after[:240]).max() > 1e-3
-    both = np.concatenate([before[-2048:], after])
-    assert roughness(both) < 2 * roughness(before[-8192:]) + 1e-4
-
-
-def test_after_a_gap_the_sound_comes_back_with_a_ramp():
-    streams = [PullStream(Bus(RATE, 4), 512, 4) for _ in range(2)]
-    for stream in streams:
-        stream.bus.start(note(spectrum(0.05)))
-        for k in range(100):
-            stream.answer(k)
-    whole, ramped = (
-        np.frombuffer(s.answer(k)[-4 * 512 :], ">f4")
-        for s, k in zip(streams, (100, 107), strict=True)
-    )
-    assert ramped[0] == 0 and np.array_equal(ramped[240:], whole[240:])
-    assert (np.abs(ramped[:240]) <= np.abs(whole[:240])).all() and np.abs(whole[:240]).max() > 1e-3
 
 
 def crowd(puller, notes=32):
@@ -184,9 +20,8 @@ def crowd(puller, notes=32):
         puller.send("/note", 30 + n, 110, n, f"s{n}")
 
 
-def test_panic_under_full_load_is_heard_within_a_block():
-    with ServerProcess("--output", "none") as server:
-        puller = Puller(server.port)
+def test_panic_under_full_load_is_heard_within_a_block(server):
+    with Puller(server.port) as puller:
         puller.send("/hold", 1)
         crowd(puller)
         puller.pull_until(lambda: int(puller.status()[1]) >= 16)  # others wait to be rendered
@@ -209,6 +44,8 @@ def test_the_server_ends_silently_under_full_load(number):
         puller.pull_until(lambda: int(puller.status()[1]) >= 8)
         puller.listen(20)
         server.process.send_signal(number)
+        # the last pull may come to a socket that is read no more
+        puller.timeout = 2.0
         try:
             while True:
                 puller.pull()

@@ -1,4 +1,4 @@
-"""Notes as pairs: what the keys mean, and real senders of them."""
+"""Notes as pairs, by real senders of them."""
 
 import shutil
 import subprocess
@@ -10,160 +10,15 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 import gansynth_server as gs
-from gansynth_server.errors import UserError
-from gansynth_server.instrument.superdirt import DISTANCE, VARIATIONS, event, named_key
-from gansynth_server.instrument.tuning import Tuning, read_scale
-from gansynth_server.latent.slots import Slots
-from gansynth_server.latent.vectors import draw, slerp
-from gansynth_server.osc.schema import parse
-from gansynth_server.osc.table import ROWS
-from tests.support.server import Peer, ServerProcess
-
-
-class Player:
-    """What an event needs of a client."""
-
-    def __init__(self, tuning=None):
-        self.tuning = tuning or Tuning()
-        self.model = gs.load("all_instruments")
-        self.latents = Slots(256)
-
-
-@pytest.fixture(scope="module")
-def player():
-    return Player()
-
-
-def of(player, *pairs):
-    (checked,) = parse(ROWS["/dirt/play"], pairs)
-    return event(checked, player)
-
-
-def test_notes_count_from_middle_c(player):
-    assert of(player).pitch == 60
-    assert of(player, "note", 7.0).pitch == 67
-    assert of(player, "note", -12, "octave", 6).pitch == 60
-    assert of(player, "midinote", 62.5, "note", 3).pitch == 62.5
-    assert of(player, "freq", 880.0, "midinote", 3).pitch == pytest.approx(81)
-    assert of(player, "speed", 2, "note", 1).pitch == 73
-    assert of(player, "speed", -0.5).pitch == 48
-
-
-def test_notes_have_names_too(player):
-    for name, key in (("c4", 60), ("eb3", 51), ("f#5", 78), ("A4", 69), ("bs-1", 12), ("g", 55)):
-        assert named_key(name) == key
-    # Strudel leaves the name in and adds the number
-    assert of(player, "note", "c3", "midinote", 48).pitch == 48
-    for wrong in ("h4", "", "c44", "c" * 400):
-        with pytest.raises(UserError, match="c4"):
-            of(player, "note", wrong)
-
-
-def test_keys_are_tuned_and_frequencies_are_not():
-    player = Player(Tuning(read_scale("quarter tones\n1\n50.0\n")))
-    assert of(player, "note", 2).pitch == pytest.approx(61)
-    assert of(player, "midinote", 64).pitch == pytest.approx(62)
-    assert of(player, "freq", 440).pitch == pytest.approx(69)
-
-
-def test_how_long_a_note_is_held(player):
-    assert of(player).sustain is None
-    assert of(player, "delta", 0.5).sustain == 0.5
-    assert of(player, "delta", 0.5, "legato", 0.5).sustain == 0.25
-    assert of(player, "legato", 0.5).sustain is None
-    assert of(player, "delta", 0.5, "legato", 2, "sustain", 3).sustain == 3
-
-
-def test_loudness_and_place(player):
-    assert of(player, "gain", 0.5).expression["gain"] == pytest.approx(0.0625)
-    assert of(player, "gain", 3).expression["gain"] == 16
-    assert of(player, "pan", 0).expression["pan"] == -1
-    assert of(player).expression["pan"] == 0
-    assert of(player).velocity == 100
-    assert of(player, "velocity", 0.5).velocity == 63.5
-    assert of(player, "velocity", 64).velocity == 64
-
-
-def test_notes_that_cut_each_other(player):
-    def choke(*pairs):
-        return of(player, "s", "violin", *pairs).expression.get("choke")
-
-    assert choke() is None and choke("cut", 0) is None
-    assert choke("cut", 1) == choke("cut", 1, "n", 3) != choke("cut", 2)
-    assert choke("cut", 1, "orbit", 1) != choke("cut", 1)
-    assert choke("cut", -1) != choke("cut", -1, "n", 3)
-    assert choke("cut", -1) == choke("cut", -1, "note", 3)
-
-
-def test_a_sound_is_a_preset_or_one_of_its_variations(player):
-    presets = player.model.presets
-    violin = presets["violin"]
-
-    def latent(*pairs):
-        return of(player, *pairs).sound.latent(presets)
-
-    assert np.array_equal(latent("s", "violin"), violin)
-    assert np.array_equal(latent("sound", "violin"), violin)
-    assert np.array_equal(latent("preset", "violin", "s", "x"), violin)
-    third = slerp(violin, draw(256, 3), DISTANCE)
-    assert np.array_equal(latent("s", "violin", "n", 3.0), third)
-    assert np.array_equal(latent("s", "violin:3"), third)
-    assert np.array_equal(latent("s", "violin", "n", 3 + VARIATIONS), third)
-    assert np.array_equal(latent("s", "violin", "n", 3 - VARIATIONS), third)
-    assert of(player, "s", "violin:3").sound.slot == "violin:3"
-    with pytest.raises(UserError, match="violin"):
-        latent("s", "violinn")
-
-
-def test_a_sound_may_be_a_slot(player):
-    assert of(player).sound.slot == "z"
-    assert of(player, "z", 3.0).sound.slot == "3"
-    assert of(player, "s", "violin", "slot", "mine").sound.slot == "mine"
-    player.latents.put("pad", player.latents.still(draw(256, 1), "still"), 0.0)
-    assert of(player, "s", "pad").sound.slot == "pad"
-    assert of(player, "s", "pad").sound.variation is None
-
-
-@pytest.mark.parametrize(
-    "pairs",
-    [
-        ("gain", "loud"),
-        ("gain", -1),
-        ("pan", 2),
-        ("speed", 0),
-        ("s", 3),
-        ("midinote", 200),
-        ("sustain", float("nan")),
-        ("sustain",),
-        ("sustain", 1, "note"),
-        (1, "sustain"),
-        ("cut", 0.5),
-    ],
-)
-def test_known_keys_must_have_good_values(player, pairs):
-    with pytest.raises(UserError):
-        of(player, *pairs)
-
-
-def test_unknown_keys_are_ignored(player):
-    wild = of(player, "_id_", "1", "cps", 0.5, "vowel", "a", "shape", True, "note", 2, "room", None)
-    assert wild == of(player, "note", 2)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with ServerProcess("--output", "none") as process:
-        yield process
-        assert process.process.poll() is None, process.errors
+from tests.support.client import Client
+from tests.support.puller import Puller
+from tests.support.server import ServerProcess
 
 
 @pytest.fixture
-def peer(server):
-    peer = Peer(server.port)
+def peer(peer):
     peer.ask("/notify", 1)
-    yield peer
-    peer.send("/allsoundoff")
-    peer.close()
+    return peer
 
 
 def bundle(*pairs, when=IMMEDIATELY):
@@ -246,16 +101,11 @@ def test_a_bad_event_fails_once(peer):
 
 def test_the_sound_of_an_event_is_that_of_its_preset(server):
     def sound(*messages):
-        peer = Peer(server.port)
-        id = peer.ask("/stream/open", 48000, 512, 4)[2]
-        for message in messages:
-            peer.send(*message)
-        peer.send("/sync", 1)
-        peer.until("/synced")
-        blocks = [peer.ask("/stream/pull", k, id)[3:] for k in range(30)]
-        peer.ask("/stream/close")
-        peer.close()
-        return np.concatenate(blocks)
+        with Puller(server.port) as puller:
+            for message in messages:
+                puller.send(*message)
+            puller.sync()
+            return puller.listen(30)
 
     by_event = sound(("/play", "note", 4, "s", "violin"))
     by_hand = sound(("/z/preset", "z", "violin"), ("/note", 64, 100))
@@ -264,8 +114,8 @@ def test_the_sound_of_an_event_is_that_of_its_preset(server):
     assert not np.array_equal(sound(("/play", "note", 4, "s", "violin", "n", 1)), by_hand)
 
 
-def test_a_sounds_slot_holds_it_whatever_was_there(peer, player):
-    violin = player.model.preset("violin")
+def test_a_sounds_slot_holds_it_whatever_was_there(peer):
+    violin = gs.load("all_instruments").preset("violin")
     for prepared in (False, True):
         if prepared:
             peer.send("/z/random", "violin:0", 3)
@@ -296,7 +146,7 @@ def test_liblo_plays_it():
         pytest.skip("needs oscsend (Debian: apt install liblo-tools)")
     # one of its own, where nobody else's notes are counted
     with ServerProcess("--output", "none") as server:
-        peer = Peer(server.port)
+        peer = Client(server.port)
 
         def send(*args):
             subprocess.run([oscsend, "localhost", str(server.port), *args], check=True, timeout=20)

@@ -5,13 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from gansynth_server import api
 from gansynth_server.bench import soak
 from gansynth_server.model import checkpoint
-from gansynth_server.render.models import Models
 from tests.support import golden_rule
-from tests.support.pulling import BLOCK, Puller, roughness
+from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
+from tests.support.sounds import roughness
 
 SWITCHES = 50
 CHORD = (48, 55, 60, 64)
@@ -94,20 +93,3 @@ def test_a_broken_checkpoint_leaves_the_old_one_playing(name, folder):
         puller.send("/note", 72, 100)
         puller.pull_until(lambda: puller.status()[1] == len(CHORD) + 1)
         assert not [line for line in server.errors if "watchdog" not in line]
-
-
-def test_models_that_nobody_uses_have_a_bound(folder, monkeypatch):
-    dropped = []
-    used = []
-    small = 3 * api.load("one", "cpu").nbytes // 2  # one has room, two have not
-    models = Models(most=small, used=lambda: used, dropped=dropped.append)
-    first = models.get("one")
-    assert models.get("one") is first
-    second = models.get("two")
-    assert not dropped and models.loaded("one")
-    checkpoint.save(folder / "three", golden_rule.generator(golden_rule.TINY), {})
-    third = models.get("three")
-    assert dropped == [first] and not models.loaded("one") and models.loaded("two")
-    used[:] = [second, third]
-    fourth = models.get("one")
-    assert dropped == [first] and fourth is not first  # those in use do not count

@@ -20,7 +20,7 @@ from gansynth_server.analysis.acoustics import (
     envelope,
     spectral,
 )
-from gansynth_server.analysis.sounds import round_trip
+from gansynth_server.analysis.labelled_notes import round_trip
 from gansynth_server.cli import main
 from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
@@ -29,10 +29,10 @@ from gansynth_server.spectral import transform
 from gansynth_server.training.dataset import INDEX, Dataset
 from gansynth_server.training.evaluation import (
     EvaluateOptions,
-    card,
     classifier,
     evaluate,
-    inverting,
+    inversion_metrics,
+    model_card,
     table,
 )
 from gansynth_server.training.evaluation.classifier import ClassifierOptions
@@ -44,9 +44,12 @@ from gansynth_server.training.evaluation.distances import (
     frechet_distance,
     inception_score,
 )
-from gansynth_server.training.evaluation.reference import ReferenceOptions, reference
-from gansynth_server.training.evaluation.rows import Row
-from gansynth_server.training.evaluation.timbre import (
+from gansynth_server.training.evaluation.note_sets import NoteSet
+from gansynth_server.training.evaluation.reference_statistics import (
+    ReferenceOptions,
+    load_reference,
+)
+from gansynth_server.training.evaluation.timbre_metrics import (
     PATH_STEPS,
     PATHS,
     alike,
@@ -80,7 +83,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known(data):
-    return reference(data, OPTIONS)
+    return load_reference(data, OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +102,11 @@ def figures(data, known, real):
         "shuffled": replace(real, pitches=rng.permutation(real.pitches)),
         "noise": replace(real, waves=noise),
     }
-    whole = Row("real", real, None, None)
+    whole = NoteSet("real", real, None, None)
     sure = known.sure(data)
     return {
-        name: module.measure(Row(name, sounds, None, None), whole, known, sure, data.families)[0]
-        for name, sounds in kinds.items()
+        name: module.measure(NoteSet(name, notes, None, None), whole, known, sure, data.families)[0]
+        for name, notes in kinds.items()
     }
 
 
@@ -155,16 +158,18 @@ def test_the_classifier_is_kept(data, known, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(classifier, "train", train)
-    again = reference(data, OPTIONS)
+    again = load_reference(data, OPTIONS)
     assert np.array_equal(again.embedding, known.embedding)
     assert again.noise == known.noise
     assert again.sure(data) == known.sure(data)
     waves = data.audio([0, 50])
-    inputs = importlib.import_module("gansynth_server.analysis.features").features(waves)
+    inputs = importlib.import_module("gansynth_server.analysis.mel_features").features(waves)
     ours, theirs = (classifier.classify(r.net, inputs).pitch for r in (again, known))
     assert np.array_equal(ours, theirs)
     with pytest.raises(AssertionError, match="trained again"):
-        reference(data, replace(OPTIONS, classifier=ClassifierOptions(epochs=1, least_steps=0)))
+        load_reference(
+            data, replace(OPTIONS, classifier=ClassifierOptions(epochs=1, least_steps=0))
+        )
 
 
 def test_random_phases_are_incoherent(real):
@@ -322,8 +327,8 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(data, known, tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "reference", lambda *_: known)
-        patch.setattr(inverting, "RANDOM", 5)
+        patch.setattr(module, "load_reference", lambda *_: known)
+        patch.setattr(inversion_metrics, "RANDOM", 5)
         options = EvaluateOptions(notes=12, inversions=2, inversion_seconds=1.0)
         return evaluate(gs.load(str(tiny)), data, options)
 
@@ -336,7 +341,9 @@ def test_latents_are_looked_for(found, data):
         assert note["family"] == data.families[note["instrument"]]
         assert {note["told"], note["real"]} <= set(data.families.values())
     assert looked["nearer_than_random"] in (0, 0.5, 1)
-    nothing = inverting.figures([inverting.Inverted(**looked["each"][0] | {"preset": None})])
+    nothing = inversion_metrics.figures(
+        [inversion_metrics.Inverted(**looked["each"][0] | {"preset": None})]
+    )
     assert nothing["preset_db"] is None and nothing["same_family"] in (0, 1)
 
 
@@ -408,7 +415,7 @@ def check_card(text, figures):
 
 
 def test_no_held_out_notes_say_so(data, known, tiny, monkeypatch):
-    monkeypatch.setattr(module, "reference", lambda *_: known)
+    monkeypatch.setattr(module, "load_reference", lambda *_: known)
     trained = replace(data, notes=tuple(replace(note, split="train") for note in data.notes))
     with pytest.raises(gs.UserError, match="held-out"):
         evaluate(gs.load(str(tiny)), trained, EvaluateOptions())
@@ -420,7 +427,7 @@ def test_the_bundled_card_says_what_was_measured(name):
     figures = json.loads((model.checkpoint.path / "figures.json").read_text())
     text = (model.checkpoint.path / "README.md").read_text()
     check_card(text, figures)
-    assert text == card.text(model.checkpoint, figures)
+    assert text == model_card.text(model.checkpoint, figures)
     mine, real = figures["rows"]["model"], figures["rows"]["real"]
     assert figures["in_tune"] == mine["in_tune"]
     assert mine["in_tune_sure"] >= 0.97

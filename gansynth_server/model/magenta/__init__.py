@@ -1,1 +1,1 @@
-"""Reads Magenta's checkpoints without TensorFlow."""
+"""Reading Magenta's checkpoints without TensorFlow."""

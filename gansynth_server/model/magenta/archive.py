@@ -1,4 +1,4 @@
-"""What of a folder or an archive is a TensorFlow checkpoint, and safe unpacking."""
+"""Finding a TensorFlow checkpoint in a folder or an archive, and safe unpacking."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import IO, TypeVar
 from gansynth_server.errors import UserError
 
 LIMIT = 2 * 2**30
-"""Bytes that are unpacked at most; a full checkpoint has 0.2 GB."""
+"""Most bytes that are unpacked; a full checkpoint has 0.2 GB."""
 SCAN_LIMIT = 16 * LIMIT
-"""Bytes that all members may have; a tar has to be read through to be listed."""
+"""Most bytes of all members; a tar has to be read through to be listed."""
 STAGE = re.compile(r"stage_(\d+)")
 DATA = re.compile(r".*\.data-\d{5}-of-\d{5}")
 SETTINGS = ("experiment.json", "meta.json")
@@ -29,7 +29,7 @@ AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 def find_stage(source: Path, files: Iterable[AnyPath]) -> AnyPath:
-    """The folder of the last training stage among some files.
+    """Folder of the last training stage among some files.
 
     Raises:
         UserError: there is no checkpoint, or more than one.
@@ -61,7 +61,7 @@ def stage_number(folder: PurePath) -> int:
 
 @dataclass(frozen=True)
 class _Member:
-    """One member of an archive, whatever its kind."""
+    """One member of a zip or tar archive."""
 
     name: str
     size: int
@@ -75,11 +75,11 @@ class _Member:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Extracts the last stage and its settings; returns the stage's folder in ``folder``.
+    """Extract the last stage and its settings; return the stage's folder in ``folder``.
 
     Raises:
-        UserError: it is no archive, damaged, holds no checkpoint, or is one
-            that no training writes: paths out of it, links, far too large.
+        UserError: it is no archive, is damaged, holds no checkpoint, or holds what
+            no training writes: paths out of it, links, far too much.
     """
     try:
         if zipfile.is_zipfile(archive):
@@ -119,7 +119,7 @@ def _unpack(archive: Path, listed: Iterable[_Member], folder: Path) -> Path:
 
 
 def _within_limits(archive: Path, members: Iterable[_Member]) -> list[_Member]:
-    """The members, each looked at before the next is read."""
+    """List the members, each checked before the next is read."""
     found: list[_Member] = []
     total = 0
     for member in members:

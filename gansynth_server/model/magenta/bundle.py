@@ -1,10 +1,11 @@
-"""TensorFlow's V2 checkpoint bundle, read with the standard library and NumPy.
+"""TensorFlow's V2 checkpoint bundle (tensor_bundle.proto), read with NumPy.
 
-PREFIX.index                    a LevelDB table: tensor name → where and what it is
+PREFIX.index                    a LevelDB table: tensor name → BundleEntryProto
 PREFIX.data-00000-of-00001      the tensors' bytes, little-endian, C order
 
-A table is blocks of prefix-compressed records, each followed by a type byte
-and a masked CRC32C; its 48-byte footer points to the block that lists them.
+A table (LevelDB's doc/table_format.md) is blocks of prefix-compressed records,
+each block followed by a type byte and a masked CRC32C; its 48-byte footer
+points to the block that lists the others.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ from gansynth_server.model.magenta.crc32c import crc32c, masked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
-TRAILER = 5  # of a block: type byte and CRC
+TRAILER = 5
+"""Bytes after a block: type and CRC."""
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
-"""TensorFlow's numbers of the types that a network may hold."""
+"""TensorFlow's DataType numbers that a network may hold, and NumPy's names of them."""
 LARGEST_INDEX = 64 * 2**20
 
 Fields = dict[int, list[bytes | int]]
 
 
 class _MalformedError(Exception):
-    """Bytes that do not mean what they should; becomes a UserError with the file's name."""
+    """Malformed bytes; becomes a UserError with the file's name."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a tensor lies and what it is."""
+    """Type, shape and place of a tensor."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -51,7 +53,7 @@ class Entry:
 
 
 class Bundle:
-    """An opened bundle: ``entries`` by tensor name, and the tensors themselves.
+    """An opened bundle: ``entries`` by tensor name, and the tensors.
 
     Args:
         prefix: path of the bundle without ``.index``.
@@ -84,7 +86,7 @@ class Bundle:
         return self.prefix.with_name(f"{self.prefix.name}.data-{shard:05}-of-{self.shards:05}")
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """A tensor, checked; KeyError if there is none of that name.
+        """Read a tensor and check its CRC; KeyError if there is none of that name.
 
         Raises:
             UserError: its file is missing or cut off, or its checksum is wrong.
@@ -96,12 +98,9 @@ class Bundle:
         return values.reshape(entry.shape)
 
     def verify(self, advance: Callable[[int], object]) -> None:
-        """Checks every tensor; ``advance`` hears how many bytes each had.
-
-        Strings, which have a checksum of their own kind, are passed over: no
-        network holds any.
-        """
+        """Check every tensor; call ``advance`` with the bytes of each."""
         for name, entry in self.entries.items():
+            # strings have another kind of checksum, and no network holds any
             if entry.dtype in DTYPES:
                 self._checked(name, entry)
             advance(entry.size)
@@ -127,7 +126,8 @@ class Bundle:
             path = self.data_path(shard)
             try:
                 with path.open("rb") as file:
-                    empty = path.stat().st_size == 0  # which cannot be mapped
+                    # mmap refuses an empty file
+                    empty = path.stat().st_size == 0
                     data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except OSError as error:
                 raise UserError(
@@ -145,14 +145,15 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     if struct.unpack("<Q", footer[-8:])[0] != MAGIC:
         raise _MalformedError("its end is not that of a table")
     at = 0
-    for _ in range(2):  # past the handle of the block of filters
+    # past the handle (offset and size) of the metaindex block
+    for _ in range(2):
         _, at = _varint(footer, at)
     for _, handle in _records(_block(data, footer[at:])):
         yield from _records(_block(data, handle))
 
 
 def _block(data: bytes, handle: bytes) -> bytes:
-    """The contents of the block at a handle (offset and size), checked."""
+    """Contents of the block at a handle (offset and size), checked."""
     offset, at = _varint(handle, 0)
     size, _ = _varint(handle, at)
     end = offset + size
@@ -168,11 +169,12 @@ def _block(data: bytes, handle: bytes) -> bytes:
 
 
 def _records(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Each record: bytes shared with the last key, bytes of its own, bytes of value."""
+    """Yield keys and values of a block; a record leaves out what its key shares with the last."""
     if len(block) < 4:
         raise _MalformedError("a block is too short")
     (restarts,) = struct.unpack("<I", block[-4:])
-    end = len(block) - 4 - 4 * restarts  # whole keys to search from, not needed here
+    # the restart points, from which a binary search would start, are not needed here
+    end = len(block) - 4 - 4 * restarts
     at, key = 0, b""
     while at < end:
         shared, at = _varint(block, at)
@@ -186,7 +188,7 @@ def _records(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits per byte, and where it ends."""
+    """A varint (seven bits per byte), and the place where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
@@ -200,7 +202,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes | int) -> Fields:
-    """A protocol buffer's fields by number: integers and bytes, as often as each comes."""
+    """Fields of a protocol buffer by number: lists of integers and bytes."""
     if not isinstance(message, bytes):
         raise _MalformedError("a message is a number")
     found: Fields = {}
@@ -225,7 +227,7 @@ def _fields(message: bytes | int) -> Fields:
 
 
 def _number(fields: Fields, number: int) -> int:
-    """An integer field; 0 if it is missing, as protocol buffers leave zeros out."""
+    """An integer field; 0 if it is missing, because protocol buffers leave zeros out."""
     value = fields.get(number, [0])[-1]
     if not isinstance(value, int):
         raise _MalformedError("a number is no number")

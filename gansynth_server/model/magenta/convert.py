@@ -1,4 +1,4 @@
-"""Magenta's checkpoints (and others that its code trained) → ours, in NumPy alone."""
+"""Conversion of checkpoints that Magenta's code trained to ours, in NumPy alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ State = dict[str, NDArray[np.float32]]
 
 
 def generator_state(source: Source, config: GeneratorConfig) -> State:
-    """Parameters of our ``Generator``: the moving averages of the training's weights.
+    """Parameters of our ``Generator``: the exponential moving averages of the weights.
 
     Raises:
         UserError: a tensor is missing, damaged, or has another shape.
@@ -66,7 +66,8 @@ def discriminator_state(source: Source, config: GeneratorConfig) -> State:
 
 
 def _layer(source: Source, key: str, kernel: str, bias: str, shape: tuple[int, ...]) -> State:
-    """A layer's parameters; its kernel is [height, width, in, out] or [in, out] there."""
+    """Parameters of a layer, whose kernel TensorFlow has as [height, width, in, out] or
+    [in, out]."""
     state: State = {}
     for part, name, wanted in (("weight", kernel, shape), ("bias", bias, shape[-1:])):
         found = source.shape(name)
@@ -85,7 +86,7 @@ def _layer(source: Source, key: str, kernel: str, bias: str, shape: tuple[int, .
 
 
 def digest(bundle: Bundle, advance: Callable[[int], object]) -> str:
-    """SHA-256 of the data file (of all of them, one after the other, if there are several)."""
+    """SHA-256 of the data files, one after the other; call ``advance`` with the bytes read."""
     total = hashlib.sha256()
     for shard in range(bundle.shards):
         with bundle.data_path(shard).open("rb") as file:
@@ -102,19 +103,19 @@ def write(
     provenance: dict[str, Any],
     judge: State | None = None,
 ) -> None:
-    """Puts a checkpoint at ``folder``, all of it or nothing, in the place of what was there.
+    """Write a checkpoint to ``folder`` as a whole or not at all, in place of what was there.
 
-    Weights become float16 if that loses nothing, and stay float32 otherwise:
-    rounding costs the raw output 4e-4 (trained weights) to 1e-3 (random ones)
-    of its RMS, but the waves 3 to 30 % of theirs, for their phase adds it up.
+    Weights become float16 if that loses nothing, and stay float32 otherwise.
     """
     from safetensors.numpy import save_file
 
+    # Rounding changes the raw output by 4e-4 (trained weights) to 1e-3 (random ones) of its RMS,
+    # but waves by 3 to 30 % of theirs, because their phase accumulates it.
     half = {name: _halved(values) for name, values in state.items()}
     exact = all(np.array_equal(half[name], values) for name, values in state.items())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # inside of it nothing is found by name until it is moved
+        # a name that begins with a dot is not found as a checkpoint until the folder is moved
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as temporary:
             fresh, former = Path(temporary, folder.name), Path(temporary, "former")
             checkpoint.write(fresh, half if exact else state, config, provenance)
@@ -132,5 +133,6 @@ def write(
 
 
 def _halved(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    with np.errstate(over="ignore"):  # infinity differs, which is what is asked
+    # what overflows becomes infinity, which differs from the float32 value as it should
+    with np.errstate(over="ignore"):
         return values.astype(np.float16)

@@ -1,9 +1,9 @@
-"""CRC32C (Castagnoli), as LevelDB tables and TensorFlow bundles use it, fast in NumPy.
+"""CRC32C (Castagnoli) of LevelDB tables and TensorFlow bundles, vectorised in NumPy.
 
-The register after some bytes is a linear function of them, so a long message
-is folded: written as rows of words, each row is moved past the next one by a
-table look-up per half word and added to it. Folding in three widths leaves a
-few bytes for the usual loop.
+The register after some bytes is a linear function of them over GF(2), so a long
+message is folded: written as rows of words, each row is shifted past the next
+by a table look-up per half word and added (XOR) to it. Folding in three widths
+leaves a few bytes for the usual loop.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 UInt32 = NDArray[np.uint32]
 
 POLYNOMIAL = 0x82F63B78
-"""Castagnoli's, lowest bit first."""
+"""Castagnoli's polynomial, lowest bit first (RFC 3720, appendix B.4)."""
 WIDTHS = (16384, 512, 16)
 """Words per row, widest first."""
 MASK_DELTA = 0xA282EAD8
+"""kMaskDelta of LevelDB's util/crc32c.h."""
 
 
 def _byte_table() -> UInt32:
@@ -37,7 +38,11 @@ START = np.frombuffer(bytes.fromhex("54641f64"), np.uint8)
 
 @cache
 def _shift_tables(count: int) -> tuple[UInt32, UInt32]:
-    """What ``count`` zero bytes (a power of two) do to a register's low and high half."""
+    """Tables by low and high half of a register for shifting it past ``count`` zero bytes.
+
+    Args:
+        count: a power of two.
+    """
     columns = np.uint32(1) << np.arange(32, dtype=np.uint32)
     columns = BYTES[columns & 0xFF] ^ columns >> 8
     for _ in range(count.bit_length() - 1):
@@ -47,7 +52,7 @@ def _shift_tables(count: int) -> tuple[UInt32, UInt32]:
 
 
 def _span(columns: UInt32) -> UInt32:
-    """All XOR sums of 16 registers, indexed by the bits of those that take part."""
+    """All XOR sums of 16 registers, indexed by the bit mask of the summands."""
     sums = np.zeros(1, np.uint32)
     for column in columns:
         sums = np.concatenate([sums, sums ^ column])
@@ -55,11 +60,12 @@ def _span(columns: UInt32) -> UInt32:
 
 
 def _fold(message: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """A message of 4·``width`` bytes with the same CRC (register 0 at the start)."""
+    """Fold a message to 4·``width`` bytes with the same CRC from an initial register of 0."""
     low, high = _shift_tables(4 * width)
     head = len(message) % (4 * width)
     row = np.zeros(4 * width, np.uint8)
-    if head:  # zeros in front do not change the register
+    # zeros in front do not change a register of 0
+    if head:
         row[-head:] = message[:head]
     halves = row.view("<u2")
     rest = message[head:].view("<u2").reshape(-1, 2 * width)
@@ -72,7 +78,7 @@ def _fold(message: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 
 def crc32c(data: bytes | memoryview | NDArray[np.uint8]) -> int:
-    """The CRC32C of a message, an unsigned 32-bit number."""
+    """CRC32C of a message, an unsigned 32-bit number."""
     message = np.concatenate([START, np.frombuffer(data, np.uint8)])
     for width in WIDTHS:
         if len(message) > 8 * width:
@@ -84,5 +90,5 @@ def crc32c(data: bytes | memoryview | NDArray[np.uint8]) -> int:
 
 
 def masked(crc: int) -> int:
-    """The form in which LevelDB and TensorFlow store a CRC."""
+    """Mask a CRC as LevelDB and TensorFlow store it."""
     return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF

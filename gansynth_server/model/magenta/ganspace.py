@@ -1,8 +1,8 @@
 """GANSpace's principal components: SOPI's pickles → npz, without running what a pickle says.
 
-A pickle may name any function to be called. This reader knows three names,
-those of NumPy's arrays, and puts plain containers in their place, so that not
-even NumPy's own constructors see a stranger's arguments.
+A pickle may call any function by name. This reader admits the names of NumPy's
+arrays alone, and substitutes plain containers, so that not even NumPy's own
+constructors see the file's arguments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gansynth_server.errors import UserError
 NEEDED = ("comp", "stdev")
 KEYS = ("layer", *NEEDED, "var_ratio", "global_mean")
 LIMIT = 2 * 2**30
-"""Bytes of a pickle at most; 512 components of SOPI's conv0 have 17 MB."""
+"""Most bytes of a pickle; 512 components of SOPI's conv0 have 17 MB."""
 
 
 class _RefusedError(Exception):
@@ -30,7 +30,7 @@ class _RefusedError(Exception):
 
 
 class _Type:
-    """Stands for ``numpy.dtype``: numbers alone."""
+    """Substitute for ``numpy.dtype``, of numbers alone."""
 
     def __init__(self, code: object, *_: object) -> None:
         if isinstance(code, bytes):
@@ -44,7 +44,8 @@ class _Type:
             self.dtype = self.dtype.newbyteorder(">")
 
     def values(self, data: object, shape: tuple[int, ...], order: Any = "C") -> NDArray[Any]:
-        if isinstance(data, str):  # Python 2's bytes
+        # Python 2's bytes
+        if isinstance(data, str):
             data = data.encode("latin1")
         if not isinstance(data, bytes | bytearray):
             raise _RefusedError("an array of objects")
@@ -56,7 +57,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array that ``_reconstruct`` makes empty and that is filled afterwards."""
+    """Substitute for an array, which ``_reconstruct`` makes empty and ``__setstate__`` fills."""
 
     value: NDArray[Any] | None = None
 
@@ -78,7 +79,7 @@ def _from_buffer(
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How old pickle protocols of Python 3 write bytes."""
+    """Substitute for ``_codecs.encode``, with which old pickle protocols of Python 3 make bytes."""
     if encoding != "latin1":
         raise _RefusedError(f"the encoding {encoding!r}")
     return text.encode("latin1")
@@ -106,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The components in a pickle.
+    """Read the components in a pickle.
 
     Returns:
         ``comp`` [components, …activations], ``stdev`` [components] and, where
@@ -126,7 +127,8 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # pickle raises whatever comes up in damaged bytes
+    # damaged bytes can raise any exception
+    except Exception as error:
         raise UserError(f"{path} is damaged or no pickle ({type(error).__name__})") from error
     if not isinstance(found, dict) or not all(key in found for key in NEEDED):
         raise UserError(f"{path} is no pickle of GANSpace: it lacks comp or stdev")
@@ -143,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, values: dict[str, Any]) -> None:
-    """Writes components as npz, whole or not at all; UserError if that cannot be."""
+    """Write components as npz, as a whole or not at all; UserError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".converting-") as folder:

@@ -1,4 +1,4 @@
-"""What network a training by Magenta's code made.
+"""Infers the config of a network that Magenta's code trained.
 
 Sizes come from the shapes of the tensors, the rest from ``experiment.json``;
 what neither says is assumed to be as in Magenta's ``mel_prog_hires`` and noted.
@@ -30,7 +30,7 @@ PLAYABLE: dict[str, Any] = {
     "audio_length": 64000,
     "data_normalizer": "specgrams_prespecified_normalizer",
 }
-"""Settings that the tensors do not show and that this server has one of."""
+"""Settings that the tensors do not show, with the only values that this server plays."""
 NORMALIZER = {
     "mag_normalizer_a": "magnitude_a",
     "mag_normalizer_b": "magnitude_b",
@@ -42,16 +42,16 @@ NORMALIZER = {
 def infer_config(
     source: Source, lowest_pitch: int | None = None, latent_size: int | None = None
 ) -> GeneratorConfig:
-    """What network the tensors are of.
+    """Infer the config of a stage's network.
 
     Args:
-        source: an opened stage; gets notes of what was assumed.
+        source: an opened stage; what is assumed is added to its notes.
         lowest_pitch: MIDI number of the first label, where that is not known.
-        latent_size: of z, where neither a discriminator nor settings tell.
+        latent_size: of z, where neither a discriminator nor settings tell it.
 
     Raises:
-        UserError: it is another model, one without moving averages, one that
-            this server cannot play, or its pitches are unknown.
+        UserError: it is another model, has no moving averages, cannot be
+            played by this server, or its pitches are unknown.
     """
     names = source.bundle.entries
     tensors = [name for name in names if name.startswith(GENERATOR)]
@@ -110,7 +110,7 @@ def _check_playable(source: Source) -> None:
 
 
 def _split_inputs(source: Source, inputs: int, given: int | None) -> tuple[int, int]:
-    """Latent size and number of pitches, which together are the input channels."""
+    """Latent size and number of pitches, whose sum is the number of input channels."""
     head = source.bundle.entries.get(f"{HEAD}/dense/kernel")
     setting = source.settings.get("latent_vector_size")
     if head is not None and len(head.shape) == 2:
@@ -155,7 +155,7 @@ def _pitches(source: Source, labels: int, lowest: int | None) -> tuple[int, ...]
 
 
 def _progress(source: Source, blocks: int) -> float:
-    """Growth of the network, 0…blocks-1, as the training computes it from its step."""
+    """Progress of the growth, 0…blocks-1, as the training computes it from its step."""
     if source.settings.get("train_progressive") is False or source.stage % 2 == 0:
         return blocks - 1
     if source.settings.get("train_time_limit") is not None:

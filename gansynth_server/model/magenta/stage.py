@@ -1,4 +1,4 @@
-"""A stage of a training by Magenta's code: finding its files and reading its settings."""
+"""A stage of a training by Magenta's code: its files and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gansynth_server.model.magenta.bundle import Bundle
 
 @dataclass
 class Source:
-    """A stage of a training: its tensors, its settings, and what had to be assumed."""
+    """A stage of a training: its tensors, its settings, and notes of what is assumed."""
 
     bundle: Bundle
     stage: int
@@ -32,7 +32,7 @@ class Source:
         return self.bundle.entries[name].shape
 
     def number(self, key: str, default: float) -> float:
-        """A setting; the default, noted, if it is missing."""
+        """Number of a setting; the default, with a note, if it is missing."""
         value = self.settings.get(key)
         if value is None:
             self.notes.append(f"{key} {default:g}")
@@ -43,7 +43,7 @@ class Source:
 
 
 def open_stage(folder: Path) -> Source:
-    """Opens the checkpoint in a stage's folder; settings lie beside the folder.
+    """Open the checkpoint in a stage's folder; settings lie beside the folder.
 
     Raises:
         UserError: the index is damaged, or the settings are not JSON.
@@ -93,7 +93,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def step_of(source: Source) -> int:
-    """Real notes that the training had seen."""
+    """Number of real notes that the training has seen."""
     entry = source.bundle.entries.get("global_step")
     if entry is not None and entry.shape == ():
         return int(source.bundle.tensor("global_step"))

@@ -1,1 +1,1 @@
-"""The rows of the message table, room by room."""
+"""Rows of the message table, in eight groups; :mod:`gansynth_server.handlers` has the same."""

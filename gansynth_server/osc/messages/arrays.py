@@ -1,4 +1,4 @@
-"""Whole notes for Pd arrays."""
+"""Whole notes and their spectra for Pd arrays."""
 
 from gansynth_server.osc.schema import (
     INTEGER,

@@ -1,6 +1,6 @@
-"""Latents by slot."""
+"""Latents by slot: drawing, mixing, paths, files, principal directions, the timbre map."""
 
-from gansynth_server.latent.descriptors import MEANINGS, MEASURES
+from gansynth_server.latent.descriptor_names import MEANINGS, MEASURES
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.osc.schema import (
     INTEGER,
@@ -61,7 +61,8 @@ _LATENTS: tuple[Row, ...] = (
             *(Arg("d", SLOT, default=None), Arg("wd", NUMBER, 0, 1000, 0.0)),
         ),
         "",
-        "a blend of two to four slots by their weights, as long as they are: a four-corner pad",
+        "mixes two to four slots by their weights, as a four-corner pad does; its length is the "
+        "weighted mean of theirs",
         ("c", "z", 1, "z", 0.5),
     ),
     Row(
@@ -109,7 +110,7 @@ _LATENTS: tuple[Row, ...] = (
         ),
         "`/done /z/invert` slot file pitch dB",
         "fills a slot with the timbre nearest to a note recorded in a sound file in `--root`; "
-        "its pitch is heard where it is not given; dB is how far it is off",
+        "its pitch is detected if left out; dB is the distance that remains",
         ("z", "horn.wav", 60, 1.0),
         live=True,
     ),
@@ -170,7 +171,7 @@ _DIRECTIONS: tuple[Row, ...] = (
         (),
         "`/pca/info.reply` components (share reach)…",
         "how many components this client's checkpoint has; each one's share of the variance, and "
-        "how far it goes, 1 being as told and 0 where no latent leads",
+        "its reach: the standard deviations by which an amount of 1 really moves it",
     ),
 )
 _ATLAS: tuple[Row, ...] = (
@@ -187,7 +188,7 @@ _ATLAS: tuple[Row, ...] = (
             f"/z/{name}",
             (SLOT_ARG, Arg("amount", NUMBER, -10, 10)),
             "",
-            f"moves a slot to {meaning}; 0 is where it was, -2…2 is most of what random latents do",
+            f"moves a slot to {meaning}; 0 is where it was, most random latents lie within -2…2",
             ("z", 1.0),
         )
         for name, meaning in zip(MEASURES, MEANINGS, strict=True)

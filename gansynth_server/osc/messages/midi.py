@@ -12,15 +12,15 @@ ROWS: tuple[Row, ...] = live(
         ),
         "",
         "what a MIDI controller changes (docs/midi.md): gain, pan, brightness, vibrato, pressure, "
-        "attack, release, pca0 …, pedal or none; and what all of its way comes to",
+        "attack, release, pca0 …, pedal or none; the amount is the effect of its full range",
         (74, "brightness", 12.0),
     ),
     Row(
         "/midi/join",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /midi/join` on",
-        "1 has this client and the MIDI keyboard share latents, notes, tuning, envelope and "
-        "stream; 0 parts them again",
+        "1 makes this client and the MIDI keyboard share latents, notes, tuning, envelope and "
+        "stream; 0 separates them again",
         (0,),
     ),
 )

@@ -1,4 +1,4 @@
-"""Notes."""
+"""Notes, their expression, envelopes and tuning."""
 
 from gansynth_server.osc.schema import (
     ANY,
@@ -51,7 +51,7 @@ _EXPRESSION: tuple[Row, ...] = (
         "/hold",
         (Arg("on", INTEGER, 0, 1, 1),),
         "",
-        "1 has the notes to come held: they never end by themselves, moving to and fro in "
+        "1 holds the notes to come: they never end by themselves, but move to and fro in "
         "their steadiest part",
         (0,),
     ),
@@ -62,36 +62,37 @@ _EXPRESSION: tuple[Row, ...] = (
             Arg("to", NUMBER, 0, 4, None),
         ),
         "",
-        "seconds of a note between which held ones stay; without arguments the steadiest second",
+        "part of a note (seconds) in which held notes stay; without arguments the steadiest second",
         (1.0, 2.0),
     ),
     Row(
         "/note/hold",
         (ID_ARG, Arg("on", INTEGER, 0, 1, 1)),
         "",
-        "holds a note that sounds, or lets it go on to its end; the id all means all of them, "
-        "here and below",
+        "holds a sounding note, or lets it go on to its end; here and below, the id all means all "
+        "notes",
         (60, 1),
     ),
     Row(
         "/note/position",
         (ID_ARG, Arg("seconds", NUMBER, 0, 4)),
         "",
-        "goes on from another time of the note",
+        "continues a note from another time in it",
         (60, 1.5),
     ),
     Row(
         "/note/speed",
         (ID_ARG, Arg("speed", NUMBER, -16, 16)),
         "",
-        "how fast a note goes by, at its pitch: 0 freezes it, 0.25 stretches, -1 goes backwards",
+        "playback speed of a note, at the same pitch: 0 freezes it, 0.25 stretches it, -1 plays it "
+        "backwards",
         (60, 0.5),
     ),
     Row(
         "/note/bend",
         (ID_ARG, Arg("semitones", NUMBER, -60, 60), _MS),
         "",
-        "bends a note's pitch, within so many milliseconds",
+        "bends a note's pitch within so many milliseconds",
         (60, 0.5),
     ),
     Row(
@@ -105,7 +106,7 @@ _EXPRESSION: tuple[Row, ...] = (
         "/note/vibrato",
         (ID_ARG, Arg("depth", NUMBER, 0, 12), Arg("rate", NUMBER, 0, 50, 5.0)),
         "",
-        "semitones to either side, and Hz",
+        "vibrato: semitones to either side, and Hz",
         (60, 0.3, 5.5),
     ),
     Row(
@@ -133,7 +134,7 @@ _EXPRESSION: tuple[Row, ...] = (
         "/note/pressure",
         (ID_ARG, Arg("pressure", NUMBER, 0, 1)),
         "",
-        "what it changes is said by `/pressure`",
+        "pressure on a note; `/pressure` sets what it changes",
         (60, 0.5),
     ),
     Row(
@@ -147,22 +148,22 @@ _EXPRESSION: tuple[Row, ...] = (
         "/z/follow",
         (SLOT_ARG, Arg("on", INTEGER, 0, 1, 1)),
         "",
-        "1 has the notes of a slot follow its latent while they sound",
+        "1 makes the notes of a slot follow its latent while they sound",
         ("z", 0),
     ),
     Row(
         "/note/envelope",
         (ID_ARG, *_ENVELOPE),
         "",
-        "what is still to come of one note's envelope (see `/envelope`)",
+        "changes the rest of one note's envelope (see `/envelope`)",
         (60, 0.01, 0.1, 0.7, 0.5),
     ),
     Row(
         "/envelope",
         _ENVELOPE,
         "",
-        "of the notes to come: times in seconds, sustain as a level; a curve below 0 falls "
-        "fast first, above 0 slowly first",
+        "envelope of the notes to come: times in seconds, sustain as a level; a curve below 0 "
+        "falls fast first, above 0 slowly first",
         (0.01, 0, 1, 0.3),
     ),
     Row(
@@ -184,7 +185,7 @@ _EXPRESSION: tuple[Row, ...] = (
         "/pedal",
         (Arg("down", INTEGER, 0, 1, 1),),
         "",
-        "the sustain pedal: what is released while it is down sounds on until it comes up",
+        "the sustain pedal: notes released while it is down sound on until it comes up",
         (0,),
     ),
     Row(
@@ -203,7 +204,7 @@ _TUNING: tuple[Row, ...] = (
             Arg("value", ANY, default=None),
         ),
         "`/tuning.reply` scale degrees a4",
-        "which pitches this client's keys sound from now on: `12tet` alone, `a4` and Hz, "
+        "tunes this client's keys from now on: `12tet` alone, `a4` and Hz, "
         "`scl` or `kbm` and Scala's text, `file` and the name of a .scl or .kbm in `--root`",
         ("a4", 440.0),
     ),

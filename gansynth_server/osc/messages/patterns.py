@@ -58,7 +58,7 @@ ROWS: tuple[Row, ...] = (
         (),
         "`/dirt/handshake/reply` &serverHostname address &serverPort port &controlBusIndices "
         "numbers…",
-        "tells TidalCycles that somebody is there; there are no control buses behind the numbers",
+        "answers TidalCycles, so that it sends; there are no control buses behind the numbers",
         live=True,
     ),
 )

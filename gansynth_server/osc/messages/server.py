@@ -1,4 +1,4 @@
-"""The server itself."""
+"""The server itself: status, help, login, checkpoints."""
 
 from gansynth_server.osc.schema import ANY, INTEGER, MAX_INTEGER, NAME_ARG, TEXT, Arg, Row, live
 
@@ -17,7 +17,9 @@ _SERVER: tuple[Row, ...] = live(
         "what a message is; for a pattern of addresses, or none, `/help.list` addresses…",
         ("/note",),
     ),
-    Row("/version", (), "`/version.reply` name major minor patch", "what this server is"),
+    Row(
+        "/version", (), "`/version.reply` name major minor patch", "name and version of this server"
+    ),
     Row(
         "/sync",
         (Arg("id", INTEGER, -MAX_INTEGER, MAX_INTEGER, 0),),
@@ -36,14 +38,14 @@ _SERVER: tuple[Row, ...] = live(
         "/clearSched",
         (),
         "",
-        "forgets what this client has sent for later, except for the next quarter of a second",
+        "discards what this client has sent for later, except for the next quarter of a second",
     ),
     Row(
         "/login",
         (Arg("word", ANY, default=""),),
         "`/done /login`, or `/login.reply` number",
-        "for other machines: the password, or the number that was answered, to prove that answers "
-        "are heard; until then they get few of them",
+        "for clients on other machines: the password, or the number that was replied, which proves "
+        "that the client receives replies; until then it gets few of them",
         exact=True,
     ),
     Row(

@@ -1,4 +1,4 @@
-"""The sound, pulled block by block."""
+"""Audio streams, pulled block by block, and recordings."""
 
 from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, TEXT, Arg, Row, live
 
@@ -32,15 +32,15 @@ _STREAMS: tuple[Row, ...] = live(
             Arg("message", MESSAGE),
         ),
         "",
-        "a message for so many samples after the beginning of a block, exactly: what a time tag is "
-        "to others, for listeners such as Pd that have no clock but their sound",
+        "a message to be handled exactly so many samples after the beginning of a block: a time "
+        "tag for listeners such as Pd, whose only clock is their sound",
         (0, 48000, "/note", 60, 100),
     ),
     Row(
         "/stream/join",
         (_STREAM,),
         "`/done /stream/join` stream-id",
-        "this client's notes sound in another one's stream, whose number it was told",
+        "this client's notes sound in the stream of another client, which told it the stream-id",
     ),
     Row("/stream/close", (), "`/done /stream/close`", "ends or leaves the stream"),
 )
@@ -50,7 +50,8 @@ _RECORDINGS: tuple[Row, ...] = live(
         (Arg("file", TEXT),),
         "",
         "writes what this client hears to a .wav or .flac in `--root`, and beside it, as .jsonl, "
-        "the score: `gansynth render` makes the same sound of it, from the notes that begin now on",
+        "the score, of the notes that begin from now on: `gansynth render` makes the same sound "
+        "of it",
         ("take.wav",),
     ),
     Row(

@@ -1,4 +1,4 @@
-"""How good a checkpoint is: GANSynth's own metrics, and others, beside those of real notes."""
+"""Evaluation of a checkpoint: GANSynth's metrics and others, beside those of real notes."""
 
 from gansynth_server.training.evaluation.evaluate import EvaluateOptions, evaluate
 

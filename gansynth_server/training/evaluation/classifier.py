@@ -1,4 +1,4 @@
-"""A classifier of pitch and instrument, the judge of GANSynth's metrics (section 4)."""
+"""Classifier of pitch and instrument for GANSynth's metrics (Engel et al. 2019, section 4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansynth_server.analysis.features import SPANS, shift
+from gansynth_server.analysis.mel_features import SPANS, shift
 from gansynth_server.spectral.constants import BINS
 from gansynth_server.util.progress import track
 
@@ -23,20 +23,20 @@ EMBEDDING = 64
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """How the classifier is trained; other options are another classifier."""
+    """Options of the training; each set of them makes another classifier."""
 
     notes: int = 8000
-    """Most notes of the train split that it is trained on."""
+    """Most notes of the train split."""
     epochs: int = 8
     least_steps: int = 500
-    """With few notes there are more epochs, so that it is trained so many steps."""
+    """Fewest training steps; with few notes there are more epochs."""
     batch: int = 64
     learning_rate: float = 4e-3
-    """Adam's at the highest; it rises and falls once."""
+    """Peak of AdamW's learning rate, which follows the one-cycle policy."""
     shift: int = 3
-    """Most semitones by which notes are shifted for variety."""
+    """Augmentation: largest shift in pitch (semitones)."""
     noise: float = 0.05
-    """Standard deviation of the noise on the features, whose range is ±1."""
+    """Augmentation: standard deviation of noise on the features, whose range is ±1."""
     seed: int = 0
 
 
@@ -44,8 +44,8 @@ class Classifier(nn.Module):
     """Strided convolutions along frequency; the spans of time are channels.
 
     Args:
-        pitches: MIDI note numbers that it can tell.
-        instruments: names that it can tell.
+        pitches: MIDI note numbers of the classes.
+        instruments: names of the classes.
     """
 
     def __init__(self, pitches: tuple[int, ...], instruments: tuple[str, ...]) -> None:
@@ -68,13 +68,13 @@ class Classifier(nn.Module):
         return self.pitch(hidden), self.instrument(hidden), embedding
 
     def names(self, verdict: Verdict) -> list[str]:
-        """The instruments for which it takes N notes."""
+        """Most probable instruments of N notes."""
         return [self.instruments[index] for index in verdict.instrument.argmax(axis=1)]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the classifier says of N notes."""
+    """Output of the classifier for N notes."""
 
     pitch: NDArray[np.float64]
     """[N, pitches] posterior."""
@@ -103,13 +103,13 @@ def train(
     instruments: Sequence[str],
     options: ClassifierOptions,
 ) -> Classifier:
-    """Trains a classifier on features.
+    """Train a classifier on features.
 
     Args:
         inputs: float16 [N, 11, 1024].
         pitches: N MIDI note numbers.
         instruments: N names.
-        options: how.
+        options: of the training.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -146,7 +146,7 @@ def _train(
 def _shifted(
     inputs: Tensor, pitches: Tensor, semitones: int, known: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Shifts those notes of a batch whose new pitch is a known one; also gives their labels."""
+    """Shift the notes of a batch whose new pitch is a known one; return features and labels."""
     labels = torch.full((256,), -1)
     labels[torch.tensor(known) + 64] = torch.arange(len(known))
     moved = labels[pitches + semitones + 64]

@@ -37,7 +37,7 @@ def entropy(posterior: Float64) -> Float64:
 
 
 def inception_score(posterior: Float64) -> float:
-    """exp of the mean divergence of p(y|x) from p(y) (Salimans et al. 2016): 1 … classes.
+    """exp of the mean KL divergence of p(y|x) from p(y) (Salimans et al. 2016): 1 … classes.
 
     Args:
         posterior: [N, classes], the classifier's p(y|x).
@@ -47,11 +47,11 @@ def inception_score(posterior: Float64) -> float:
 
 @dataclass(frozen=True)
 class Bins:
-    """Clusters of real notes, for the number of statistically different bins.
+    """Clusters of real notes, for the number of statistically different bins (NDB).
 
-    Richardson & Weiss 2018: the reals' k-means clusters are the bins; a bin is
-    different if its shares of the real and of the other notes differ by a
-    two-proportion z-test.
+    As in Richardson & Weiss 2018: the k-means clusters of the real notes are the
+    bins; a bin is different if its shares of the real and of the other notes
+    differ by a two-proportion z-test.
     """
 
     centres: NDArray[np.float32]
@@ -63,7 +63,7 @@ class Bins:
 
     @classmethod
     def fit(cls, pictures: NDArray[np.float32], bins: int = 50, seed: int = 0) -> Bins:
-        """Clusters real notes [N, D]; into fewer bins where they would hold under 20 notes."""
+        """Cluster real notes [N, D], into fewer bins where they would hold under 20 notes each."""
         from scipy.cluster.vq import kmeans2
 
         bins = max(2, min(bins, len(pictures) // 20))
@@ -74,7 +74,7 @@ class Bins:
         return cls(centres.astype(np.float32), shares, len(pictures))
 
     def shares_of(self, pictures: NDArray[np.float32]) -> Float64:
-        """Shares [K] of other notes [N, D] in the bins of their nearest centres."""
+        """Shares [K] of other notes [N, D] by bin of the nearest centre."""
         from scipy.cluster.vq import vq
 
         labels, _ = vq(pictures, self.centres)

@@ -1,4 +1,4 @@
-"""Figures of a checkpoint beside those of real notes and of their mel round trip."""
+"""Evaluation: figures of a checkpoint beside those of real notes and of their mel round trip."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.analysis import acoustics
-from gansynth_server.analysis.features import features_of, pictures
-from gansynth_server.analysis.sounds import Sounds
+from gansynth_server.analysis.labelled_notes import LabelledNotes
+from gansynth_server.analysis.mel_features import coarse_spectrograms, features_of
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
-from gansynth_server.training.evaluation import inverting, timbre
+from gansynth_server.training.evaluation import inversion_metrics, timbre_metrics
 from gansynth_server.training.evaluation.classifier import Verdict, classify
 from gansynth_server.training.evaluation.distances import (
     entropy,
     frechet_distance,
     inception_score,
 )
-from gansynth_server.training.evaluation.reference import Reference, ReferenceOptions, reference
-from gansynth_server.training.evaluation.rows import Row, generate, make_rows
+from gansynth_server.training.evaluation.note_sets import NoteSet, generate, make_note_sets
+from gansynth_server.training.evaluation.reference_statistics import (
+    Reference,
+    ReferenceOptions,
+    load_reference,
+)
 from gansynth_server.util.progress import track
 
 HEADLINES = (
@@ -37,7 +41,7 @@ HEADLINES = (
     "envelope_correlation",
     "centroid_rank_correlation",
 )
-"""Figures of the model that stand by themselves at the top."""
+"""Figures of the model that are repeated at the top level."""
 OPTIONAL = (
     "same_instrument",
     "timbre_change",
@@ -50,39 +54,40 @@ OPTIONAL = (
 )
 """Figures for which some data sets or checkpoints have no notes."""
 SILENT = 10 ** (-50 / 20)
+"""Peak (-50 dBFS) under which a note counts as silent."""
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What an evaluation takes."""
+    """Options of an evaluation."""
 
     notes: int = 500
-    """Most notes of each row; there are no more than held-out ones."""
+    """Most notes of each set; there are no more than held-out ones."""
     seed: int = 0
-    """Of latents and of the choice of notes."""
+    """Seed of latents and of the choice of notes."""
     inversions: int = 0
-    """Held-out notes whose latents are looked for."""
+    """Number of held-out notes to invert."""
     inversion_seconds: float = SEARCH_SECONDS
-    """For each of them."""
+    """Time limit (s) of each inversion."""
     reference: ReferenceOptions = field(default_factory=ReferenceOptions)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures, and the notes that the pictures are drawn from."""
+    """The figures, and the notes of the plots."""
 
     figures: dict[str, Any]
-    rows: tuple[Row, ...]
+    rows: tuple[NoteSet, ...]
 
 
 def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None) -> Evaluation:
-    """Measures a checkpoint against the held-out notes of a data set.
+    """Measure a checkpoint beside the held-out notes of a data set.
 
     Args:
         model: the checkpoint.
         data: its data, or other notes to compare it with; a classifier is
             trained on its train split the first time and kept in its folder.
-        options: how much is measured.
+        options: how much to measure.
 
     Returns:
         ``figures["rows"]`` has the measures of ``model``, ``real`` (held-out
@@ -94,13 +99,13 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
             pitches of the checkpoint.
     """
     options = options or EvaluateOptions()
-    acoustics.check_librosa()
+    acoustics.need_librosa()
     seconds: dict[str, float] = {}
     with _timed(seconds, "classifier"):
-        known = reference(data, options.reference)
+        known = load_reference(data, options.reference)
     with _timed(seconds, "notes"):
         usable = tuple(sorted(set(model.pitches) & set(known.net.pitches)))
-        rows = make_rows(model, data, usable, options.notes, options.seed)
+        rows = make_note_sets(model, data, usable, options.notes, options.seed)
     sure = known.sure(data)
     measured: dict[str, dict[str, Any]] = {}
     details: dict[str, Any] = {}
@@ -114,7 +119,9 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
     if options.inversions:
         with _timed(seconds, "inversions"):
             searches = options.inversions, options.inversion_seconds, options.seed
-            inverted = inverting.figures(inverting.inversions(model, data, known.net, *searches))
+            inverted = inversion_metrics.figures(
+                inversion_metrics.inversions(model, data, known.net, *searches)
+            )
     figures = {name: measured["model"][name] for name in HEADLINES}
     figures |= {
         "notes": len(rows[0].sounds),
@@ -140,7 +147,7 @@ def evaluate(model: Model, data: Dataset, options: EvaluateOptions | None = None
 
 
 def describe(data: Dataset) -> dict[str, Any]:
-    """What a card says of a data set: counts, and what it says of itself."""
+    """Facts of a data set for the model card: counts, and its own description."""
     return {
         "notes": len(data.notes),
         "held_out": len(data.rows("test")),
@@ -152,20 +159,20 @@ def describe(data: Dataset) -> dict[str, Any]:
 
 
 def measure(
-    row: Row, real: Row, known: Reference, sure: frozenset[int], families: Mapping[str, str]
+    row: NoteSet, real: NoteSet, known: Reference, sure: frozenset[int], families: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All figures of one kind of sound.
+    """Measure all figures of one set of notes.
 
     Args:
-        row: the sounds.
-        real: the real ones, for the presets.
+        row: the notes.
+        real: the real notes, for the presets.
         known: the reference of the data.
         sure: pitches at which pyin can be trusted.
         families: of the instruments.
 
     Returns:
-        Figures (numbers; None where there is nothing to measure), and what
-        they are of, note by note.
+        Figures (numbers; None where there is nothing to measure), and details
+        note by note.
     """
     sounds = row.sounds
     inputs = features_of(sounds)
@@ -180,7 +187,7 @@ def measure(
         "inception_score_pitch": inception_score(posterior),
         "inception_score_instrument": inception_score(verdict.instrument),
         "frechet_distance": frechet_distance(verdict.embedding, known.embedding),
-        "ndb": known.bins.different(pictures(inputs)),
+        "ndb": known.bins.different(coarse_spectrograms(inputs)),
     }
     pairs = list(zip(sounds.waves, sounds.pitches, strict=True))
     cents = np.array([acoustics.cents_off(*pair) for pair in track(pairs, f"pitch: {row.name}")])
@@ -193,10 +200,10 @@ def measure(
             for part in row.neighbours
         ]
         figures["same_instrument"] = float(np.mean(told[0] == told[1]))
-        figures["timbre_change"] = timbre.consistency(*row.neighbours)
+        figures["timbre_change"] = timbre_metrics.consistency(*row.neighbours)
     detail: dict[str, Any] = {"cents": [_json(round(c, 1)) for c in cents], "heard": heard.tolist()}
     if row.presets is not None and real.presets is not None:
-        compared = timbre.alike(real.presets, row.presets)
+        compared = timbre_metrics.alike(real.presets, row.presets)
         detail["presets"] = compared.pop("instruments")
         figures |= compared
         said = classify(known.net, features_of(row.presets))
@@ -208,11 +215,11 @@ def measure(
 def _right(
     known: Reference,
     verdict: Verdict,
-    sounds: Sounds,
+    sounds: LabelledNotes,
     families: Mapping[str, str] | None = None,
 ) -> float | None:
-    """Share of the notes whose instrument, or its family, is told right, of those that the
-    classifier knows."""
+    """Accuracy of the instrument, or of its family, among notes whose instrument the classifier
+    knows."""
     if sounds.instruments is None:
         return None
     told = known.net.names(verdict)
@@ -236,7 +243,7 @@ def _tuning(cents: NDArray[np.float64], sure: NDArray[np.bool_]) -> dict[str, An
     }
 
 
-def _loudness(sounds: Sounds, noise: float) -> dict[str, Any]:
+def _loudness(sounds: LabelledNotes, noise: float) -> dict[str, Any]:
     spectral, levels = acoustics.spectral(sounds), acoustics.levels(sounds)
     silent = levels.peak < SILENT
     rise = levels.attack[np.isfinite(levels.attack)]
@@ -255,9 +262,9 @@ def _loudness(sounds: Sounds, noise: float) -> dict[str, Any]:
 
 def _path(model: Model, known: Reference, seed: int) -> dict[str, float]:
     pitch = min(model.pitches, key=lambda p: abs(p - 60))
-    latents = timbre.paths(model.latent_size, seed)
+    latents = timbre_metrics.paths(model.latent_size, seed)
     sounds = generate(model, latents, np.full(len(latents), pitch), "paths")
-    return timbre.smoothness(classify(known.net, features_of(sounds)).embedding)
+    return timbre_metrics.smoothness(classify(known.net, features_of(sounds)).embedding)
 
 
 @contextmanager
@@ -268,5 +275,5 @@ def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _json(value: Any) -> Any:
-    """Numbers that are not finite are no JSON."""
+    """The value, or None for a number that is not finite, which JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The table of figures, for the terminal and for the model card."""
+"""Table of figures, for the terminal and the model card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 NAMES = {"model": "checkpoint", "real": "real", "round_trip": "mel round trip"}
-"""Rows of the figures → titles of the columns."""
+"""Sets of notes in the figures → titles of the columns."""
 BESIDE = "beside"
 """Key of another checkpoint's figures on the same notes: its name and its row."""
 
@@ -45,7 +45,7 @@ MEASURES: tuple[tuple[str, str, str], ...] = (
     ("preset_instrument", "presets told right (classifier)", "%"),
     ("preset_family", "presets whose family is told right", "%"),
 )
-"""Key of a figure, what it is called, and its format."""
+"""Key of a figure, its title, and its format."""
 INVERSIONS: tuple[tuple[str, str, str], ...] = (
     ("nearer_than_random", "nearer than the nearest of 1000 random latents", "%"),
     ("same_family", "family told right (classifier)", "%"),
@@ -54,18 +54,18 @@ INVERSIONS: tuple[tuple[str, str, str], ...] = (
     ("preset_db", "distance of the nearest preset, dB (median)", ".2f"),
     ("random_db", "distance of the nearest random latent, dB (median)", ".2f"),
 )
-"""The same of the latents that were looked for."""
+"""The same for inversions."""
 
 
 def shown(value: float | None, form: str) -> str:
-    """A figure as it is printed; a dash where there is none."""
+    """Text of a figure; a dash where there is none."""
     if value is None:
         return "–"
     return f"{100 * value:.1f} %" if form == "%" else f"{value:{form}}"
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Name of each measure and its values, as :func:`columns` are called."""
+    """Yield the title of each figure and its values, in the order of :func:`columns`."""
     rows = [figures["rows"][name] for name in NAMES]
     if other := figures.get(BESIDE):
         rows.insert(1, other["row"])
@@ -74,7 +74,7 @@ def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def columns(figures: Mapping[str, Any]) -> list[str]:
-    """Titles of the rows of figures, the other checkpoint's after the first."""
+    """Titles of the columns, another checkpoint's after the first."""
     titles = list(NAMES.values())
     if other := figures.get(BESIDE):
         titles.insert(1, other["name"])
@@ -82,14 +82,14 @@ def columns(figures: Mapping[str, Any]) -> list[str]:
 
 
 def inversion_lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The measures of ``figures["inversions"]``, where there are any."""
+    """Yield titles and values of the inversions, where there are any."""
     if found := figures.get("inversions"):
         for key, title, form in INVERSIONS:
             yield title, shown(found[key], form)
 
 
 def show(figures: Mapping[str, Any]) -> None:
-    """Prints the table."""
+    """Print the table."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,1 +1,1 @@
-"""Making a map of the timbres of a checkpoint, and discoveries on it."""
+"""Making the timbre map of a checkpoint, and choosing discoveries (unusual latents) on it."""

@@ -1,24 +1,24 @@
-"""Discoveries: random latents that sound least like any preset, and like each other, with names."""
+"""Discoveries: named random latents that sound least like the presets and each other."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.latent.descriptors import ADJECTIVES, MEASURES
+from gansynth_server.latent.descriptor_names import ADJECTIVES, MEASURES
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.training.timbre_map.survey import Survey, distances
 
 STRANGEST = 0.05
-"""Share of the latents that are left out for being noisiest, and for being least pure."""
+"""Share of the latents that are left out as noisiest, and as least pure."""
 
 
 def discover(survey: Survey, count: int) -> dict[str, Latent]:
-    """The latents that are farthest from all presets and from those chosen before.
+    """Choose latents that are farthest from all presets and from those chosen before.
 
     Args:
         survey: of random latents.
-        count: how many; fewer where there are no more latents.
+        count: number of latents; fewer where there are no more.
 
     Returns:
         name → latent, the farthest first; see :func:`name`.
@@ -38,19 +38,19 @@ def discover(survey: Survey, count: int) -> dict[str, Latent]:
 
 
 def _usable(measures: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """All but those that are most like noise or like no pitch."""
+    """Mask of the latents without the noisiest and the least pitched."""
     noise, purity = (measures[:, MEASURES.index(of)] for of in ("noisier", "purer"))
     kept = noise <= np.quantile(noise, 1 - STRANGEST)
     return np.asarray(kept & (purity >= np.quantile(purity, STRANGEST)))
 
 
 def name(measures: NDArray[np.float32], preset: str, taken: dict[str, Latent]) -> str:
-    """What is most uncommon of a timbre, before the preset that it is nearest to.
+    """Name a timbre by its most unusual descriptors and the nearest preset.
 
     Args:
         measures: [5] in standard deviations from the mean.
-        preset: its name.
-        taken: names that are given already.
+        preset: name of the nearest preset.
+        taken: names that are in use.
     """
     words = [
         ADJECTIVES[k][int(measures[k] > 0)] for k in np.argsort(-np.abs(measures), kind="stable")

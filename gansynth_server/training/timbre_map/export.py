@@ -1,4 +1,4 @@
-"""A map to look at, and for other programs."""
+"""Export of a timbre map as PNG, and as JSON for other programs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from gansynth_server.analysis.descriptors import UNITS
 from gansynth_server.errors import UserError
-from gansynth_server.latent.descriptors import MEASURES
+from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.timbre_map import TimbreMap
 from gansynth_server.spectral.plot import load_pyplot, save
 from gansynth_server.util.general_midi import family_of
 
 EDGES = (2, 98)
-"""Percent of the latents between which colours run."""
+"""Percentiles of the values at the ends of the colour scale."""
 
 
 def to_json(path: Path, atlas: TimbreMap, checkpoint: str, seed: int) -> None:
-    """Writes places, measures and the nearest preset of each latent, which is that of a seed.
+    """Write places, measures and the nearest preset of each latent; latent n has seed + n.
 
     Raises:
         UserError: the file cannot be written.
@@ -49,7 +49,7 @@ def to_json(path: Path, atlas: TimbreMap, checkpoint: str, seed: int) -> None:
 
 
 def draw(path: Path, atlas: TimbreMap, title: str) -> None:
-    """Writes a PNG: the map by the families of the nearest presets, and by each measure.
+    """Write a PNG: the map by the families of the nearest presets, and by each measure.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
@@ -65,7 +65,8 @@ def draw(path: Path, atlas: TimbreMap, title: str) -> None:
     for n, family in enumerate(sorted(set(families))):
         of = families == family
         main.scatter(x[of], y[of], size, color=colours(n % 20), label=family)
-    for number, name in enumerate(atlas.presets):  # one name in the middle of each preset's own
+    # one name in the middle of the latents that are nearest to a preset
+    for number, name in enumerate(atlas.presets):
         of = atlas.nearest == number
         if of.sum() >= max(3, len(x) // 150):
             main.text(np.median(x[of]), np.median(y[of]), name, fontsize=6, ha="center")

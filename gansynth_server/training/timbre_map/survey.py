@@ -1,4 +1,4 @@
-"""Making a map: random latents rendered, described and laid out."""
+"""Survey of random latents: rendered, measured and laid out as a map (t-SNE)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.analysis.descriptors import measure
-from gansynth_server.analysis.features import features_of, pictures
-from gansynth_server.analysis.sounds import Sounds
-from gansynth_server.errors import UserError
+from gansynth_server.analysis.labelled_notes import LabelledNotes
+from gansynth_server.analysis.mel_features import coarse_spectrograms, features_of
 from gansynth_server.latent.timbre_map import TimbreMap, regress
 from gansynth_server.latent.vectors import draws
+from gansynth_server.util.extras import require
 from gansynth_server.util.general_midi import family_of
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 CHUNK = 16
 COMPONENTS = 50
-"""Of the pictures of notes, before they are laid out."""
+"""Principal components of the spectrograms that t-SNE sees."""
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """Random latents as they look and sound, and the presets beside them."""
+    """Map of random latents, and the coarse spectrograms of their notes and of the presets'."""
 
     atlas: TimbreMap
     looks: Float32
-    """[N, size] pictures of the latents."""
+    """[N, size] coarse spectrograms of the latents."""
     known: Float32
-    """[presets, size] pictures of the presets."""
+    """[presets, size] coarse spectrograms of the presets."""
 
 
 def survey(
@@ -44,15 +44,19 @@ def survey(
     seed: int,
     track: Callable[[range], Iterable[int]] = lambda steps: steps,
 ) -> Survey:
-    """Looks at random latents: those of ``count`` seeds from ``seed`` on.
+    """Survey random latents: those of ``count`` seeds from ``seed`` on.
 
     Args:
+        model: the checkpoint.
+        count: number of latents.
+        pitches: MIDI note numbers at which each is rendered.
+        seed: of the first latent.
         track: shows the progress of a range.
 
     Raises:
         UserError: scikit-learn is missing, or a pitch was not trained.
     """
-    _need_sklearn()
+    require("sklearn", "a map", "eval,plots")
     latents = draws(model.latent_size, range(seed, seed + count))
     seen: list[Float32] = []
     found: list[NDArray[np.float64]] = []
@@ -75,38 +79,31 @@ def survey(
 def _look(
     model: Model, z: Float32, pitches: tuple[int, ...]
 ) -> tuple[Float32, NDArray[np.float64]]:
-    """Pictures [N, pitches · size] and mean measures [N, 5] of latents."""
+    """Coarse spectrograms [N, pitches · size] and mean measures [N, 5] of latents."""
     looks, measures = [], []
     for pitch in pitches:
         waves = model.generate_batch(z, [pitch] * len(z))
-        sounds = Sounds(waves, np.full(len(z), pitch, np.int64))
-        looks.append(pictures(features_of(sounds)))
+        sounds = LabelledNotes(waves, np.full(len(z), pitch, np.int64))
+        looks.append(coarse_spectrograms(features_of(sounds)))
         measures.append(measure(sounds))
     return np.concatenate(looks, axis=1), np.mean(measures, axis=0)
 
 
 def _known(model: Model, pitches: tuple[int, ...]) -> Float32:
-    """Pictures of the presets."""
+    """Coarse spectrograms of the presets."""
     table = np.stack(list(model.checkpoint.presets.values()))
     parts = [table[at : at + CHUNK] for at in range(0, len(table), CHUNK)]
     return np.concatenate([_look(model, part, pitches)[0] for part in parts])
 
 
 def distances(looks: Float32, others: Float32) -> Float32:
-    """How unlike pictures are: [N, size] and [M, size] → [N, M]."""
+    """Euclidean distances of spectrograms: [N, size] and [M, size] → [N, M]."""
     squares = (looks**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * looks @ others.T
     return np.sqrt(np.maximum(squares, 0))
 
 
-def _need_sklearn() -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise UserError("a map needs: pip install 'gansynth-server[eval,plots]'") from error
-
-
 def lay_out(looks: Float32, seed: int) -> Float32:
-    """Pictures [N, size] → places [N, 2] in 0…1 where neighbours look alike (t-SNE)."""
+    """Lay spectrograms [N, size] out to places [N, 2] in 0…1 by t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -119,8 +116,8 @@ def lay_out(looks: Float32, seed: int) -> Float32:
 
 
 def agreement(atlas: TimbreMap) -> tuple[float, float]:
-    """Share of latents whose nearest neighbour on the map is like a preset of the same family,
-    and what it would be by chance."""
+    """Share of latents whose neighbour on the map is nearest to a preset of the same family, and
+    the share by chance."""
     families = [family_of(name) for name in atlas.presets]
     of = np.unique(families, return_inverse=True)[1][atlas.nearest]
     places = atlas.places.astype(np.float64)

@@ -1,0 +1,38 @@
+"""Streams that are pulled."""
+
+import numpy as np
+
+from gansynth_server.net.streams import PullStream
+from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.spectral.spectrum import Spectrum
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note
+
+RATE = 48000
+
+
+def spectrum(level=0.01, increment=0.5):
+    magnitude = np.zeros((FRAMES, BINS), np.float32)
+    magnitude[:, 20:60:7] = level * 1024
+    turns = np.full((FRAMES, BINS), increment, np.float32) + np.arange(BINS, dtype=np.float32)
+    return Spectrum(magnitude, turns)
+
+
+def note(spectrum_, id=0, **attributes):
+    made = Note("me", id, 60, 127, 60, **attributes)
+    made.spectrum = spectrum_
+    return made
+
+
+def test_after_a_gap_the_sound_comes_back_with_a_ramp():
+    streams = [PullStream(Bus(RATE, 4), 512, 4) for _ in range(2)]
+    for stream in streams:
+        stream.bus.start(note(spectrum(0.05)))
+        for k in range(100):
+            stream.answer(k)
+    whole, ramped = (
+        np.frombuffer(s.answer(k)[-4 * 512 :], ">f4")
+        for s, k in zip(streams, (100, 107), strict=True)
+    )
+    assert ramped[0] == 0 and np.array_equal(ramped[240:], whole[240:])
+    assert (np.abs(ramped[:240]) <= np.abs(whole[:240])).all() and np.abs(whole[:240]).max() > 1e-3
