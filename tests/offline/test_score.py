@@ -88,7 +88,7 @@ def test_length_and_setting(tmp_path, models):
 
 
 def test_a_note_that_never_ends_is_ended(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(player, "TAIL", 6.0)
+    monkeypatch.setattr(play, "TAIL", 6.0)
     path = write(tmp_path / "a.jsonl", (0, ("/hold", 1)), (0, ("/note", 60, 100)))
     heard = sound(path, models)
     assert 6 * RATE < heard.shape[1] < 7 * RATE
