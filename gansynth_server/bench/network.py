@@ -15,7 +15,7 @@ from gansynth_server.bench.networks import operations, peak
 from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backends.base import HEAD, WHOLE, Backend, Labels
+from gansynth_server.render.backends.base import HEAD, WHOLE, Backend, BackendInfo, Labels
 from gansynth_server.render.backends.choose import choose
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import PRECISIONS, fold
@@ -32,7 +32,7 @@ Float32 = NDArray[np.float32]
 class Plain(Backend):
     """The generator as it is trained and the spectrum's steps after it, each by itself."""
 
-    name = "plain"
+    info = BackendInfo("plain")
 
     def __init__(self, generator: Generator, device: torch.device) -> None:
         self._generator = generator.to(device, torch.float32)
@@ -89,7 +89,7 @@ def measure(
 def _row(
     backend: Backend, size: int, limits: Limits, count: float, peaks: dict[str, float]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"backend": backend.name, "precision": backend.precision}
+    row: dict[str, Any] = {"backend": backend.info.name, "precision": backend.info.precision}
     if not isinstance(backend, Plain):
         head = _times(lambda z, labels: backend.frames(z, labels, HEAD), 1, size, limits)
         row["head ms"] = 1000 * float(np.median(head))
@@ -109,8 +109,8 @@ def _row(
         row["waves/s"] = batch / float(np.median(waves))
     row["GFLOP per note"] = count / 1e9
     row["GFLOP/s"] = count / 1e9 / alone
-    if backend.precision in peaks:
-        row["share of the peak"] = row["GFLOP/s"] / peaks[backend.precision]
+    if backend.info.precision in peaks:
+        row["share of the peak"] = row["GFLOP/s"] / peaks[backend.info.precision]
     return row
 
 

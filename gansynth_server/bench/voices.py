@@ -50,8 +50,8 @@ def _row(model: RemoteModel, voices: int) -> dict[str, Any]:
         taken.append(1000 * (time.perf_counter() - begun))
     times = taken[1:]
     return {
-        "backend": model.backend.name,
-        "precision": model.backend.precision,
+        "backend": model.backend.info.name,
+        "precision": model.backend.info.precision,
         "voices": voices,
         **{f"p{q} ms": float(np.percentile(times, q)) for q in (50, 99)},
         "p50, % of a hop": 100 * float(np.median(times)) / HOP_MS,
@@ -60,8 +60,8 @@ def _row(model: RemoteModel, voices: int) -> dict[str, Any]:
 
 def _round(model: RemoteModel, z: Any, labels: Any, firsts: Any) -> None:
     """As many voices at a time as the server would ask for at once."""
-    most = model.backend.windows
-    if not model.backend.mixed:
+    most = model.backend.info.windows
+    if not model.backend.info.mixed:
         order = np.argsort(firsts, kind="stable")  # equal windows are rendered together
         z, labels, firsts = z[order], labels[order], firsts[order]
     for at in range(0, len(z), most):

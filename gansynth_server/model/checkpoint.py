@@ -62,7 +62,7 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights' first bias, which differs between trainings."""
-        return hashlib.sha256(self.tensor(FIRST_BIAS).tobytes()).hexdigest()[:16]
+        return fingerprint(self.tensor(FIRST_BIAS))
 
     def beside(self, file: str) -> Path:
         """Path of a file that belongs to these weights; their folder may hold other weights too."""
@@ -78,6 +78,11 @@ class Checkpoint:
                 return np.asarray(file.get_tensor(name), np.float32)
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(self.weights, error) from error
+
+
+def fingerprint(first_bias: NDArray[np.float32]) -> str:
+    """Return the hash of a first bias, see :attr:`Checkpoint.fingerprint`."""
+    return hashlib.sha256(first_bias.tobytes()).hexdigest()[:16]
 
 
 def search_path() -> list[Path]:

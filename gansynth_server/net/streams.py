@@ -11,8 +11,8 @@ from gansynth_server.synth.bus import Bus
 
 CHANNELS = ("/b", "/r")
 """Addresses of the blocks, left (or mono) and right."""
-FADE = 0.005
-"""Seconds in which the sound comes back after blocks that were not asked for."""
+FADE_S = 0.005
+"""Time (s) in which the sound comes back after blocks that were not asked for."""
 RING = 64
 """Blocks in the listener's ring, and blocks that can be asked for again."""
 
@@ -21,8 +21,8 @@ class PullStream:
     """Answers the pulls of one client; used by the stream thread alone, once opened.
 
     A block asked for again is the same block again. A jump ahead moves on; a
-    block that is older than the ring is a listener that counts anew. A block
-    that was never asked for and is already past is silence.
+    block that is older than the ring is that of a listener that counts from the
+    beginning again. A block that was never asked for and is already past is silence.
     """
 
     def __init__(self, bus: Bus, block: int, ahead: int) -> None:
@@ -34,7 +34,7 @@ class PullStream:
         self._newest = -1
         self._mark = (0, 0)
         """The number of the next block, and the samples of the voices before it."""
-        steps = min(block, round(FADE * bus.rate))
+        steps = min(block, round(FADE_S * bus.rate))
         self._ramp = np.ones(block, np.float32)
         self._ramp[:steps] = np.sin(np.pi / 2 * np.arange(steps) / steps) ** 2
 
@@ -50,12 +50,12 @@ class PullStream:
 
     @property
     def latency(self) -> float:
-        """Seconds from the voices to the listener."""
+        """Time (s) from the voices to the listener."""
         return self.block * self.ahead / self.bus.rate + self.bus.delay
 
     def answer(self, number: int) -> bytes:
-        """The datagram for a pull: ``/b number onset floats…``, in stereo a bundle of ``/b`` (left)
-        and ``/r`` (right)."""
+        """Return the datagram for a pull: ``/b number onset floats…``, in stereo a bundle of
+        ``/b`` (left) and ``/r`` (right)."""
         place = number % RING
         kept = self._kept.get(place)
         if kept is not None and kept[0] == number:
@@ -73,7 +73,7 @@ class PullStream:
         return datagram
 
     def seconds(self, number: int, samples: float) -> float:
-        """When a sample counted from a block is due, in seconds of the link's clock; any thread."""
+        """Return when (s) a sample counted from a block is due, on the link's clock; any thread."""
         block, rendered = self._mark
         ratio = self.bus.voices.rate / self.bus.rate
         return self.bus.link.seconds(rendered + ((number - block) * self.block + samples) * ratio)

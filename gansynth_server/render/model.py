@@ -1,4 +1,4 @@
-"""A checkpoint and what renders it: latents and pitches in, spectra and waves out."""
+"""A checkpoint and its backend: latents and pitches in, spectra and waves out."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 Pitches = NDArray[np.int64] | list[int]
 COPIES = 6
-"""Networks' worth of memory that a backend takes, roughly."""
+"""Copies of a network that a backend holds in memory, roughly."""
 
 
 class Model:
     """A checkpoint with a backend that renders its notes.
 
     Args:
-        remark: why this backend, if there is something to say.
+        remark: why this backend was chosen, or empty.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Model:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes, roughly: the network, and what its backend makes of it."""
+        """Memory (bytes) of the network and of what its backend makes of it, roughly."""
         return COPIES * sum(4 * p.numel() for p in self.checkpoint.generator.parameters())
 
     @property
@@ -92,11 +92,11 @@ class Model:
         return UserPresets(self.checkpoint)
 
     def preset(self, name: str) -> Float32:
-        """The latent of a preset; UserError lists the names near to an unknown one."""
+        """Return the latent of a preset; UserError lists the names near to an unknown one."""
         return find_preset(self.presets, name)
 
     def spectra(self, z: Float32, pitches: Pitches) -> Float32:
-        """Normalised raw output of the network, always as trained and in full precision.
+        """Compute the normalised raw output of the network, as trained and in full precision.
 
         Notes are rendered one by one, so each is the same to the bit in any company.
 
@@ -125,16 +125,16 @@ class Model:
         return np.concatenate(parts)
 
     def generate_batch(self, z: Float32, pitches: Pitches) -> Float32:
-        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
-        batches = self._batches(z, pitches, self.backend.batch)
+        """Render whole notes as Magenta does: [N, 64000] at 16 kHz, no envelope, no scaling."""
+        batches = self._batches(z, pitches, self.backend.info.batch)
         return np.concatenate([self.backend.waves(*batch) for batch in batches])
 
     def warm(self) -> None:
-        """Prepares live notes, so that the first is as fast as the second."""
+        """Prepare live notes, so that the first is as fast as the second."""
         self.backend.prepare(self.latent_size)
 
     def close(self) -> None:
-        """Lets go of what others hold for it."""
+        """Free what is held for it elsewhere."""
 
     def _batches(
         self, z: Float32, pitches: Pitches, size: int
@@ -155,7 +155,7 @@ class Model:
 
 
 def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
-    """The trained pitch from which another is played; UserError for one that is none at all."""
+    """Return the trained pitch from which another is played; UserError for one beyond 0…127."""
     if not 0 <= pitch <= 127:
         raise UserError(f"a pitch is 0 to 127, not {pitch:g}")
     return min(pitches, key=lambda p: abs(p - pitch))

@@ -1,4 +1,4 @@
-"""The render process: networks run in a process of their own, so none of them holds up sound.
+"""The render process: networks run in a process of their own, so that none holds up sound.
 
 Python code holds the interpreter lock, and a library that crashes takes its process along. So
 the server's networks live in a second process and are asked over channels. When that process
@@ -17,10 +17,10 @@ from typing import Any
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.options import ServerOptions
+from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.protocol import (
     TIMEOUT_S,
-    BackendInfo,
     DropRequest,
     Float32,
     FramesAtRequest,

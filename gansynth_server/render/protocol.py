@@ -1,4 +1,4 @@
-"""What the server and its render process say to each other: plain records, one kind a request."""
+"""Requests to the render process and its replies: plain records, one kind a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backends.base import Firsts, Labels, Slice
+from gansynth_server.render.backends.base import BackendInfo, Firsts, Labels
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
 
@@ -23,20 +23,20 @@ Float32 = NDArray[np.float32]
 
 
 class Lane(IntEnum):
-    """Requests on one lane wait for none on another: each has a channel and a thread."""
+    """Lanes of requests, each with a channel and a thread: none waits for another lane."""
 
     LIVE = 0
     """Frames of notes that sound."""
     LOAD = 1
     """Checkpoints."""
     WORK = 2
-    """What takes long and is not waited for by a sounding note."""
+    """Work that takes long and that no sounding note waits for."""
     SEARCH = 3
-    """What takes a minute or more."""
+    """Work that takes a minute or more."""
 
 
 TIMEOUT_S = {Lane.LIVE: 120.0, Lane.LOAD: 600.0, Lane.WORK: 3600.0, Lane.SEARCH: 3600.0}
-"""Seconds until a reply is given up: a compilation takes some, a device that hangs for ever."""
+"""Time (s) after which no reply is expected: compilations take some, a device may hang."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +131,6 @@ RenderRequest = (
 
 
 @dataclass(frozen=True)
-class BackendInfo:
-    """What there is to know of a backend on the other side."""
-
-    name: str
-    precision: str
-    batch: int
-    windows: int
-    mixed: bool
-    slices: tuple[Slice, ...]
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A checkpoint whose network is on the other side."""
 
@@ -154,7 +142,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class RenderReply:
-    """What comes back beside arrays, or the reason why nothing does."""
+    """A value that comes back beside arrays, or the reason why nothing does."""
 
     value: Any = None
     user_error: str | None = None

@@ -1,15 +1,14 @@
-"""Models whose network is in the render process: the server's kind."""
+"""Models whose network is in the render process, as the server has them."""
 
 from __future__ import annotations
 
 import contextlib
 
 from gansynth_server.errors import RenderError
-from gansynth_server.render.backends.base import Backend, Firsts, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Firsts, Float32, Labels
 from gansynth_server.render.model import Model, Pitches
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import (
-    BackendInfo,
     FramesAtRequest,
     FramesRequest,
     Lane,
@@ -27,15 +26,13 @@ class RemoteBackend(Backend):
     """
 
     def __init__(self, process: RenderProcess, path: str, info: BackendInfo) -> None:
-        self._process, self._path = process, path
-        self._adopt(info)
+        self._process, self._path, self.info = process, path, info
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Lane.WORK, FramesRequest(self._path, z, labels, window, live=False))
 
     def waves(self, z: Float32, labels: Labels) -> Float32:
-        info, (waves,) = self._process.render(Lane.WORK, WavesRequest(self._path, z, labels))
-        self._adopt(info)
+        self.info, (waves,) = self._process.render(Lane.WORK, WavesRequest(self._path, z, labels))
         return waves
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
@@ -61,15 +58,9 @@ class RemoteBackend(Backend):
     def _rendered(
         self, lane: Lane, request: FramesRequest | FramesAtRequest
     ) -> tuple[Float32, Float32]:
-        info, (magnitude, increment) = self._process.render(lane, request)
-        self._adopt(info)
+        # its info may have changed: it may have fallen back on another backend
+        self.info, (magnitude, increment) = self._process.render(lane, request)
         return magnitude, increment
-
-    def _adopt(self, info: BackendInfo) -> None:
-        """Take over what the backend is like now: it may have fallen back on another."""
-        self.name, self.precision = info.name, info.precision
-        self.batch, self.windows, self.slices = info.batch, info.windows, info.slices
-        self.mixed = info.mixed
 
 
 class RemoteModel(Model):

@@ -132,7 +132,7 @@ def test_live_notes_wait_for_no_graph_but_the_heads(bundled):
 
     backend.compile = slow
     backend.prepare(bundled.config.latent_size)
-    rests = [part.window for part in backend.slices[1:]]
+    rests = [part.window for part in backend.info.slices[1:]]
     z, labels = notes(bundled, 2)
     for window in [HEAD, *rests, (61, 69)]:
         same(backend.live(z, labels, window), exact(bundled, z, labels, window))

@@ -96,8 +96,8 @@ def exact(net, z, labels, window=WHOLE) -> list[np.ndarray]:
 def test_graphs_of_every_size_give_the_networks_numbers(device, small, few):
     backend = CudaGraphs(fold(small), torch.device(device), fused=False)
     backend.prepare(12)
-    assert [part.window for part in backend.slices] == [HEAD, (8, 128)]
-    assert [part.batch for part in backend.slices] == [4, 4] and backend.batch == 4
+    assert [part.window for part in backend.info.slices] == [HEAD, (8, 128)]
+    assert [part.batch for part in backend.info.slices] == [4, 4] and backend.info.batch == 4
     for count in (3, 1, 5):  # some are filled up, the last one is more than fit
         z, labels = notes(small, count)
         wanted = exact(small, z, labels)
@@ -309,7 +309,7 @@ def test_lower_precisions_sound_alike(device, precision, bundled, few):
     z, labels = notes(bundled, 2)
     wanted, _ = exact(bundled, z, labels)
     backend = CudaGraphs(fold(bundled, precision), torch.device(device))
-    assert backend.precision == precision
+    assert backend.info.precision == precision
     ours, _ = backend.frames(z, labels, WHOLE)
     loud = wanted > 0.01 * wanted.max()
     decibels = 20 * np.log10(ours[loud] / wanted[loud])
@@ -335,7 +335,7 @@ def test_a_device_without_memory_is_answered_by_a_line_and_the_cpu(small, few, m
     whole.prepare(12)
     z, labels = notes(small, 2)
     same(whole.live(z, labels, WHOLE), exact(small, z, labels))
-    assert whole.name == "cuda graphs cpu" and not caplog.records
+    assert whole.info.name == "cuda graphs cpu" and not caplog.records
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nand more")
@@ -343,7 +343,7 @@ def test_a_device_without_memory_is_answered_by_a_line_and_the_cpu(small, few, m
     monkeypatch.setattr(graphs.Lane, "__call__", full)
     for run in (whole.live, whole.frames):
         same(run(z, labels, HEAD), exact(small, z, labels, HEAD))
-    assert whole.name == "eager cpu" and not whole.mixed
+    assert whole.info.name == "eager cpu" and not whole.info.mixed
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(said) == 2 and "Tried to allocate 2 GiB.): going on" in said[0]
 
@@ -371,7 +371,7 @@ def test_graphs_are_fewer_where_memory_is_short(small, few, monkeypatch, caplog)
     monkeypatch.setattr(graphs.Lane, "prepare", short)
     backend = CudaGraphs(fold(small), CPU, fused=False)
     backend.prepare(12)
-    assert backend.batch == backend.windows == backend.slices[0].batch == 2
+    assert backend.info.batch == backend.info.windows == backend.info.slices[0].batch == 2
     assert "no memory for 4 notes at once" in caplog.text
     z, labels = notes(small, 3)
     same(backend.live(z, labels, WHOLE), exact(small, z, labels))
@@ -385,7 +385,7 @@ def test_a_full_gpu_is_answered_by_the_cpu(device, caplog):
     try:
         model = api.load("all_instruments", device, "auto")
         model.warm()
-        assert "cpu" in model.backend.name
+        assert "cpu" in model.backend.info.name
         assert np.isfinite(model.generate(60).audio).all()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

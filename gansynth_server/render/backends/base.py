@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -42,22 +42,31 @@ class Slice:
     batch: int
 
 
-class Backend(ABC):
-    """Renders batches of notes of one generator; used by one thread at a time.
-
-    ``slices`` is how a live note is rendered, its head first; ``batch`` how many
-    whole notes are best rendered at once where nobody waits; ``together`` how many
-    heads at most; ``windows`` how many windows as short as a head, wherever each begins
-    if ``mixed`` is true.
-    """
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What renderers know of a backend, in this process or the other."""
 
     name: str
     precision: str = "float32"
     batch: int = 4
-    together: int = TOGETHER
+    """Whole notes that are best rendered at once where no listener waits."""
     windows: int = 1
+    """Windows as short as a head that are rendered at once, at most."""
     mixed: bool = False
+    """Whether such windows may begin anywhere, each at a frame of its own."""
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
+    """How a live note is rendered, its head first."""
+
+
+class Backend(ABC):
+    """Renders batches of notes of one generator; used by one thread at a time.
+
+    ``info`` is replaced when a backend has been measured, or gives way to another one.
+    """
+
+    together: int = TOGETHER
+    """Heads that are rendered at once, at most."""
+    info: BackendInfo
     weights: Weights
 
     @abstractmethod
@@ -120,8 +129,9 @@ class Backend(ABC):
             count *= 2
         fits = together if rest * together < SLICE_SECONDS else 1
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
-        self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
-        self.windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
+        rests = (Slice(window, fits) for window in pairwise(cuts))
+        windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
+        self.info = replace(self.info, slices=(Slice(HEAD, together), *rests), windows=windows)
 
     def rest_seconds(self, head: float) -> float:
         """What the frames after the head take about, from the head's own seconds."""

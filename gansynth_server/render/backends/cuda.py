@@ -26,6 +26,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,14 @@ from gansynth_server.render.backends.base import (
     HEAD,
     WHOLE,
     Backend,
+    BackendInfo,
     Firsts,
     Float32,
     Labels,
     Slice,
 )
 from gansynth_server.render.backends.eager import Eager, full_float32
-from gansynth_server.render.channel import ROOM
+from gansynth_server.render.channel import CAPACITY
 from gansynth_server.render.folded import Weights, Window
 from gansynth_server.render.receptive_field import Span
 from gansynth_server.spectral import transform
@@ -50,7 +52,7 @@ from gansynth_server.spectral.constants import BINS, FRAMES, SAMPLES
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Sizes of batches that graphs are captured for; others are filled up to the next."""
-RESTS = ROOM // (2 * FRAMES * BINS)
+RESTS = CAPACITY // (2 * FRAMES * BINS)
 """Rests of notes at once: more do not fit in the memory that two processes share."""
 WARM_UPS = 3  # runs before a capture
 URGENT = -1
@@ -193,12 +195,10 @@ class CudaGraphs(Backend):
         fused: whether small steps are compiled to kernels; None: on CUDA, where that works.
     """
 
-    mixed = True
-
     def __init__(self, weights: Weights, device: torch.device, fused: bool | None = None) -> None:
         full_float32(device)
-        self.name = f"cuda graphs {device.type}"
-        self.precision = str(weights.dtype).removeprefix("torch.")
+        precision = str(weights.dtype).removeprefix("torch.")
+        self.info = BackendInfo(f"cuda graphs {device.type}", precision, mixed=True)
         self._allow(BUCKETS[-1])
         self._device = device
         self.weights = weights.to(device)
@@ -255,8 +255,9 @@ class CudaGraphs(Backend):
 
     def _allow(self, most: int) -> None:
         """Render so many notes at once at most."""
-        self.batch = self.windows = self._most = most
-        self.slices = Slice(HEAD, most), Slice((HEAD[1], FRAMES), min(RESTS, most))
+        self._most = most
+        slices = Slice(HEAD, most), Slice((HEAD[1], FRAMES), min(RESTS, most))
+        self.info = replace(self.info, batch=most, windows=most, slices=slices)
 
     def _made(self, fused: bool) -> Window:
         if fused:

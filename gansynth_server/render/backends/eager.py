@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Float32, Labels
 from gansynth_server.render.folded import Weights, Window
 from gansynth_server.render.receptive_field import Span
 
@@ -24,9 +24,9 @@ class Eager(Backend):
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
         full_float32(device)
-        self.name = f"{self.kind} {device.type}"
-        self.precision = str(weights.dtype).removeprefix("torch.")
-        self.batch = 4 if device.type == "cpu" else 32
+        precision = str(weights.dtype).removeprefix("torch.")
+        batch = 4 if device.type == "cpu" else 32
+        self.info = BackendInfo(f"{self.kind} {device.type}", precision, batch)
         self.weights = weights.to(device)
         self._device = device
         self._modules: dict[Span, torch.nn.Module] = {}

@@ -28,19 +28,16 @@ class WithFallback(Backend):
         make: Callable[[], Backend],
         errors: type[Exception] = Exception,
     ) -> None:
-        self._now, self._make, self._errors = first, make, errors
+        self._make, self._errors = make, errors
         self._failed = False
-        self._take_over()
+        self._use(first)
 
-    def _take_over(self) -> None:
-        now = self._now
-        self.name, self.precision, self.weights = now.name, now.precision, now.weights
-        self.batch, self.together, self.windows = now.batch, now.together, now.windows
-        self.mixed, self.slices = now.mixed, now.slices
+    def _use(self, backend: Backend) -> None:
+        self._now, self.weights, self.info = backend, backend.weights, backend.info
 
     def prepare(self, latent_size: int) -> None:
         self._tried(lambda: self._now.prepare(latent_size))
-        self._take_over()
+        self._use(self._now)
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._tried(lambda: self._now.frames(z, labels, window))
@@ -64,8 +61,7 @@ class WithFallback(Backend):
                 raise
             self._failed = True
             reason = str(error).partition("\n")[0] or type(error).__name__
-            _log.warning("%s failed (%s): going on without it", self.name, reason)
-            self._now = self._make()
-            self._take_over()
-            _log.warning("rendering with %s from now on", self.name)
+            _log.warning("%s failed (%s): going on without it", self.info.name, reason)
+            self._use(self._make())
+            _log.warning("rendering with %s from now on", self.info.name)
             return run()

@@ -20,8 +20,8 @@ MAX_WAITING, MAX_PER_CLIENT = 1024, 64
 _log = logging.getLogger(__name__)
 
 
-class Pulls:
-    """Answers pulls, the streams in turns.
+class StreamRenderer:
+    """Renders the blocks that clients pull, the streams in turns.
 
     Args:
         send: sends a datagram to a source.
@@ -29,10 +29,10 @@ class Pulls:
 
     def __init__(self, send: Callable[[Source, bytes], None]) -> None:
         self.blocks = 0
-        """That were sent."""
+        """Blocks that were sent."""
         self.late = 0
-        """Of these, after the listener needed them."""
-        self.pulse = BlockTimer("a stream")
+        """Blocks that were sent after the listener needed them."""
+        self.timer = BlockTimer("a stream")
         self._send = send
         self._waiting: FairQueue[tuple[Source, PullStream, int, float]] = FairQueue(
             MAX_WAITING, MAX_PER_CLIENT, 1
@@ -41,28 +41,28 @@ class Pulls:
         self._lock = threading.Lock()
 
     def put(self, source: Source, stream: PullStream, number: int) -> None:
-        """Asks for a block; any thread. Where too many are asked for already, it is not sent."""
+        """Ask for a block; any thread. Where too many wait already, it is not sent."""
         with self._lock:
             asked = self._waiting.put(stream, (source, stream, number, time.monotonic()))
         if asked:
             self._wake.put(True)
 
     def run(self) -> None:
-        """Renders and sends until it is stopped."""
+        """Render and send until stopped."""
         raise_priority()
         while self._wake.get():
             with self._lock:
                 source, stream, number, asked = self._waiting.take()
             self.blocks += 1
-            self.pulse.begin(time.monotonic() + stream.block / stream.bus.rate)
+            self.timer.begin(time.monotonic() + stream.block / stream.bus.rate)
             try:
                 self._send(source, stream.answer(number))
             except Exception:
                 _log.exception("a block failed")
-            self.pulse.end()
+            self.timer.end()
             if time.monotonic() - asked > stream.block * stream.ahead / stream.bus.rate:
                 self.late += 1
 
     def stop(self) -> None:
-        """Has ``run`` return after what was asked for before."""
+        """End ``run`` after what was asked for before."""
         self._wake.put(False)
