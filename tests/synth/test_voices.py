@@ -97,7 +97,7 @@ def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
 
 
 def test_commands_to_the_sample_and_a_crowd_of_them_nearly(monkeypatch):
-    bus, heard, sizes = Bus(48000, 4, desk=RenderLock()), [], []
+    bus, heard, sizes = Bus(48000, 4, render_lock=RenderLock()), [], []
     render = bus.voices.render
     monkeypatch.setattr(bus.voices, "render", lambda n: [sizes.append(n), render(n)][1])
     for n in range(PART):  # each at a sample of its own

@@ -66,7 +66,7 @@ def work(seconds):
 
 
 def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(caplog):
-    bus = burdened(Bus(RATE, 32, desk=RenderLock()), 0.1, work)
+    bus = burdened(Bus(RATE, 32, render_lock=RenderLock()), 0.1, work)
     ended = []
     bus._on_end = lambda n: ended.append(n.id)
     assert bus._render_lock is not None
@@ -87,7 +87,7 @@ def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(capl
 
 @pytest.mark.parametrize(("desk", "wait"), [(RenderLock(), time.sleep), (None, work)])
 def test_who_stands_still_or_has_time_ends_no_voice(desk, wait):
-    bus = burdened(Bus(RATE, 32, desk=desk), 0.1, wait)
+    bus = burdened(Bus(RATE, 32, render_lock=desk), 0.1, wait)
     for n in range(14):
         bus.start(note(spectrum(), n))
     for _ in range(40):
