@@ -54,19 +54,25 @@ class PullStream:
         return self.block * self.ahead / self.bus.rate + self.bus.delay
 
     def answer(self, number: int) -> bytes:
-        """Return the datagram for a pull: ``/b number onset floats…``, in stereo a bundle of
-        ``/b`` (left) and ``/r`` (right)."""
-        place = number % RING
-        kept = self._kept.get(place)
+        """Render and encode the answer to a pull."""
+        return self.known(number) or self.encode(number, self.bus.render(self.block))
+
+    def known(self, number: int) -> bytes | None:
+        """The answer to a pull where nothing has to be rendered for it; None for a new block."""
+        kept = self._kept.get(number % RING)
         if kept is not None and kept[0] == number:
             return kept[1]
-        heads = (float(number), float(place * self.block))
         if self._newest - RING < number < self._newest:
-            return self._encoded(heads, np.zeros((self.bus.channels, self.block), np.float32))
-        sound = self.bus.render(self.block)
+            return self._encoded(number, np.zeros((self.bus.channels, self.block), np.float32))
+        return None
+
+    def encode(self, number: int, sound: NDArray[np.float32]) -> bytes:
+        """The datagram of a new block [channels, block]: ``/b number onset floats…``, in stereo a
+        bundle of ``/b`` (left) and ``/r`` (right); kept to be sent again."""
+        place = number % RING
         if self._newest >= 0 and number != self._newest + 1:  # after a gap
             sound = sound * self._ramp
-        datagram = self._encoded(heads, sound)
+        datagram = self._encoded(number, sound)
         self._kept[place] = (number, datagram)
         self._newest = number
         self._mark = number + 1, self.bus.time
@@ -78,7 +84,8 @@ class PullStream:
         ratio = self.bus.voices.rate / self.bus.rate
         return self.bus.link.seconds(rendered + ((number - block) * self.block + samples) * ratio)
 
-    def _encoded(self, heads: tuple[float, ...], sound: NDArray[np.float32]) -> bytes:
+    def _encoded(self, number: int, sound: NDArray[np.float32]) -> bytes:
+        heads = (float(number), float(number % RING * self.block))
         blocks = zip(CHANNELS, sound, strict=False)
         messages = [encode_block(address, heads, samples) for address, samples in blocks]
         return messages[0] if len(messages) == 1 else encode_bundle(None, *messages)

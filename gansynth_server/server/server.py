@@ -70,6 +70,7 @@ from gansynth_server.server.render_worker import serve
 from gansynth_server.server.startup import bind, check, warm_up
 from gansynth_server.server.watchdog import Watchdog
 from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.synth.bank import Bank
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import RenderLock
@@ -84,6 +85,9 @@ PASSWORD = "GANSYNTH_PASSWORD"
 """Environment variable of the password."""
 NOTES_PER_VOICE = 4
 """Notes that a client may have begun and not ended, for each of --max-voices."""
+
+MAX_ROWS = 1024
+"""Notes of all listeners of a rate that may sound at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +139,7 @@ class Server:
         if options.realtime:
             self.remarks.append(use_realtime())
         self._render_lock = RenderLock()
+        self._banks: dict[int, Bank] = {}
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
@@ -146,7 +151,7 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument, self._render_lock.pause)
-        self._stream_renderer = StreamRenderer(self.send)
+        self._stream_renderer = StreamRenderer(self.send, self._render_lock)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         warm_up(self.model, self._renderer, self._output.rate)
@@ -353,9 +358,16 @@ class Server:
             link=ClockLink(bank_rate(rate)),
             channels=channels,
             render_lock=self._render_lock,
+            bank=self._bank(bank_rate(rate)),
         )
         self._buses.add(bus)
         return bus
+
+    def _bank(self, rate: int) -> Bank:
+        """Return the bank that all listeners of a rate share."""
+        if rate not in self._banks:
+            self._banks[rate] = Bank(rate, MAX_ROWS)
+        return self._banks[rate]
 
     def pull(self, source: Source, stream: PullStream, number: int) -> None:
         self._stream_renderer.put(source, stream, number)

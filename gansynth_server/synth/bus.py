@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
+from gansynth_server.synth.bank import Bank
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import CAUSE, Note
 from gansynth_server.synth.render_lock import RenderLock
@@ -65,8 +66,9 @@ class Bus:
     seconds) from there.
 
     Args:
-        desk: that of all buses that are rendered in time, by one process; where that time
-            does not suffice, voices are ended.
+        render_lock: that of all buses that are rendered in real time; where that time does
+            not suffice, voices are ended.
+        bank: shared with other buses of the same rate of voices; None has one of its own.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Bus:
         link: Link | None = None,
         channels: int = 1,
         render_lock: RenderLock | None = None,
+        bank: Bank | None = None,
     ) -> None:
         self.rate = rate
         self._render_lock = render_lock
-        self.voices = Voices(bank_rate(rate), voices, channels)
+        self.voices = Voices(bank_rate(rate), voices, channels, bank)
         self.channels = channels
         self.load = Load()
         self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
@@ -173,53 +176,28 @@ class Bus:
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        if self._render_lock is None:
-            return self._render(frames)
-        parts = []
-        for at in range(0, frames, PART):
-            with self._render_lock.of(self):
-                parts.append(self._render(min(PART, frames - at)))
-        if self._render_lock.too_much(self):
-            _log.warning(
-                "%d voices are more than can be rendered in time: %d are ended; "
-                "a lower --max-voices does so before",
-                self.voices.sounding,
-                self.voices.shed_voices(),
-            )
-            self._render_lock.reset_load()
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return render_together([(self, frames)], self._render_lock)[0]
 
-    def _render(self, frames: int) -> NDArray[np.float32]:
-        begun = time.perf_counter()
-        tap = self.tap
-        if tap is not None:
-            tap.begins(self.time)
-        if self._resampler is None:
-            sound = self._voices(frames)
-        else:
-            sound = self._resampler(self._voices(self._resampler.needed(frames)), frames)
-        sound = self._limiter(sound * self._gain)
-        if self._fade is not None:
-            fade, self._fade = self._fade[:frames], self._fade[frames:]
-            sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
-        if tap is not None:
-            tap.sounded(sound)
-        for note in self.voices.take_started():
-            self._on_start(note)
-        for note in self.voices.take_ended():
-            self._on_end(note)
-        self.load.add(time.perf_counter() - begun, frames / self.rate)
-        return sound
-
-    def _voices(self, frames: int) -> NDArray[np.float32]:
-        """The next samples of the voices, with each command at its own."""
-        end = self.time + frames
-        self.link.rendered(end)
+    def begin(self, frames: int) -> int:
+        """Begin a block: run what is due now; return the samples that the voices must give."""
+        if self.tap is not None:
+            self.tap.begins(self.time)
+        samples = frames if self._resampler is None else self._resampler.needed(frames)
+        self.link.rendered(self.time + samples)
         self._timeline.receive()
+        self._run_due()
+        return samples
+
+    def is_plain(self, samples: int) -> bool:
+        """Whether no command is due within the next samples."""
+        return self._timeline.until(self.time, samples) == samples
+
+    def render_parts(self, samples: int) -> NDArray[np.float32]:
+        """The next samples of the voices alone, with each command at its own sample."""
+        end = self.time + samples
         parts: list[NDArray[np.float32]] = []
         while True:
-            for entry in self._timeline.run(self.voices, self.time):
-                self._ran(entry)
+            self._run_due()
             size = self._timeline.until(self.time, end - self.time)
             if self._render_lock is not None and len(parts) >= EXACT:
                 size = min(max(size, GRAIN), end - self.time)
@@ -234,12 +212,101 @@ class Bus:
                 break
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
+    def finish(self, sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        """End a block: the sound of the voices becomes that of the listener."""
+        if self._resampler is not None:
+            sound = self._resampler(sound, frames)
+        sound = self._limiter(sound * self._gain)
+        if self._fade is not None:
+            fade, self._fade = self._fade[:frames], self._fade[frames:]
+            sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
+        if self.tap is not None:
+            self.tap.sounded(sound)
+        for note in self.voices.take_started():
+            self._on_start(note)
+        for note in self.voices.take_ended():
+            self._on_end(note)
+        return sound
+
+    def shed(self) -> None:
+        """End an eighth of the voices, and say so."""
+        _log.warning(
+            "%d voices are more than can be rendered in time: %d are ended; "
+            "a lower --max-voices does so before",
+            self.voices.sounding,
+            self.voices.shed_voices(),
+        )
+
+    def _run_due(self) -> None:
+        for entry in self._timeline.run(self.voices, self.time):
+            self._ran(entry)
+
     def _ran(self, entry: Entry) -> None:
         """Takes note of a command that was just run."""
         if self.tap is not None:
             self.tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
+
+
+def render_together(
+    due: Sequence[tuple[Bus, int]], render_lock: RenderLock | None
+) -> list[NDArray[np.float32]]:
+    """Render the next blocks of several listeners, so many frames of each; see :meth:`Bus.render`.
+
+    Those that share a bank, and for which nothing happens within the block, take one pass.
+    """
+    if render_lock is None:
+        return _turn(due)
+    parts: list[list[NDArray[np.float32]]] = [[] for _ in due]
+    for at in range(0, max(frames for _, frames in due), PART):
+        left = [(n, bus, frames - at) for n, (bus, frames) in enumerate(due) if frames > at]
+        with render_lock.of(*(bus for _, bus, _ in left)):
+            sounds = _turn([(bus, min(PART, frames)) for _, bus, frames in left])
+        for (n, _, _), sound in zip(left, sounds, strict=True):
+            parts[n].append(sound)
+    for bus, _ in due:
+        if render_lock.too_much(bus):
+            bus.shed()
+            render_lock.reset_load()
+    return [part[0] if len(part) == 1 else np.concatenate(part, axis=1) for part in parts]
+
+
+def _turn(due: Sequence[tuple[Bus, int]]) -> list[NDArray[np.float32]]:
+    begun = time.perf_counter()
+    samples = [bus.begin(frames) for bus, frames in due]
+    found = _together([(bus, count) for (bus, _), count in zip(due, samples, strict=True)])
+    sounds = [
+        bus.finish(found[bus] if bus in found else bus.render_parts(count), frames)
+        for (bus, frames), count in zip(due, samples, strict=True)
+    ]
+    spent = (time.perf_counter() - begun) / len(due)
+    for bus, frames in due:
+        bus.load.add(spent, frames / bus.rate)
+    return sounds
+
+
+def _together(due: Sequence[tuple[Bus, int]]) -> dict[Bus, NDArray[np.float32]]:
+    """The sound of the voices of those buses that can be rendered in one pass with another."""
+    found: dict[Bus, NDArray[np.float32]] = {}
+    groups: dict[tuple[Bank, int], list[Bus]] = {}
+    for bus, count in due:
+        if bus.is_plain(count):
+            groups.setdefault((bus.voices.bank, count), []).append(bus)
+    for (bank, count), buses in groups.items():
+        if len(buses) == 1:
+            continue
+        try:
+            sounds = bank.render([bus.voices for bus in buses], count)
+        except Exception:
+            _log.exception("the voices failed: all of them are ended")
+            for bus in buses:
+                bus.voices.clear()
+            sounds = [np.zeros((bus.channels, count), np.float32) for bus in buses]
+        for bus, sound in zip(buses, sounds, strict=True):
+            bus.time += count
+            found[bus] = sound
+    return found
 
 
 class Load:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
@@ -39,14 +39,14 @@ class RenderLock:
         self._by = WeakKeyDictionary[object, float]()  # seconds of late, of each
 
     @contextmanager
-    def of(self, who: object) -> Iterator[None]:
-        """A turn, once all who came before have had theirs."""
+    def of(self, *owners: object) -> Iterator[None]:
+        """A turn for the work of some owners, once all who came before have had theirs."""
         self._enter()
         begun, worked = self._clock(), self._processor()
         try:
             yield
         finally:
-            self._count(who, self._clock() - begun, self._processor() - worked)
+            self._count(owners, self._clock() - begun, self._processor() - worked)
             self._leave()
 
     def pause(self, seconds: float) -> bool:
@@ -99,7 +99,7 @@ class RenderLock:
             while True:
                 self._pausing.popleft().release()
 
-    def _count(self, who: object, held: float, worked: float) -> None:
+    def _count(self, owners: Sequence[object], held: float, worked: float) -> None:
         """Takes note of a turn, while it lasts."""
         now = self._clock()
         passed = max(now - self._last, held, 1e-9)
@@ -111,4 +111,5 @@ class RenderLock:
         with self._lock:
             for other in list(self._by):
                 self._by[other] *= kept
-            self._by[who] = self._by.get(who, 0.0) + held
+            for owner in owners:
+                self._by[owner] = self._by.get(owner, 0.0) + held / len(owners)
