@@ -3,25 +3,10 @@
 import numpy as np
 
 from gansynth_server.net.streams import PullStream
-from gansynth_server.spectral.constants import BINS, FRAMES
-from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note
+from tests.support.notes import note, spectrum
 
 RATE = 48000
-
-
-def spectrum(level=0.01, increment=0.5):
-    magnitude = np.zeros((FRAMES, BINS), np.float32)
-    magnitude[:, 20:60:7] = level * 1024
-    turns = np.full((FRAMES, BINS), increment, np.float32) + np.arange(BINS, dtype=np.float32)
-    return Spectrum(magnitude, turns)
-
-
-def note(spectrum_, id=0, **attributes):
-    made = Note("me", id, 60, 127, 60, **attributes)
-    made.spectrum = spectrum_
-    return made
 
 
 def test_after_a_gap_the_sound_comes_back_with_a_ramp():
