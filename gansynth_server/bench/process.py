@@ -64,6 +64,11 @@ class ServerProcess:
         assert found is not None
         self.port = int(found.group(1))
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def megabytes(self) -> float | None:
         """Resident memory with that of the render process, where the system tells it in /proc."""
         return resident_mb(self._process.pid, *children(self._process.pid)) or None

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
-Section = Literal["network", "live", "voices", "mixing", "precision", "memory", "clients"]
+Section = Literal[
+    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams"
+]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
 
@@ -19,7 +21,7 @@ class BenchCommand:
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
     """What to measure; voices are those with latents that move; memory, with thousands of
-    --notes, takes minutes; clients plays many."""
+    --notes, takes minutes; clients plays many, streams are many listeners."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -76,6 +78,11 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
+        if "streams" in self.sections:
+            from gansynth_server.bench import streams
+
+            figures["streams"] = streams.measure(self._flags, self.seconds)
+            report.table(console, "Streams of 48 kHz, 512 by 4", figures["streams"])
         report.save_json(self.json, figures)  # a bench may be ended early
         if {"mixing", "network", "precision"} & set(self.sections):
             set_threads(self.threads)
