@@ -32,6 +32,7 @@ def work(seconds):
         pass
 
 
+@pytest.mark.real_time
 def test_more_voices_than_there_is_time_for_are_ended_the_costly_ones_first(caplog):
     bus = burdened(Bus(RATE, 32, render_lock=RenderLock()), 0.1, work)
     ended = []
