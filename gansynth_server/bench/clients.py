@@ -1,4 +1,4 @@
-"""Whether one client waits for another: from ``/note`` to ``/note/start``, for one and for many."""
+"""Time from ``/note`` to ``/note/start`` for one client and for many: does one delay another?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HELD = 0.05
 SECONDS = 8.0
 KEYS = (48, 52, 55, 57, 60, 64, 67, 69)
 VOICES = 1024
-"""Of the server: enough for all, so that none is cut before it is heard."""
+"""Voices of the server: enough for all, so that none is cut before it is heard."""
 LONG = 10.0
-"""Seconds after which a note counts as lost."""
+"""Time (s) after which a note counts as lost."""
 
 
 class _Player(Client):

@@ -24,23 +24,23 @@ WINDOW = 32
 SOURCE = 20_000
 """Datagrams from one port; then another client goes on."""
 REPLY_TIMEOUT_S = 5.0
-"""Seconds without an answer after which the server counts as hanging."""
+"""Time (s) without an answer after which the server counts as hanging."""
 WARM = 0.25
-"""Of all datagrams: those before memory is looked at first, for what they fill for good."""
+"""Share of the datagrams that are sent before memory is measured first: they fill the caches."""
 
 
 @dataclass
 class Figures:
-    """What a run showed."""
+    """The figures of a run."""
 
     sent: int = 0
     lost: int = 0
     """Answers that had to be asked for again."""
     seconds: float = 0.0
     replies: Counter[str] = field(default_factory=Counter)
-    """By address."""
+    """Replies by address."""
     status: list[float] = field(default_factory=list)
-    """Seconds from /status to its answer, for another client."""
+    """Times (s) from /status to its answer, for another client."""
     blocks: int = 0
     late: int = 0
     """Blocks that came after the listener needed them."""
@@ -48,7 +48,7 @@ class Figures:
     """Blocks without sound, though notes are held."""
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
-    """What the server counted."""
+    """The server's metrics."""
 
 
 class Player:
@@ -133,7 +133,7 @@ def run(
 
 
 def _metrics(client: Client) -> dict[str, float]:
-    """What the server counts."""
+    """Return the server's metrics."""
     args = ask_again(client, "/metrics").args
     return dict(zip(args[::2], args[1::2], strict=True))
 

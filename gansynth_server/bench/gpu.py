@@ -1,4 +1,4 @@
-"""What is to be done with a GPU in ten minutes: does it work, how fast is it, train with the rest.
+"""Ten minutes of a GPU: does it work, how fast is it, train with the rest.
 
 Every step is a process of its own with a time limit; what one leaves over, the training
 gets. A step that fails or takes too long holds none of the others up, and what is known is
@@ -29,13 +29,13 @@ from gansynth_server.model.checkpoint import WEIGHTS
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout, which has the tests."""
 GRACE = 15.0
-"""Seconds from the request to end (SIGINT) until a step is killed: a training keeps itself."""
+"""Time (s) from SIGINT until a step is killed: a training saves itself."""
 CLOSING = 10.0
-"""Seconds that are left for the last lines of the report."""
+"""Time (s) that is left for the last lines of the report."""
 START = 45.0
-"""Seconds that a training on a GPU takes to read notes, fit templates and compile, about."""
+"""Time (s) that a training on a GPU takes to read notes, fit templates and compile, about."""
 PIECE = 15 << 20
-"""Bytes of one file of the checkpoint at most: large files are hard to bring home."""
+"""Most bytes of one file of the checkpoint: large files are hard to bring home."""
 MOST_PIECES = 3
 FULL_SIZE = "full_size"
 """Folder of a checkpoint as large as Magenta's, of no training."""
@@ -43,7 +43,7 @@ FULL_SIZE = "full_size"
 
 @dataclass(frozen=True)
 class Day:
-    """One run of all steps: what ``gansynth gpu`` is told."""
+    """One run of all steps, with the settings of ``gansynth gpu``."""
 
     out: Path
     work: Path
@@ -54,7 +54,7 @@ class Day:
 
     @property
     def notes(self) -> Path:
-        """The folder with the notes to train on."""
+        """Folder with the notes to train on."""
         return self.data if self.data.is_dir() else self.work / "data"
 
     @property
@@ -64,7 +64,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and its part of the minutes at most; None is all that is left.
+    """A command, and its largest part of the minutes; None is all that is left.
 
     ``results`` is called every second while it runs, and after it.
     """
@@ -77,19 +77,19 @@ class Step:
 
 @dataclass
 class Outcome:
-    """How a step ended; ``status`` is its exit status, None if it had to be killed."""
+    """The end of a step; ``status`` is its exit status, None if it had to be killed."""
 
     name: str
     seconds: float = 0.0
     limit: float = 0.0
     status: int | None = None
     late: bool = False
-    """Whether its time was over before it ended."""
+    """True if its time was over before it ended."""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def run(day: Day) -> bool:
-    """Run all steps; whether all ended well.
+    """Run all steps; return whether all ended well.
 
     Raises:
         UserError: a folder cannot be written, or there are no notes.
@@ -180,7 +180,7 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _machine(day: Day, left: float) -> Step:
-    """What machine it is; and the network of full size, for later steps."""
+    """Describe the machine, and make the network of full size for later steps."""
     code = "import sys; from gansynth_server.bench.gpu import machine; machine(*sys.argv[1:])"
     size = "tiny" if day.rehearsal else "full"
     command = [sys.executable, "-c", code, str(day.work), day.device, size]

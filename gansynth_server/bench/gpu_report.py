@@ -1,4 +1,4 @@
-"""What a GPU day has shown, for people and for programs; written again after each step."""
+"""The report of a GPU day, for people and for programs; written again after each step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write(out: Path, work: Path, steps: list[dict[str, Any]]) -> None:
 
 
 def goals(bench: Figures) -> list[dict[str, Any]]:
-    """Each goal, for the network of full size: wanted, measured (None if it was not), reached."""
+    """List the goals for the network of full size: wanted, measured (or None), reached."""
     rows = [
         row
         for net, rows in (bench.get("bundled") or {}).get("network", {}).items()
@@ -83,7 +83,7 @@ def _goal(
 
 
 def markdown(report: Figures, bench: Figures) -> str:
-    """The report as people read it."""
+    """Return the report as people read it."""
     return "\n\n".join(_parts(report, bench)) + "\n"
 
 
@@ -150,7 +150,7 @@ def _table(rows: list[Figures]) -> str:
 
 
 def _tests(path: Path) -> dict[str, int] | None:
-    """How many passed, failed and were skipped; None where there is no result."""
+    """Count the tests that passed, failed and were skipped; None where there is no result."""
     try:
         suite = ElementTree.parse(path).getroot().find("testsuite")
     except (OSError, ElementTree.ParseError):
@@ -164,11 +164,11 @@ def _tests(path: Path) -> dict[str, int] | None:
 
 
 def _training(folder: Path) -> Figures | None:
-    """The last line of the log, and the images and minutes of what was kept; None without it."""
-    kept = _read(folder / CONFIG)
-    if kept is None:
+    """Return the log's last line, and images and minutes of the checkpoint; None without one."""
+    config = _read(folder / CONFIG)
+    if config is None:
         return None
-    made = kept["provenance"]
+    made = config["provenance"]
     log = folder / "log.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
     last = json.loads(lines[-1]) if lines else {}

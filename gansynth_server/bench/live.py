@@ -22,7 +22,7 @@ CROWD_BLOCK, CROWD_AHEAD = 512, 4
 AUDIBLE = 1e-4
 """Level of the first audible sample: 80 dB below full scale."""
 PAUSE = 0.25
-"""Between two notes (s), in which the server becomes idle."""
+"""Time (s) between two notes, in which the server becomes idle."""
 REPLY_TIMEOUT_S = 10.0
 NOTE_SECONDS = 3.5
 _seeds = count(1000)  # every note that is to be new has its own
@@ -107,7 +107,7 @@ def _with_crowd(port: int, notes: int, voices: int) -> list[dict[str, Any]]:
 
 
 def _first_sound(client: Client, stream: Stream, n: int, cached: bool) -> float:
-    """Seconds from a note's datagram until a block with its sound is there."""
+    """Measure the time (s) from a note's datagram until a block with its sound is there."""
     # new notes take another slot than the last one's, around which keys are rendered ahead
     slot = "slot1" if cached else f"slot{n % 2}"
     if not cached:

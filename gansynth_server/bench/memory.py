@@ -1,4 +1,4 @@
-"""Whether a server's memory stays what it is: thousands of short notes, none like another."""
+"""A server's memory over thousands of short notes, none like another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sounding voices cost: the time of one core per second of sound."""
+"""The cost of sounding voices: the time of one core per second of sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datagrams as real clients send them, and what becomes of them on a bad day."""
+"""Datagrams as real clients send them, and mutations of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gansynth_server.osc.codec import OscError, encode, encode_bundle
 from gansynth_server.osc.table import TABLE
 
 LARGEST = 60_000
-"""Bytes of a datagram."""
+"""Most bytes of a datagram."""
 RANDOM = 100
 """Random messages in the stock."""
 _NUMBERS = (
@@ -25,7 +25,7 @@ _TIMES = (0, 1, 2**64 - 1, 2**63, 1 << 32)
 _PIECES = (b"*", b"?", b"{a,b}", b"[!a-z]", b"[", b"{", b"/", b"//", b"#bundle\0", b"\xff", b"\0")
 _TAGS = b"ifsbhtdSccrmTFNI[]"
 _QUIET = (b"/quit", b"/dump")
-"""What would end the server, or fill its log."""
+"""Messages left out, which would end the server or fill its log."""
 
 
 def real(rng: random.Random) -> list[bytes]:
@@ -105,7 +105,7 @@ def _tag(data: bytes, rng: random.Random, stock: list[bytes]) -> bytes:
 
 
 def _pattern(data: bytes, rng: random.Random, stock: list[bytes]) -> bytes:
-    """The same arguments, for all that a pattern means."""
+    """Return a datagram's arguments under an address pattern."""
     end = data.find(b",")
     if not data.startswith(b"/") or end < 0:
         return data

@@ -1,4 +1,4 @@
-"""Time per note of every backend that runs here, and what a lower precision does to the sound."""
+"""Time per note of every backend that runs here, and the error of lower precisions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Plain(Backend):
 
 @dataclass(frozen=True)
 class Limits:
-    """Until when measuring goes on: seconds per size of batch, and runs at most."""
+    """The end of measuring: time (s) per size of batch, and most runs."""
 
     seconds: float = 20.0
     runs: int = 5
@@ -64,7 +64,7 @@ def measure(
     precisions: tuple[PrecisionName, ...],
     limits: Limits,
 ) -> list[dict[str, Any]]:
-    """A row of figures per backend and precision; what cannot run here has its reason."""
+    """Return figures per backend and precision; one that cannot run here has its reason."""
     config = generator.config
     peaks: dict[str, float] = {
         name: peak(PRECISIONS[name], device) / 1e9 for name in precisions if name != "auto"
@@ -115,14 +115,14 @@ def _row(
 
 
 def _largest(row: dict[str, Any]) -> int:
-    """The largest size of batch that there was time for."""
+    """Return the largest size of batch that there was time for."""
     return max(batch for batch in BATCHES if f"ms per note, batch {batch}" in row)
 
 
 def _times(
     run: Callable[[Float32, Labels], object], batch: int, size: int, limits: Limits
 ) -> list[float]:
-    """Seconds of each of some runs, after one to warm up; what they make is on the host."""
+    """Time some runs (s each), after one to warm up; their results are on the host."""
     z = np.random.default_rng(0).standard_normal((batch, size)).astype(np.float32)
     labels = np.zeros(batch, np.int64)
     end = time.perf_counter() + limits.seconds
@@ -136,7 +136,7 @@ def _times(
 
 
 def audibility(generator: Generator, device: torch.device, precision: str) -> dict[str, Any]:
-    """What a lower precision does to notes: log-spectral distance in dB, pitch error in cents."""
+    """Measure a lower precision's errors: log-spectral distance (dB), pitch (cents)."""
     count = min(PITCHES, len(generator.config.pitches))
     labels = np.linspace(0, len(generator.config.pitches) - 1, count).astype(np.int64)
     normal = np.random.default_rng(1).standard_normal((count, generator.config.latent_size))
@@ -166,7 +166,7 @@ def _waves(backend: Backend, z: Float32, labels: Labels) -> torch.Tensor:
 
 
 def _cents(wave: Float32, pitch: float) -> float:
-    """Place of the strongest partial within a semitone of a pitch, in cents from it."""
+    """Return the distance (cents) from a pitch to the strongest partial within a semitone."""
     hertz = midi_to_hz(pitch)
     part = wave[SAMPLE_RATE // 4 : 2 * SAMPLE_RATE]
     spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 19))

@@ -21,7 +21,7 @@ PEAK_SECONDS = 1.0
 
 
 def full_size() -> Generator:
-    """A full-size net whose weights a rule gives: round(N(0, sd)·16)/16 from the CRC of each name.
+    """Make a full-size net of weights by rule: round(N(0, sd)·16)/16 from each name's CRC.
 
     The same weights as those of the tests' golden data. It sounds like nothing,
     but takes as long as a trained one.
@@ -48,14 +48,14 @@ def _tensor(name: str, shape: tuple[int, ...], deviation: float) -> torch.Tensor
 
 
 def operations(config: GeneratorConfig, window: Span) -> float:
-    """Floating-point operations of a window of one note, upsampling convolutions folded."""
+    """Count floating-point operations of a window of one note, upsampling folded."""
     blocks = len(config.filters)
     progress = blocks - 1 if config.progress is None else config.progress
     return receptive_field.operations(config, stage_weights(progress, blocks), window)
 
 
 def peak(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations per second of the fastest of some large matrix products."""
+    """Measure the operations per second of the fastest of some large matrix products."""
     best = 0.0
     sizes = PEAK_SIZES.get(device.type, PEAK_SIZES["cpu"])
     for size in sizes:

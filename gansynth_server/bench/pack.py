@@ -1,4 +1,4 @@
-"""All that a machine with a GPU and no network needs, in one folder of known size."""
+"""Packing: all that a machine with a GPU and no network needs, in one folder of known size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS
 from gansynth_server.options import DEFAULT_CHECKPOINT
 
 MAX_BYTES = 64 << 20
-"""Bytes in all."""
+"""Most bytes in all."""
 CONTENTS = "CONTENTS.txt"
 LARGE = 64 << 10
 """Bytes beyond which a file beside the tests is golden data, which no CUDA test reads."""
@@ -24,8 +24,8 @@ WHEELS = (
     *("python-osc", "sounddevice", "soundfile", "cffi", "pycparser", "mido"),
     *("tyro", "docstring-parser", "typeguard", "platformdirs", "tinysoundfont"),
 )
-"""What is missing beside PyTorch, NumPy, SciPy, safetensors, rich, matplotlib, pytest, hypothesis,
-packaging and typing-extensions; without what these need in turn."""
+"""Packages needed beside PyTorch, NumPy, SciPy, safetensors, rich, matplotlib, pytest, hypothesis,
+packaging and typing-extensions; without their own requirements."""
 
 
 def make(folder: Path, data: Path) -> str:
@@ -59,7 +59,7 @@ def make(folder: Path, data: Path) -> str:
 
 
 def _code() -> Iterator[Path]:
-    """Files of the checkout that are needed."""
+    """Yield the files of the checkout that are needed."""
     yield from (ROOT / name for name in ("Makefile", "pyproject.toml", "LICENSE", "README.md"))
     yield from sorted((ROOT / "gansynth_server").rglob("*.py"))
     yield from (p for p in sorted((ROOT / "tests").rglob("*.py")) if p.stat().st_size <= LARGE)
@@ -80,7 +80,7 @@ def download(folder: Path) -> None:
 
 
 def contents(folder: Path) -> tuple[str, int]:
-    """A line for each wheel, each file of the data and each other folder; and bytes in all."""
+    """Return a line per wheel, file of the data and other folder, and the bytes in all."""
     sizes: dict[str, int] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != CONTENTS):
         first, *rest = path.relative_to(folder).parts

@@ -1,4 +1,4 @@
-"""What a soak test does to its server."""
+"""The load of a soak test."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class SoakPlan:
     """The load of a soak test, and its length."""
 
     minutes: float = 60.0
-    """How long."""
+    """Length of the test."""
     voices: int = 32
-    """Sounding all the time, as many as there may be."""
+    """Voices that sound all the time, as many as there may be."""
     clients: int = 4
-    """That send random messages."""
+    """Clients that send random messages."""
     messages: float = 50.0
-    """A second, of each client."""
+    """Messages a second of each client."""
     switch: float = 20.0
     """Seconds between two changes of the checkpoint."""
     block: int = 512
@@ -24,7 +24,7 @@ class SoakPlan:
     ahead: int = 4
     """Blocks that are asked for in advance."""
     seed: int = 1
-    """Of the messages."""
+    """Seed of the messages."""
     apart: bool = False
     """Half of these clients are heard on the server's output, which has as many voices again."""
 

@@ -20,7 +20,7 @@ START = "from gansynth_server.cli import server; server()"
 
 
 def children(process: int) -> list[int]:
-    """The processes that one has started, where the system tells them in /proc."""
+    """List the processes that one has started, where the system tells them in /proc."""
     return [
         int(child)
         for task in Path(f"/proc/{process}/task").glob("*/children")
@@ -66,16 +66,16 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     def megabytes(self) -> float | None:
-        """Resident memory with that of the render process, where the system tells it in /proc."""
+        """Return the resident memory (MB) with the render process's, where /proc tells it."""
         return resident_mb(self._process.pid, *children(self._process.pid)) or None
 
     @property
     def errors(self) -> list[str]:
-        """The lines on stderr so far."""
+        """Return the lines on stderr so far."""
         self._log.seek(0)
         return self._log.readlines()
 

@@ -1,4 +1,4 @@
-"""Hours of everything at once, on a server of its own, and what became of it.
+"""The soak test: hours of everything at once, on a server of its own.
 
 One client holds the polyphony full and listens to a stream, pulled in real time
 as Pure Data does; others send random messages from the whole table, and their
@@ -107,7 +107,7 @@ def _measure(
         for run in (listener.run, *(other.run for other in others))
     ]
     begun = time.monotonic()
-    switched = told = greeted = begun
+    switched = sampled = greeted = begun
     rows: list[dict[str, Any]] = []
     loads = 0
     try:
@@ -120,8 +120,8 @@ def _measure(
                 switched = now
                 loads += 1
                 listener.loads.put(BROKEN if loads % 4 == 0 else names[loads % len(names)])
-            if now - told >= interval:
-                told = now
+            if now - sampled >= interval:
+                sampled = now
                 rows.append(_row(now - begun, server, watch, listener, others))
                 tell(rows[-1])
             if now - greeted >= GREET_SECONDS:

@@ -56,7 +56,7 @@ class Listener:
         """Blocks with samples that are not finite or beyond ±1."""
         self.peak = 0.0
         self.delays: list[float] = []
-        """From the request of each block to its arrival (s)."""
+        """Times (s) from the request of each block to its arrival."""
         self.switches = {"done": 0, "refused": 0, "wrong": 0}
         self.loads: SimpleQueue[str] = SimpleQueue()
         """Names of checkpoints that are to be loaded."""

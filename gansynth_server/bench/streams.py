@@ -1,4 +1,4 @@
-"""What many listeners cost: streams that are pulled in real time, each with some held voices."""
+"""The cost of many listeners: streams pulled in real time, each with some held voices."""
 
 from __future__ import annotations
 

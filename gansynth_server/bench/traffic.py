@@ -1,4 +1,4 @@
-"""What the bench plays: notes that keep voices sounding, and random messages of the whole table."""
+"""Traffic: notes that keep voices sounding, and random messages of the whole table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gansynth_server.osc.schema import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLO
 from gansynth_server.osc.table import TABLE
 
 LEFT_OUT = ("/quit", "/stream/", "/midi/join", "/checkpoint/load", "/dump")
-"""What ends the server, takes its client away from the sound that is listened to, is sent
-apart, or fills the log."""
+"""Messages left out: they end the server, take its client off the bus that is listened to, are
+sent apart, or fill the log."""
 WORDS = ("z", "a", "b", "all", "violin", "flute", "sine", "gain", "bend", "nonsense", "ü", "*")
 WILD = (float("nan"), float("inf"), -1e30, 1e30, -1, 2**31 - 1, "", "x" * 300, b"\0\1\2", None)
 NUMBERS = 200
-"""Where a number has no bound of its own, it is drawn from ± this."""
+"""Bound (±) of numbers that have none of their own."""
 
 
 class SteadyNotes:

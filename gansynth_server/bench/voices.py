@@ -17,17 +17,17 @@ from gansynth_server.spectral.constants import FRAMES, HOP, SAMPLE_RATE
 VOICES = (1, 16, 64)
 HOP_MS = 1000 * HOP / SAMPLE_RATE
 ROUNDS = 50
-"""After one to warm up."""
+"""Measured rounds, after one to warm up."""
 SECONDS = 2.0
-"""At most, for each number of voices; three rounds are measured in any case."""
+"""Most time (s) for each number of voices; three rounds are measured in any case."""
 
 
 def measure(options: ServerOptions) -> list[dict[str, Any]]:
-    """A row per number of voices: milliseconds of a round, from here to the render process
-    and back, each voice at a place and a pitch of its own.
+    """Return a row per number of voices: time (ms) of a round to the render process and back,
+    each voice at a place and a pitch of its own.
 
     Args:
-        options: those of the network hold.
+        options: of the network.
     """
     process = RenderProcess(options, serve)
     try:
@@ -59,7 +59,7 @@ def _row(model: RemoteModel, voices: int) -> dict[str, Any]:
 
 
 def _round(model: RemoteModel, z: Any, labels: Any, firsts: Any) -> None:
-    """As many voices at a time as the server would ask for at once."""
+    """Render a round, with as many voices at a time as the server would ask for at once."""
     most = model.backend.info.windows
     if not model.backend.info.mixed:
         order = np.argsort(firsts, kind="stable")  # equal windows are rendered together

@@ -27,7 +27,7 @@ class BenchCommand:
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
     """What to time; those that cannot run here say why."""
     precisions: tuple[PrecisionName, ...] = ("float32",)
-    """In which to time them."""
+    """Precisions to time them in."""
     torch_device: str = "auto"
     """Where the network runs."""
     threads: int = 0
@@ -37,7 +37,7 @@ class BenchCommand:
     voices: tuple[int, ...] = (0, 8, 32)
     """Other voices that sound meanwhile."""
     seconds: float = 20.0
-    """At most so long per size of batch; what would take longer is left out."""
+    """Longest time per size of batch; what would take longer is left out."""
     runs: int = 5
     """The median of so many runs counts."""
     full_size: bool = True
@@ -99,13 +99,13 @@ class BenchCommand:
 
     @property
     def _flags(self) -> list[str]:
-        """Of a server."""
+        """Return the flags of a server."""
         flags = ["--checkpoint", self.checkpoint, "--torch-device", self.torch_device]
         return [*flags, "--threads", str(self.threads), "--seed", "1"]
 
     @property
     def _options(self) -> ServerOptions:
-        """What a server with these flags is told of its network."""
+        """Return the options of the network of a server with these flags."""
         return ServerOptions(
             checkpoint=self.checkpoint, torch_device=self.torch_device, threads=self.threads
         )

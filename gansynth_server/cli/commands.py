@@ -1,4 +1,4 @@
-"""What ``gansynth`` can do: the one table of its commands. Each imports what it needs when run."""
+"""The one table of ``gansynth``'s commands. Each imports what it needs when run."""
 
 from typing import Annotated
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 CACHE_MB = 16
-"""So few that the cache is full when memory is measured first."""
+"""Size (MB) of the cache: so small that it is full when memory is measured first."""
 CLIENT_TIMEOUT_S = 5
 """Time after which the server forgets the many clients that the fuzzer was."""
 
@@ -25,11 +25,11 @@ class FuzzCommand:
     """
 
     datagrams: int = 100_000
-    """How many."""
+    """Number of datagrams."""
     seed: int = 1
-    """The same one sends the same datagrams."""
+    """The same seed sends the same datagrams."""
     port: int | None = None
-    """Of a running server; a server of its own is started if not given."""
+    """Port of a running server; a server of its own is started if not given."""
     stall: float = 250.0
     """Milliseconds that the audio clock may be held up."""
 
@@ -45,7 +45,7 @@ class FuzzCommand:
             raise UserError(f"the audio clock was held up for {stall:.0f} ms")
 
     def _alone(self) -> Figures:
-        """Against a server of its own, all of whose datagrams are looked at."""
+        """Fuzz a server of its own, all of whose datagrams are looked at."""
         import tempfile
 
         from gansynth_server.bench.process import ServerProcess

@@ -12,7 +12,7 @@ from tyro.conf import arg
 from gansynth_server.options import DEFAULT_CHECKPOINT, ServerOptions
 
 BEAT = 0.3
-"""Seconds."""
+"""Length (s) of a beat."""
 PHRASE: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
     ("acoustic_grand_piano", ((48,), (60,), (64,), (67,), (72,), (67,), (64,), (60,))),
     ("vibraphone", ((57,), (60,), (64,), (69,), (72,), (69,))),

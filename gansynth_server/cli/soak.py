@@ -1,4 +1,4 @@
-"""``gansynth soak``: whether it lasts."""
+"""``gansynth soak``: hours of load on a server."""
 
 from __future__ import annotations
 

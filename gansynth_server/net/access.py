@@ -63,13 +63,13 @@ class Access:
 
     @property
     def remark(self) -> str | None:
-        """A warning for the user who starts an open server; None for others."""
+        """Warning for the user of an open server; None for a closed one."""
         if not self._open:
             return None
-        who = ", ".join(map(str, self._networks)) or "anywhere"
+        senders = ", ".join(map(str, self._networks)) or "anywhere"
         how = " with the password" if self._password else ""
         return (
-            f"warning: whoever sends from {who}{how} can play and stop this server; "
+            f"warning: whoever sends from {senders}{how} can play and stop this server; "
             "OSC is not encrypted, so use it in networks that you trust"
         )
 
@@ -86,7 +86,7 @@ class Access:
 
     @property
     def asks_password(self) -> bool:
-        """Whether other machines have to log in."""
+        """Return whether other machines have to log in."""
         return self._open and self._password is not None
 
     def must_log_in(self, host: str) -> bool:

@@ -41,7 +41,7 @@ class _Sender:
     messages: Bucket
     bytes: Bucket
     told: float = -COMPLAINT_PERIOD_S
-    """When the last complaint was sent (s)."""
+    """Time (s) of the last complaint."""
     untold: int = 0
     """Complaints since then."""
 

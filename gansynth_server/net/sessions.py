@@ -44,7 +44,7 @@ class Session:
     spectrum: NDArray[np.float32] | None = None
     """Spectrum that was asked for last, [frames, bins, 2]."""
     proven: bool = True
-    """Whether it is known to receive what is sent to its address."""
+    """True if it is known to receive what is sent to its address."""
     token: int = field(default_factory=new_token)
     """Number that ``/login`` tells it, to be repeated."""
     _credit: int = 0

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A block that is asked for: by whom, of which stream, its number, and when (s)."""
+    """A block that is asked for: its listener's address, stream, number, and time (s)."""
 
     source: Source
     stream: PullStream
@@ -54,7 +54,7 @@ class StreamRenderer:
         self.blocks = 0
         """Blocks that were sent."""
         self.late = 0
-        """Of these, after the listener needed them."""
+        """Blocks that were sent after the listener needed them."""
         self.timer = BlockTimer("a stream")
         self._send, self._render_lock = send, render_lock
         self._waiting: FairQueue[Pull] = FairQueue(MAX_WAITING, MAX_PER_CLIENT, 1)
@@ -79,7 +79,7 @@ class StreamRenderer:
                 _log.exception("a block failed")
 
     def stop(self) -> None:
-        """Have ``run`` return after what was asked for before."""
+        """End ``run`` after what was asked for before."""
         with self._changed:
             self._running = False
             self._changed.notify()
@@ -96,7 +96,7 @@ class StreamRenderer:
             return [self._waiting.take() for _ in range(self._waiting.owners)]
 
     def _gather(self) -> float:
-        """Seconds from one pass to the next."""
+        """Return the time (s) from one pass to the next."""
         if len(self._active) <= FEW:
             return 0.0
         cushions = [s.block / s.bus.rate * (s.ahead - 1) for s in self._active]

@@ -30,7 +30,7 @@ class PullStream:
         self.block = block
         self.ahead = ahead
         self.id = new_token()
-        self._kept: dict[int, tuple[int, bytes]] = {}  # by place in the ring
+        self._sent: dict[int, tuple[int, bytes]] = {}  # by place in the ring
         self._newest = -1
         self._mark = (0, 0)
         """The number of the next block, and the samples of the voices before it."""
@@ -45,7 +45,7 @@ class PullStream:
 
     @property
     def pulled(self) -> bool:
-        """Whether any block has been asked for."""
+        """Return whether any block has been asked for."""
         return self._newest >= 0
 
     @property
@@ -58,22 +58,22 @@ class PullStream:
         return self.known(number) or self.encode(number, self.bus.render(self.block))
 
     def known(self, number: int) -> bytes | None:
-        """The answer to a pull where nothing has to be rendered for it; None for a new block."""
-        kept = self._kept.get(number % RING)
-        if kept is not None and kept[0] == number:
-            return kept[1]
+        """Return the answer to a pull where nothing has to be rendered; None for a new block."""
+        block = self._sent.get(number % RING)
+        if block is not None and block[0] == number:
+            return block[1]
         if self._newest - RING < number < self._newest:
             return self._encoded(number, np.zeros((self.bus.channels, self.block), np.float32))
         return None
 
     def encode(self, number: int, sound: NDArray[np.float32]) -> bytes:
-        """The datagram of a new block [channels, block]: ``/b number onset floats…``, in stereo a
-        bundle of ``/b`` (left) and ``/r`` (right); kept to be sent again."""
+        """Encode a new block [channels, block] as ``/b number onset floats…``, in stereo a bundle
+        of ``/b`` (left) and ``/r`` (right); keep it to be sent again."""
         place = number % RING
         if self._newest >= 0 and number != self._newest + 1:  # after a gap
             sound = sound * self._ramp
         datagram = self._encoded(number, sound)
-        self._kept[place] = (number, datagram)
+        self._sent[place] = (number, datagram)
         self._newest = number
         self._mark = number + 1, self.bus.time
         return datagram

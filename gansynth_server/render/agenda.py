@@ -17,7 +17,7 @@ class Agenda:
 
     @property
     def urgent(self) -> bool:
-        """Whether anything but prefetches waits."""
+        """Return whether anything but prefetches waits."""
         first = self._tasks.top()
         return bool(self._requests) or (first is not None and first.rank < AHEAD)
 

@@ -188,7 +188,7 @@ class Window(nn.Module):
         return total
 
     def layer(self, convolve: Convolution, x: Tensor, name: str, rows: BlockRows) -> Tensor:
-        """A convolution with its bias, leaky ReLU and pixel norm."""
+        """Apply a convolution with its bias, leaky ReLU and pixel norm."""
         kernel, bias = getattr(self.weights, f"kernel{name}"), getattr(self.weights, f"bias{name}")
         return _activated(convolve(x, kernel, bias, rows))
 

@@ -79,7 +79,7 @@ class RenderTask:
     entry: int = -1
     """Number of its valid entry in the queue."""
     busy: bool = False
-    """Whether it is being rendered."""
+    """True while it is being rendered."""
 
     @property
     def owners(self) -> set[Hashable]:
@@ -103,7 +103,7 @@ class RenderTask:
 
     @property
     def due(self) -> float:
-        """When the next frames are needed (s), so that slices of several notes take turns."""
+        """Time (s) at which the next frames are needed, so that slices of notes take turns."""
         return self.asked + self.ready * HOP / SAMPLE_RATE
 
 

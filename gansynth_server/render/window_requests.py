@@ -74,7 +74,7 @@ class WindowRequests:
 
 
 def _together(window: Span, first: WindowRequest) -> bool:
-    """Whether a window is rendered at once with a request: an equal one, or as long a one."""
+    """Return whether a window is rendered with a request: an equal one, or as long a one."""
     other = first.window
     if first.backend.info.mixed:
         return window[1] - window[0] == other[1] - other[0]

@@ -22,7 +22,7 @@ MAX_CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Page:
-    """What a GET is answered with; one without a body has no content type."""
+    """The answer to a GET; one without a body has no content type."""
 
     status: HTTPStatus
     body: bytes = b""

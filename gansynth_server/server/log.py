@@ -66,10 +66,10 @@ class LogThrottle:
             if int(now) != self._second:
                 self._second, self._lines = int(now), {False: 0, True: 0}
             kind = record.name, record.msg, getattr(record, "source", None)
-            told, hidden = self._kinds.pop(kind, (-PAUSE, 0))
+            passed, hidden = self._kinds.pop(kind, (-PAUSE, 0))
             full = self._lines[chatty] >= (MAX_DEBUG if chatty else MAX_LINES)
-            if full or (not chatty and now - told < PAUSE):
-                self._kinds[kind] = told, hidden + 1
+            if full or (not chatty and now - passed < PAUSE):
+                self._kinds[kind] = passed, hidden + 1
                 self.spared += 1
                 self._forget()
                 return None

@@ -41,7 +41,7 @@ class Watchdog:
         self.stalls = 0
         self._timers, self._clock = timers, clock
         self._caught: dict[BlockTimer, tuple[float, float, str]] = {}  # due, worst, where
-        self._told = -PAUSE_S
+        self._logged = -PAUSE_S
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -79,24 +79,24 @@ class Watchdog:
             caught = self._caught.get(timer)
             if caught is not None and due != caught[0]:  # it has moved on
                 del self._caught[timer]
-                self._tell(timer, caught[1], caught[2])
+                self._log_stall(timer, caught[1], caught[2])
                 caught = None
             if behind > LIMIT_S:
                 where = caught[2] if caught else ""
                 # looking holds the other threads up for a moment, so only if it is to be told
-                if not where and self._tells(behind):
+                if not where and self._may_log(behind):
                     where = _doing(timer.thread, overslept)
                 self._caught[timer] = due, behind, where
 
-    def _tells(self, seconds: float) -> bool:
+    def _may_log(self, seconds: float) -> bool:
         """Return whether a block held up for so long has a line in the log."""
         listens = seconds >= GRAVE_S or _log.isEnabledFor(logging.INFO)
-        return listens and self._clock() - self._told >= PAUSE_S
+        return listens and self._clock() - self._logged >= PAUSE_S
 
-    def _tell(self, timer: BlockTimer, seconds: float, where: str) -> None:
+    def _log_stall(self, timer: BlockTimer, seconds: float, where: str) -> None:
         self.stalls += 1
-        if self._tells(seconds):
-            self._told = self._clock()
+        if self._may_log(seconds):
+            self._logged = self._clock()
             _log.log(
                 logging.WARNING if seconds >= GRAVE_S else logging.INFO,
                 "%s was held up for %.0f ms (%d so far)%s",

@@ -66,11 +66,11 @@ class Bank:
 
     @property
     def hop(self) -> int:
-        """Samples of a hop: a pass is that long at most."""
+        """Hop (samples): the longest pass."""
         return self.overlap.hop
 
     def row(self, note: Note) -> int | None:
-        """The row of a sounding note."""
+        """Return the row of a sounding note; None if it does not sound."""
         return self._row_of.get(note)
 
     def begin(self, owner: Owner, note: Note) -> int | None:
@@ -112,7 +112,7 @@ class Bank:
             owner.on_row_ended(note)
 
     def render(self, due: Sequence[Owner], frames: int) -> list[Float32]:
-        """The next samples of some listeners' rows, mixed for each: float32 [channels, frames].
+        """Render the next samples of some listeners' rows: float32 [channels, frames] for each.
 
         They are not limited. A row whose sound is not finite, or far too loud, is ended and
         counted as its owner's ``non_finite``; the others go on.
@@ -131,7 +131,7 @@ class Bank:
     def _mix(
         self, due: Sequence[Owner], of: Sequence[Rows], rows: Rows, out: Sequence[Float32]
     ) -> None:
-        """One pass: the sound of all rows, added up for each owner into its part of ``out``."""
+        """Run one pass: add the sound of all rows up for each owner into its part of ``out``."""
         size = out[0].shape[1]
         sound = self.overlap.read(rows, size)  # [rows, size]
         moving = self.envelopes.moving(rows, size)
@@ -170,7 +170,7 @@ _Weights = tuple[Float32, NDArray[np.bool_], Float32 | None]
 
 
 def _weighted(weights: _Weights, sound: Float32, part: slice, channels: int) -> Float32:
-    """The sum of one listener's rows with their loudness and pan, [channels, size]."""
+    """Sum one listener's rows with their loudness and pan: [channels, size]."""
     still, moving, ramps = weights
     mix: Float32 = still[part, :channels].T @ sound[part]
     if ramps is not None and moving[part].any():
@@ -181,7 +181,7 @@ def _weighted(weights: _Weights, sound: Float32, part: slice, channels: int) -> 
 
 
 def _pan(pan: float, channels: int) -> NDArray[np.float64]:
-    """Weights [2] of equal power, 1 in the middle; all of a mono sound is in the first."""
+    """Return weights [2] of equal power, 1 in the middle; a mono sound uses the first alone."""
     if channels == 1:
         return np.array([1.0, 0.0])
     angle = (pan + 1) * np.pi / 4

@@ -1,4 +1,4 @@
-"""What one listener hears: a voice bank, its gain, its sample rate and its limiter."""
+"""The bus of one listener: a voice bank, its gain, its sample rate and its limiter."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Tim
 from gansynth_server.synth.voices import Voices
 
 FADE = 0.010
-"""Seconds in which the sound ends when the server does."""
+"""Fade (s) of the sound when the server ends."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
 PART = 512
-"""Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
+"""Most frames rendered in one turn, so that no listener waits long for its own."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 EXACT, GRAIN = 6, 128
-"""In how many parts a turn may be rendered to the sample, and the samples of further ones: a
-thousand commands, each for a sample of its own, would take a thousand turns' time."""
+"""Parts of a turn that are exact to the sample, and length (samples) of further ones: a thousand
+commands, each for a sample of its own, would take a thousand turns' time."""
 
 
 def bank_rate(rate: int) -> int:
-    """Rate of the voices for a listener's rate."""
+    """Return the voices' rate for a listener's rate."""
     return rate if direct(rate) else BANK_RATE
 
 
@@ -41,18 +41,18 @@ _log = logging.getLogger(__name__)
 
 
 class Tap(Protocol):
-    """Whoever listens to a bus, on the thread that renders."""
+    """A listener of a bus, called on the thread that renders."""
 
     def begins(self, sample: int) -> None:
-        """A block begins with this sample of the voices."""
+        """Take note of a block that begins with this sample of the voices."""
         ...
 
     def ran(self, entry: Entry, sample: int) -> None:
-        """A command was run before this sample."""
+        """Take note of a command that was run before this sample."""
         ...
 
     def sounded(self, sound: NDArray[np.float32]) -> None:
-        """This is the block, [channels, frames]."""
+        """Take the block [channels, frames]."""
         ...
 
 
@@ -102,19 +102,19 @@ class Bus:
 
     @property
     def delay(self) -> float:
-        """Seconds that the limiter and the resampler add."""
+        """Latency (s) of the limiter and the resampler."""
         return self._limiter.delay / self.rate + (
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
 
     @property
     def busy(self) -> bool:
-        """Whether anything sounds or is yet to happen; for the thread that renders."""
+        """Return whether anything sounds or is yet to happen; for the thread that renders."""
         return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
     @property
     def waiting(self) -> int:
-        """Commands that are yet to be run."""
+        """Number of commands that are yet to be run."""
         return len(self._timeline)
 
     def post(
@@ -125,7 +125,7 @@ class Bus:
         starts: bool = False,
         coarse: bool = False,
     ) -> None:
-        """Has a command run on the voices, about a note or none.
+        """Post a command for the voices, about a note or none.
 
         Args:
             when: seconds of the link's clock; None is before the next block.
@@ -148,7 +148,7 @@ class Bus:
     def silence(
         self, of: Callable[[Note], bool] = lambda note: True, when: float | None = None
     ) -> None:
-        """Ends the notes of one kind within 5 ms, and drops those that are yet to come."""
+        """End the notes of one kind within 5 ms, and drop those that are yet to come."""
 
         def cut(voices: Voices) -> None:
             voices.cut_all(of)
@@ -157,22 +157,22 @@ class Bus:
         self.post(cut, when)
 
     def end(self) -> None:
-        """Fades all sound out in 10 ms, for good; any thread."""
+        """Fade all sound out in 10 ms, for good; any thread."""
         steps = round(FADE * self.rate)
         self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
 
     def pause(self, seconds: float) -> None:
-        """Waits until nothing is rendered on its desk, see :meth:`RenderLock.pause`; any thread."""
+        """Wait until no block is rendered, see :meth:`RenderLock.pause`; any thread."""
         if self._render_lock is not None:
             self._render_lock.pause(seconds)
 
     @property
     def over(self) -> bool:
-        """Whether it was ended and has faded out."""
+        """Return whether it was ended and has faded out."""
         return self._fade is not None and not len(self._fade)
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [channels, frames] for the listener: finite, within ±1.
+        """Render the next float32 [channels, frames] for the listener: finite, within ±1.
 
         Should the voices fail, all of them are ended, and it is silence.
         """
@@ -189,11 +189,11 @@ class Bus:
         return samples
 
     def is_plain(self, samples: int) -> bool:
-        """Whether no command is due within the next samples."""
+        """Return whether no command is due within the next samples."""
         return self._timeline.until(self.time, samples) == samples
 
     def render_parts(self, samples: int) -> NDArray[np.float32]:
-        """The next samples of the voices alone, with each command at its own sample."""
+        """Render the next samples of the voices alone, with each command at its own sample."""
         end = self.time + samples
         parts: list[NDArray[np.float32]] = []
         while True:
@@ -213,7 +213,7 @@ class Bus:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def finish(self, sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-        """End a block: the sound of the voices becomes that of the listener."""
+        """End a block: turn the sound of the voices into that of the listener."""
         if self._resampler is not None:
             sound = self._resampler(sound, frames)
         sound = self._limiter(sound * self._gain)
@@ -242,7 +242,7 @@ class Bus:
             self._ran(entry)
 
     def _ran(self, entry: Entry) -> None:
-        """Takes note of a command that was just run."""
+        """Take note of a command that was just run."""
         if self.tap is not None:
             self.tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
@@ -287,7 +287,7 @@ def _turn(due: Sequence[tuple[Bus, int]]) -> list[NDArray[np.float32]]:
 
 
 def _together(due: Sequence[tuple[Bus, int]]) -> dict[Bus, NDArray[np.float32]]:
-    """The sound of the voices of those buses that can be rendered in one pass with another."""
+    """Render the voices of those buses that can share a pass with another."""
     found: dict[Bus, NDArray[np.float32]] = {}
     groups: dict[tuple[Bank, int], list[Bus]] = {}
     for bus, count in due:
@@ -310,7 +310,7 @@ def _together(due: Sequence[tuple[Bus, int]]) -> dict[Bus, NDArray[np.float32]]:
 
 
 class Load:
-    """Time spent per second of sound, as a moving average and its peak, in percent."""
+    """Load (% of real time): a moving average and its peak."""
 
     def __init__(self) -> None:
         self.average = 0.0

@@ -16,10 +16,9 @@ from gansynth_server.synth.ramps import Rows
 Float32 = NDArray[np.float32]
 
 COSTLY = 4
-"""Times as fast as it was made is a voice whose frames take most of the work."""
+"""Reading speed from which a voice counts as costly."""
 BUDGET = 2
-"""Frames a hop that there may be for each voice. One that is read n times as fast as it was made
-takes n."""
+"""Frames per hop that there may be for each voice, on average; one read n times as fast takes n."""
 SMOOTH = 0.010
 """Least time (s) that a change of loudness, pan or pitch takes."""
 
@@ -52,7 +51,7 @@ class Voices:
 
     @property
     def late(self) -> int:
-        """Frames of the bank that were not there yet when they were needed."""
+        """Number of the bank's frames that were not there yet when they were needed."""
         return self.bank.overlap.late
 
     @property
@@ -61,7 +60,7 @@ class Voices:
 
     @property
     def notes(self) -> list[Note | None]:
-        """The notes that sound."""
+        """Notes that sound."""
         return [self.bank.notes[row] for row in sorted(self.rows)]
 
     def start(self, note: Note) -> None:
@@ -96,15 +95,15 @@ class Voices:
             self.bank.overlap.seek(row, place)
 
     def next_frame(self, note: Note) -> tuple[float, float] | None:
-        """The frame that a note reads next, and the way to the one after; None if it is silent."""
+        """Return a note's next frame and the step to the one after; None if it is silent."""
         row = self.bank.row(note)
         return None if row is None else self.bank.overlap.motion.next_frame(row)
 
     def cut_all(self, of: Callable[[Note], bool]) -> None:
         """Fade the notes of one kind out in 5 ms; those that wait end unheard."""
-        kept = [note for note in self.waiting if not of(note)]
+        remaining = [note for note in self.waiting if not of(note)]
         self._ended += [note for note in self.waiting if of(note)]
-        self.waiting = deque(kept)
+        self.waiting = deque(remaining)
         for row in sorted(self.rows):
             note = self.bank.notes[row]
             if note is not None and of(note):
@@ -117,7 +116,7 @@ class Voices:
         more work, then those that are missed least.
 
         Returns:
-            How many.
+            Number of voices.
         """
         rows = self._uncut()
         ratio = self.bank.overlap.ratio[rows]
@@ -139,17 +138,17 @@ class Voices:
         self._ended += notes
 
     def take_started(self) -> list[Note]:
-        """Notes that began to sound since the last call."""
+        """Return the notes that began to sound since the last call."""
         taken, self._started = self._started, []
         return taken
 
     def take_ended(self) -> list[Note]:
-        """Notes whose sound is over since the last call."""
+        """Return the notes whose sound is over since the last call."""
         taken, self._ended = self._ended, []
         return taken
 
     def render(self, frames: int) -> Float32:
-        """The next samples of these voices alone, float32 [channels, frames]; see Bank.render."""
+        """Render these voices alone, float32 [channels, frames]; see :meth:`Bank.render`."""
         return self.bank.render([self], frames)[0]
 
     def on_row_ended(self, note: Note) -> None:
@@ -176,7 +175,7 @@ class Voices:
             self.bank.envelopes.cut_off(int(row))
 
     def _uncut(self) -> Rows:
-        """Rows that are not being cut off."""
+        """Return the rows that are not being cut off."""
         rows = np.array(sorted(self.rows), np.int64)
         return rows[~self.bank.envelopes.cut[rows]]
 
@@ -198,7 +197,7 @@ class Voices:
                 return
 
     def _steal_priority(self, rows: Rows) -> NDArray[np.float64]:
-        """How much rows would be missed."""
+        """Rate how much rows would be missed."""
         envelopes = self.bank.envelopes
         seconds = envelopes.age[rows] / self.rate
         level = self.bank.overlap.frames.level[rows] * self.bank.weights.now[rows].max(axis=1)

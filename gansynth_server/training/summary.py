@@ -1,4 +1,4 @@
-"""What is in a data folder: tables for the terminal and a sheet of pictures."""
+"""The summary of a data folder: tables for the terminal and a sheet of pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "–"
 
 
 def summary(data: Dataset) -> RenderableType:
-    """Counts by family, kind and split, what was left out, and where all of it comes from."""
+    """Count notes by family, kind and split, and those left out; name the sources."""
     about = Table("", "", box=None, show_header=False)
     pitches = [note.pitch for note in data.notes]
     velocities = sorted({note.velocity for note in data.notes})
@@ -49,7 +49,7 @@ def summary(data: Dataset) -> RenderableType:
 
 
 def _short(text: str) -> str:
-    """The first lines of a licence; the index has all of it."""
+    """Return the first lines of a licence; the index has all of it."""
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(lines[:LINES]) + ("\n…" if len(lines) > LINES else "")
 
@@ -72,7 +72,7 @@ def _counts(data: Dataset) -> Table:
 
 
 def draw_sheet(data: Dataset) -> Path:
-    """Writes a PNG of up to 12 instruments at 5 pitches, marked where held out.
+    """Write a PNG of up to 12 instruments at 5 pitches, marked where held out.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
@@ -94,7 +94,7 @@ def draw_sheet(data: Dataset) -> Path:
 
 
 def _shown(data: Dataset, columns: Sequence[int]) -> dict[tuple[str, int], int]:
-    """The row that comes closest to each column, of those that come closest to no other."""
+    """Return the row closest to each column, of those that are closest to no other."""
     shown: dict[tuple[str, int], int] = {}
     for row, note in enumerate(data.notes):
         column = min(columns, key=lambda pitch: abs(pitch - note.pitch))
@@ -105,6 +105,6 @@ def _shown(data: Dataset, columns: Sequence[int]) -> dict[tuple[str, int], int]:
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:
-    """Up to a count of the items, evenly, the first and the last among them."""
+    """Pick up to a count of the items, evenly, the first and the last among them."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]

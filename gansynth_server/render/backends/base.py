@@ -1,4 +1,4 @@
-"""What computes spectra: the protocol of all backends."""
+"""The protocol of all backends, which compute spectra."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Firsts = NDArray[np.int64]
 
 WHOLE: Span = (0, FRAMES)
 HEAD: Span = (0, 8)
-"""The frames that a note starts with: they hold its first 64 ms."""
+"""Frames that a note starts with: they hold its first 64 ms."""
 SLICE_SECONDS = 0.016
-"""The rest of a note is cut so that no slice takes much longer: a new note waits for it."""
+"""Time (s) that no slice of a note's rest takes much longer than: a new note waits for it."""
 MAX_SLICES = 4
 TOGETHER = 4
 """Notes that come together and are rendered at once, where that is faster."""
@@ -36,7 +36,7 @@ GAIN = 0.8  # share of the time one by one that counts as faster
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Frames of a note that are rendered at one go, for so many notes at most."""
+    """Frames of a note that are rendered at once, for so many notes at most."""
 
     window: Span
     batch: int
@@ -44,7 +44,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What renderers know of a backend, in this process or the other."""
+    """Properties of a backend that renderers use, in this process or the other."""
 
     name: str
     precision: str = "float32"
@@ -53,9 +53,9 @@ class BackendInfo:
     windows: int = 1
     """Windows as short as a head that are rendered at once, at most."""
     mixed: bool = False
-    """Whether such windows may begin anywhere, each at a frame of its own."""
+    """True if such windows may begin anywhere, each at a frame of its own."""
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
-    """How a live note is rendered, its head first."""
+    """Slices of a live note, its head first."""
 
 
 class Backend(ABC):
@@ -71,7 +71,7 @@ class Backend(ABC):
 
     @abstractmethod
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        """Some frames of notes.
+        """Render some frames of notes.
 
         Args:
             z: [N, latent_size].
@@ -83,13 +83,13 @@ class Backend(ABC):
         """
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        """As ``frames``, for those who cannot wait until something is compiled."""
+        """Render as ``frames``, for notes that cannot wait until something is compiled."""
         return self.frames(z, labels, window)
 
     def live_at(
         self, z: Float32, labels: Labels, firsts: Firsts, length: int
     ) -> tuple[Float32, Float32]:
-        """As ``live``, for as many frames of each note, from a first one of its own on."""
+        """Render as ``live``, as many frames of each note, from a first one of its own on."""
         parts: list[tuple[Float32, Float32] | None] = [None] * len(z)
         for first in np.unique(firsts):
             places = np.flatnonzero(firsts == first)
@@ -102,7 +102,7 @@ class Backend(ABC):
         return np.stack(magnitudes), np.stack(increments)
 
     def waves(self, z: Float32, labels: Labels) -> Float32:
-        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz."""
+        """Render whole notes as Magenta gives them: [N, 64000] at 16 kHz."""
         import torch
 
         from gansynth_server.spectral import transform
@@ -112,12 +112,12 @@ class Backend(ABC):
         return waves
 
     def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
-        """[N, latent_size] latents and [N] labels → N whole spectra."""
+        """Render N whole spectra of latents [N, latent_size] and labels [N]."""
         parts = self.frames(z, labels, WHOLE)
         return [Spectrum(m, i) for m, i in zip(*parts, strict=True)]
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles the head of live notes and measures it; from its time the slices follow."""
+        """Compile the head of live notes and measure it; from its time the slices follow."""
         head = self.seconds(HEAD, 1, latent_size)
         together = self.together
         if together > 1:
@@ -134,14 +134,14 @@ class Backend(ABC):
         self.info = replace(self.info, slices=(Slice(HEAD, together), *rests), windows=windows)
 
     def rest_seconds(self, head: float) -> float:
-        """What the frames after the head take about, from the head's own seconds."""
+        """Estimate the time (s) of the frames after the head, from the head's own."""
         return head * self._operations((HEAD[1], FRAMES)) / self._operations(HEAD)
 
     def _operations(self, window: Span) -> float:
         return operations(self.weights.config, self.weights.shares, window)
 
     def seconds(self, window: Span, count: int, latent_size: int, takes: int = 2) -> float:
-        """The shortest time of some runs, after one that compiles and warms."""
+        """Measure the shortest time (s) of some runs, after one that compiles and warms."""
         z, labels = np.ones((count, latent_size), np.float32), np.zeros(count, np.int64)
         self.frames(z, labels, window)
         best = np.inf

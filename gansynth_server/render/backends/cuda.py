@@ -104,7 +104,7 @@ class Lane:
 
     @property
     def batches(self) -> list[int]:
-        """Sizes of batches that are captured."""
+        """Return the sizes of batches that are captured."""
         return sorted(self._replays)
 
     # a capture makes tensors of PyTorch's random numbers, which a replay writes to: made in
@@ -170,7 +170,7 @@ class Lane:
 
 @contextmanager
 def _measured(short: bool) -> Iterator[None]:
-    """Have cuDNN measure its kernels; not in float32, of which some are fast and less exact."""
+    """Let cuDNN measure its kernels; not in float32, of which some are fast and less exact."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = before or short
     try:
@@ -233,7 +233,7 @@ class CudaGraphs(Backend):
         return self._cut(self._live, z, labels, pick)
 
     def waves(self, z: Float32, labels: Labels) -> Float32:
-        """Whole notes [N, 64000]: the inverse transform runs on the device, in the same graph."""
+        """Render whole notes [N, 64000]: the inverse transform is part of the graph."""
         with self._making:
             if self._waves is None:
                 self._waves = self._lane(self._wave_body, (1, SAMPLES))
@@ -254,7 +254,7 @@ class CudaGraphs(Backend):
                 _log.warning("no memory for %d notes at once: %d it is", batch, self._most)
 
     def _allow(self, most: int) -> None:
-        """Render so many notes at once at most."""
+        """Set the most notes to render at once."""
         self._most = most
         slices = Slice(HEAD, most), Slice((HEAD[1], FRAMES), min(RESTS, most))
         self.info = replace(self.info, batch=most, windows=most, slices=slices)
@@ -293,7 +293,7 @@ class CudaGraphs(Backend):
     def _run(
         self, lane: Lane, z: Float32, labels: Labels, pick: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Notes in batches that there is a graph for, joined: [N, …], or [2, N, …] where cut."""
+        """Run notes in batches that have a graph, joined: [N, …], or [2, N, …] where cut."""
         latents, numbers = torch.from_numpy(np.asarray(z, np.float32)), torch.from_numpy(labels)
         parts = []
         for at in range(0, len(z), self._most):

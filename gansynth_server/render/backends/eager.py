@@ -45,7 +45,7 @@ class Eager(Backend):
 
 
 def full_float32(device: torch.device) -> None:
-    """Have this process compute float32 in full on a GPU.
+    """Make this process compute float32 in full on a GPU.
 
     cuDNN's convolutions take TF32 otherwise, which rounds what they read to 10 bits.
     """
@@ -57,7 +57,7 @@ def full_float32(device: torch.device) -> None:
 
 
 def torch_device(choice: str) -> torch.device:
-    """``auto`` (CUDA where there is one), or a name that torch knows; UserError otherwise."""
+    """Return the device of ``auto`` (CUDA where there is one) or a name; UserError if unknown."""
     if choice == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

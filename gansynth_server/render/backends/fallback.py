@@ -1,4 +1,4 @@
-"""When a device fails in the middle of a concert: the CPU goes on."""
+"""The fallback of a device that fails in the middle of a concert: the CPU goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PyTorch runs as many small kernels, each as one: a GPU's memory is then read once.
+"""Fused kernels for what PyTorch runs as many small ones: a GPU's memory is then read once.
 
 A convolution's bias, the leaky ReLU and the pixel norm are six passes over an image, the
 steps from the last image to magnitudes and phases about twenty. ``torch.compile`` makes one
@@ -42,12 +42,12 @@ class FusedWindow(Window):
         self._polar = torch.compile(super().polar)
 
     def layer(self, convolve: Convolution, x: Tensor, name: str, rows: BlockRows) -> Tensor:
-        """As :meth:`Window.layer`; the bias is added in the kernel that norms."""
+        """Compute as :meth:`Window.layer`; the bias is added in the kernel that norms."""
         kernel, bias = getattr(self.weights, f"kernel{name}"), getattr(self.weights, f"bias{name}")
         return self.activated(convolve(x, kernel, None, rows), bias)
 
     def activated(self, x: Tensor, bias: Tensor) -> Tensor:
-        """[N, channels, rows, columns] without its bias → after bias, leaky ReLU and norm."""
+        """Add the bias to [N, channels, rows, columns], then leaky ReLU and norm."""
         count, channels, height, width = x.shape
         # channels lie side by side (channels_last), so this copies nothing
         pixels = x.permute(0, 2, 3, 1).contiguous().view(-1, channels)
@@ -57,7 +57,7 @@ class FusedWindow(Window):
         return y.view(count, height, width, channels).permute(0, 3, 1, 2)
 
     def polar(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """As :meth:`Window.polar`."""
+        """Compute as :meth:`Window.polar`."""
         torch._dynamo.maybe_mark_dynamic(image, 0)
         magnitude, increment = self._polar(image)
         return magnitude, increment
@@ -72,7 +72,7 @@ def _normed() -> Callable[[Tensor, Tensor], Tensor]:
 
 @cache
 def can_compile(device: torch.device) -> bool:
-    """Whether kernels can be compiled here, tried with a small one; a line says why not."""
+    """Return whether a small kernel can be compiled here; a line says why not."""
     pixels, bias = torch.ones(8, 4, device=device), torch.zeros(4, device=device)
     try:
         _normed()(pixels, bias)
