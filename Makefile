@@ -16,11 +16,11 @@ TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 
-# Tests of rooms and of training share two workers, a thread of PyTorch each; those of whole servers
-# and of real time run after them, one by one, so that nothing but themselves makes them late.
+# Tests that count no block of sound share two workers, a thread of PyTorch each; those that do run
+# after them, one by one, so that nothing but themselves makes them late.
 PYTEST = $(BIN)/python -m pytest
-ROOMS = -n 2 --dist loadscope tests --ignore tests/system --ignore tests/realtime
-WHOLE = tests/system tests/realtime
+SHARED = -n 2 --dist loadscope tests -m "not realtime and not real_time"
+ALONE = tests -m "realtime or real_time"
 
 # a soundfont, or a folder that gansynth dataset made
 GPU_DATA ?= $(firstword $(wildcard data/*.sf3 data/*.sf2 /usr/share/sounds/sf3/FluidR3Mono_GM.sf3) data)
@@ -38,12 +38,12 @@ play: debian-play $(VENV)/.installed
 	$(BIN)/gansynth play
 
 check: lint
-	$(PYTEST) $(ROOMS) --ignore tests/training
+	$(PYTEST) $(SHARED) --ignore tests/system --ignore tests/realtime --ignore tests/training
 
 test: debian-test lint
 	@failed=""; \
-	$(PYTEST) $(ROOMS) || failed="$$failed rooms and training;"; \
-	$(PYTEST) $(WHOLE) || failed="$$failed system and realtime;"; \
+	$(PYTEST) $(SHARED) || failed="$$failed those that share workers;"; \
+	$(PYTEST) $(ALONE) || failed="$$failed those in real time;"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 lint: $(VENV)/.tested
