@@ -52,7 +52,7 @@ class Target:
     """
 
     def __init__(self, wave: Tensor) -> None:
-        pyramid = _pyramid(wave[None])
+        pyramid = pyramid_of(wave[None])
         peak = pyramid[MIDDLE].amax()
         self.outline = _outline(pyramid)[0]
         """[levels], as :meth:`look` gives it."""
@@ -62,15 +62,16 @@ class Target:
     def distance(self, waves: Tensor) -> Tensor:
         """Waves [N, 64000] → dB [N]: the mean difference in level, where it is heard most, after
         the loudness has been matched."""
-        return self._compare(_pyramid(waves))
+        return self.compare(pyramid_of(waves))
 
     def look(self, waves: Tensor) -> tuple[Tensor, Tensor]:
         """Waves [N, 64000] → their distances [N], and their levels under the loudest place in dB
         [N, levels]."""
-        pyramid = _pyramid(waves)
-        return self._compare(pyramid), _outline(pyramid)
+        pyramid = pyramid_of(waves)
+        return self.compare(pyramid), _outline(pyramid)
 
-    def _compare(self, pyramid: list[Tensor]) -> Tensor:
+    def compare(self, pyramid: list[Tensor]) -> Tensor:
+        """The same of waves whose :func:`pyramid_of` is known."""
         parts = []
         gain = self._gain(pyramid[MIDDLE])
         for ours, wanted, weight in zip(pyramid, self._wanted, self._weights, strict=True):
@@ -91,7 +92,7 @@ def _outline(pyramid: list[Tensor]) -> Tensor:
     return (level - level.amax(dim=(1, 2), keepdim=True)).clamp(min=-FLOOR).flatten(1)
 
 
-def _pyramid(waves: Tensor) -> list[Tensor]:
+def pyramid_of(waves: Tensor) -> list[Tensor]:
     """Mean mel powers of waves [N, 64000] at each resolution, in dB."""
     power = transform.mel_power(waves)[:, None]
     peak = power.detach().amax(dim=(1, 2, 3)).clamp(min=1e-9)[:, None, None]
