@@ -274,7 +274,8 @@ def _judged(
     octave = tuning.octave_of(usual)
     if octave is None:
         return UNPITCHED, ()
-    return octave, selection.layers(sounding, settings.velocities, settings.step)
+    probe = {v: wave for (pitch, v), wave in sounding.items() if pitch == selection.PROBE}
+    return octave, selection.layers(probe, settings.velocities, settings.step)
 
 
 def _play(

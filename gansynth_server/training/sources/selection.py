@@ -19,9 +19,6 @@ VELOCITY = 100
 """The velocity that is always taken, or the one nearest to it."""
 SAME_VELOCITY = "sounds as at another velocity"
 
-Waves = Mapping[tuple[int, int], NDArray[np.float32]]
-"""(pitch, velocity) → [64000]."""
-
 
 def some_pitches(instrument: str, pitches: Sequence[int], share: float) -> tuple[int, ...]:
     """A share (0…1) of the pitches, drawn for each instrument, and the probes among them.
@@ -40,11 +37,13 @@ def by_nearness(velocities: Sequence[int]) -> list[int]:
     return sorted(velocities, key=lambda velocity: (abs(velocity - VELOCITY), velocity))
 
 
-def layers(waves: Waves, velocities: Sequence[int], step: float) -> Sequence[int]:
-    """The velocities of an instrument that sound different at the probe, whatever their loudness.
+def layers(
+    waves: Mapping[int, NDArray[np.float32]], velocities: Sequence[int], step: float
+) -> Sequence[int]:
+    """The velocities of an instrument that sound different, whatever their loudness.
 
     Args:
-        waves: notes; silent ones may be missing.
+        waves: velocity → note of one pitch, [64000]; silent ones may be missing.
         velocities: to choose from.
         step: distance in dB to all velocities taken before; 0 takes all.
 
@@ -55,7 +54,7 @@ def layers(waves: Waves, velocities: Sequence[int], step: float) -> Sequence[int
         return velocities
     kept: list[tuple[int, Target]] = []
     for velocity in by_nearness(velocities):
-        wave = waves.get((PROBE, velocity))
+        wave = waves.get(velocity)
         heard = None if wave is None else torch.from_numpy(wave)
         if not kept and heard is None:
             return velocities
