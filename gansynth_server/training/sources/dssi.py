@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -153,36 +154,32 @@ def _instruments(
     library: Path, banks: Sequence[Path | None]
 ) -> tuple[dict[str, str], list[Instrument]]:
     """What the plugin says of itself, and the programs of all banks with names of their own."""
-    about: dict[str, str] = {}
-    found: list[Instrument] = []
-    names: dict[str, int] = {}
     for bank in banks:
         if bank is not None and not bank.is_file():
             raise UserError(f"there are no patches at {bank}")
-        try:
-            about, programs = dssi_host.apart(dssi_host.look, library, bank)
-        except (OSError, CrashError) as error:
-            raise UserError(
-                f"{library.name} does not work" + (f" with {bank}" if bank else "") + f": {error}"
-            ) from error
+    try:
+        looked = dssi_host.apart(dssi_host.look, library, banks)
+    except (OSError, CrashError) as error:
+        files = " ".join(str(bank) for bank in banks if bank)
+        where = f" with {files}" if files else ""
+        raise UserError(f"{library.name} does not work{where}: {error}") from error
+    found: list[Instrument] = []
+    names: set[str] = set()
+    for bank, (_, programs) in zip(banks, looked, strict=True):
         for program in programs:
-            name = file_names.clean(program.name) or "unnamed"
-            names[name] = names.get(name, 0) + 1
-            if names[name] > 1:
-                name = f"{name}_{names[name]}"
+            own = file_names.clean(program.name) or "unnamed"
+            numbered = (f"{own}_{n}" for n in itertools.count(2))
+            name = next(each for each in itertools.chain([own], numbered) if each not in names)
+            names.add(name)
             found.append(Instrument(name, program, bank))
-    return about, found
+    return looked[0][0], found
 
 
 def _heading(patches: Path) -> str:
-    """The comment that a bank file begins with."""
-    lines = patches.read_text("utf-8", "replace").splitlines()
-    comments = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        comments.append(line.lstrip("# ").strip())
-    return " ".join(comments).strip()
+    """The comment that a bank file begins with, up to an empty line of it."""
+    with patches.open(encoding="utf-8", errors="replace") as file:
+        said = itertools.takewhile(lambda line: line.startswith("#") and line.strip("# \n"), file)
+        return " ".join(" ".join(said).replace("#", "").split())
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_float, c_int, c_ubyte, c_uint, c_ulong, c_void_p
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,8 +32,8 @@ RATE = 48000
 BLOCK = 960
 """Samples a plugin renders at a time: 20 ms, and whole control periods of 64."""
 HELD_S = 3
-TIMEOUT_S = 300.0
-"""Seconds after which a plugin is given up."""
+TIMEOUT_S = 120.0
+"""Seconds without a note after which a plugin is given up."""
 OUTPUT, CONTROL, AUDIO = 2, 4, 8
 BOUNDED_BELOW, SCALED, LOGARITHMIC, DEFAULTS = 0x1, 0x8, 0x10, 0x3C0
 BETWEEN = {0x40: 0.0, 0x80: 0.25, 0xC0: 0.5, 0x100: 0.75, 0x140: 1.0}
@@ -150,8 +150,8 @@ class CrashError(Exception):
     """A plugin ended its process, or never answered."""
 
 
-def apart(function: Callable[..., T], *arguments: Any) -> T:
-    """Calls a function of this module in a process of its own.
+def apart(function: Callable[..., Iterator[T]], *arguments: Any) -> list[T]:
+    """What a generator of this module yields, in a process of its own.
 
     Raises:
         CrashError: the process died or hung.
@@ -162,10 +162,17 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
     process = context.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
     process.start()
     theirs.close()
+    found: list[T] = []
     try:
-        if not ours.poll(TIMEOUT_S):
-            raise CrashError(f"no answer within {TIMEOUT_S:g} s")
-        answer = ours.recv()
+        while True:
+            if not ours.poll(TIMEOUT_S):
+                raise CrashError(f"no answer within {TIMEOUT_S:g} s")
+            answer = ours.recv()
+            if answer is None:
+                return found
+            if isinstance(answer, OSError):
+                raise answer
+            found.append(answer)
     except EOFError:
         process.join()
         raise CrashError(f"its process ended with {process.exitcode}") from None
@@ -173,37 +180,49 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
         process.kill()
         process.join()
         ours.close()
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
 
 
-def _answer(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(
+    pipe: Connection, function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...]
+) -> None:
+    """Sends what a generator yields, then None; an OSError if there is one."""
     # an interrupted command kills this process itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        pipe.send(function(*arguments))
+        for each in function(*arguments):
+            pipe.send(each)
+        pipe.send(None)
+    except BrokenPipeError:
+        pass  # the command was interrupted
     except OSError as error:
         pipe.send(OSError(str(error)))
 
 
-def look(library: Path, patches: Path | None) -> tuple[dict[str, str], list[Program]]:
-    """What a plugin says of itself, and its programs."""
-    with Synth(library, patches) as synth:
-        return synth.about, synth.programs()
+def look(
+    library: Path, banks: Sequence[Path | None]
+) -> Iterator[tuple[dict[str, str], list[Program]]]:
+    """What a plugin says of itself, and the programs of each bank; None is what it has built in."""
+    with Synth(library) as synth:
+        built_in = synth.programs()
+    for bank in banks:
+        with Synth(library, bank) as synth:
+            programs = synth.programs()
+            # a bank is written over the first of the programs that are there; the rest is not its
+            new = [n for n, each in enumerate(programs) if each not in built_in[n : n + 1]]
+            yield synth.about, programs[: new[-1] + 1] if new else programs
 
 
-def play(library: Path, patches: Path | None, notes: Sequence[Played]) -> list[NDArray[np.float32]]:
+def play(
+    library: Path, patches: Path | None, notes: Sequence[Played]
+) -> Iterator[NDArray[np.float32]]:
     """Notes, [64000] each, every one by an instance of its own.
 
     A filter that has run away to infinity, or an echo, would be heard in all later notes.
     """
-    waves = []
     for program, pitch, velocity in notes:
         with Synth(library, patches) as synth:
             synth.select(program)
-            waves.append(synth.note(pitch, velocity))
-    return waves
+            yield synth.note(pitch, velocity)
 
 
 class Synth:
