@@ -47,7 +47,8 @@ class SoundfontCommand:
     banks: Ranges = ("0",)
     """MIDI banks, 0 to 127."""
     programs: Ranges = ()
-    """General MIDI programs, 0 to 127; if not given, those of one definite pitch."""
+    """General MIDI programs, 0 to 127; if not given, those of one definite pitch, and with --drums
+    0-47: the kits with General MIDI's drums at its notes."""
     source: Kind = "all"
     """Only instruments that make their sound so."""
     drums: bool = False

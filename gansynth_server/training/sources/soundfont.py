@@ -27,6 +27,9 @@ FADES = 10
 """A note that is told to stop is silent for sure after one in so many of a second."""
 DRUMS = range(35, 82)
 """General MIDI's percussion: the note numbers of channel 10."""
+KITS = range(48)
+"""Programs of bank 128 that have General MIDI's drums at its notes; in the orchestra's, 48, there
+are timpani, and marching bands' have notes of their own."""
 SNARE = 38
 """The drum at which the velocities of a kit are compared."""
 DRUM_BANK = 128
@@ -69,7 +72,7 @@ def render(
         velocities: MIDI velocities 1…127.
         banks: MIDI banks 0…127.
         programs: General MIDI programs, 0…127; None is those of one definite
-            pitch, or all kits.
+            pitch, or the kits with General MIDI's drums.
         source: only instruments of this kind.
         drums: takes the kits, bank 128, instead: the pitch of a note is its
             drum, its instrument the kit.
@@ -91,7 +94,7 @@ def render(
     if pitches is None:
         pitches = DRUMS if drums else PITCHES
     if programs is None:
-        programs = range(128) if drums else general_midi.PITCHED_PROGRAMS
+        programs = KITS if drums else general_midi.PITCHED_PROGRAMS
     if drums:
         banks = (DRUM_BANK,)
     else:
