@@ -100,21 +100,24 @@ def crash(*_):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def test_a_plugin_that_crashes_costs_its_chunk(bank, tmp_path, monkeypatch):
+def test_a_program_that_crashes_costs_no_other(bank, tmp_path, monkeypatch):
     with pytest.raises(dssi_host.CrashError, match="ended with -11"):
         dssi_host.apart(crash)
-    monkeypatch.setattr(dssi, "CHUNK", 1)
-    apart = dssi_host.apart
+    apart, played = dssi_host.apart, []
 
     def unlucky(function, *arguments):
-        if function is dssi_host.play and arguments[-1][0].program.name == "X2: Wavey":
-            return apart(crash)
+        if function is dssi_host.play:
+            played.append({note.program.name for note in arguments[-1]})
+            if "X2: Wavey" in played[-1]:
+                return apart(crash)
         return apart(function, *arguments)
 
     monkeypatch.setattr(dssi_host, "apart", unlucky)
     data = dssi.render("whysynth", tmp_path, patches=[bank], pitches=(60,))
     assert data.instruments == ("new_string_thingy", "k4oid_seventy")
     assert data.left_out == {dssi.CRASHED: 2, dssi.UNPITCHED: 1}
+    # all together, then one by one, then what was found to sound
+    assert [len(names) for names in played] == [4, 1, 1, 1, 1, 1, 2]
 
 
 def test_what_is_no_plugin_says_so(tmp_path, plugin):

@@ -23,7 +23,7 @@ from gansynth_server.training.sources.dssi_host import CrashError, Played, Progr
 from gansynth_server.util.progress import track
 
 CHUNK = 8
-"""Programs of one process: so many are lost if the plugin crashes."""
+"""Programs of one process."""
 FAMILY = "synth"
 """Of programs whose names say no other."""
 FAMILIES = {
@@ -285,7 +285,11 @@ def _play(
     try:
         waves = dssi_host.apart(dssi_host.play, settings.library, notes[0][0].patches, played)
     except (CrashError, OSError):
-        return [CRASHED] * len(notes)
+        if notes[0][0] is notes[-1][0]:
+            return [CRASHED] * len(notes)
+        # one program's fault: the others get processes of their own
+        groups = itertools.groupby(notes, key=lambda note: note[0].name)
+        return [wave for _, group in groups for wave in _play(list(group), settings)]
     return [_levelled(wave) for wave in waves]
 
 
