@@ -223,7 +223,7 @@ class MergeCommand:
     """Folder for the notes, 128 kB each; an interrupted run goes on there."""
     distinct: float = 0.0
     """Leave out instruments whose notes are nearer than so many dB to those of one before, after
-    loudness has been matched; 4 leaves out what sounds alike. 0 takes all."""
+    loudness has been matched; 3 leaves out what sounds alike. 0 takes all."""
     probes: Ranges = ("48", "60", "72")
     """MIDI pitches (or drums) at which instruments are compared."""
     keep: int = 0
