@@ -40,6 +40,8 @@ def summary(data: Dataset) -> RenderableType:
     }.items():
         about.add_row(name, value)
     parts: list[RenderableType] = [about, _counts(data)]
+    if len(data.sources) > 1:
+        parts.append(_sources(data))
     if data.left_out:
         left_out = Table("left out", "notes")
         for reason, count in sorted(data.left_out.items()):
@@ -48,10 +50,10 @@ def summary(data: Dataset) -> RenderableType:
     return Group(*parts)
 
 
-def _short(text: str) -> str:
+def _short(text: str, most: int = LINES) -> str:
     """Return the first lines of a licence; the index has all of it."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return "\n".join(lines[:LINES]) + ("\n…" if len(lines) > LINES else "")
+    return "\n".join(lines[:most]) + ("\n…" if len(lines) > most else "")
 
 
 def _counts(data: Dataset) -> Table:
@@ -68,6 +70,18 @@ def _counts(data: Dataset) -> Table:
         total = (len(data.instruments), train, test, train + test)
         table.add_section()
         table.add_row("all", "", *map(str, total))
+    return table
+
+
+def _sources(data: Dataset) -> Table:
+    """What comes from where, and under which licence."""
+    table = Table("from", "licence", "instruments", "notes")
+    notes = Counter(data.origins.get(note.instrument, 0) for note in data.notes)
+    instruments = Counter(data.origins.get(name, 0) for name in data.instruments)
+    for place, source in enumerate(data.sources):
+        licence = _short(str(source.get("licence") or "not known"), 1)
+        counts = map(str, (instruments[place], notes[place]))
+        table.add_row(str(source.get("title", "")), licence, *counts)
     return table
 
 
