@@ -36,6 +36,12 @@ class GeneratorConfig:
     the bias (not Magenta's)."""
     phase_templates: int = 0
     """Learnt instantaneous frequencies per pitch, whose levels are constant over time."""
+    curves: int = 32
+    """Functions of time whose weighted sums are the levels of the templates of magnitude."""
+    onset_templates: int = 0
+    """Learnt instantaneous frequencies per pitch of each of the first 8 frames."""
+    principal_levels: int = 0
+    """Principal components of the levels that a deeper perceptron computes; 0 has a small one."""
     axes: int = 0
     """Directions of the latent that the network reads; 0 reads all of it (Magenta's)."""
     normalizer: Normalizer = field(default_factory=Normalizer)
@@ -80,7 +86,10 @@ class GeneratorConfig:
             *(config.latent_size, *config.filters, *config.start),
             *(config.upscale, len(config.pitches)),
         )
-        extras = config.templates, config.phase_templates, config.axes
+        extras = (
+            *(config.templates, config.phase_templates, config.axes),
+            *(config.curves, config.onset_templates, config.principal_levels),
+        )
         possible = all(1 <= size <= 4096 for size in sizes) and all(0 <= n <= 4096 for n in extras)
         if not possible or len(config.filters) > 12:
             raise UserError(f"the checkpoint's config has impossible sizes: {sizes + extras}")

@@ -92,6 +92,11 @@ def test_openvino(bundled, window):
         {"representation": "linear"},
         {"pitch_bias": True, "templates": 3, "phase_templates": 2, "axes": 5},
         {"templates": 3, "phase_templates": 2, "progress": 4.3},
+        {
+            "templates": 3, "phase_templates": 2, "axes": 5, "curves": 7, "onset_templates": 3,
+            "principal_levels": 4,
+        },
+        {"templates": 3, "phase_templates": 2, "onset_templates": 1, "progress": 4.3},
         {"filters": progressive_filters(1024, 32)[:5], "upscale": 4},
         {
             "filters": progressive_filters(1024, 32)[:6], "upscale": 2, "pitch_bias": True,

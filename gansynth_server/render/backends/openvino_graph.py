@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import openvino as ov
 import torch
 from openvino import opset13 as op
+from torch import nn
 
 from gansynth_server.model.layers import LEAKY_SLOPE
-from gansynth_server.model.templates import CURVES, Templates
+from gansynth_server.model.templates import ONSET, Templates
 from gansynth_server.render.folded import EPSILON, Weights
 from gansynth_server.render.receptive_field import BlockRows, Span, plan
 from gansynth_server.spectral.constants import SILENCE
@@ -116,29 +118,47 @@ def _templates(
 ) -> Node:
     """Compute frames first…last-1 of the outline, at a resolution lower by the scale."""
     values = {name: t.contiguous().numpy() for name, t in templates.state_dict().items()}
-    for layer in range(0, len(templates.levels), 2):
-        if layer:
+    for number, layer in enumerate(templates.levels):
+        if isinstance(layer, nn.LeakyReLU):
             x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
-        x = op.matmul(x, _constant(values[f"levels.{layer}.weight"]), False, True)
-        x = op.add(x, _constant(values[f"levels.{layer}.bias"][None]))
+        elif isinstance(layer, nn.GELU):
+            x = op.gelu(x, "erf")
+        else:
+            x = op.matmul(x, _constant(values[f"levels.{number}.weight"]), False, True)
+            x = op.add(x, _constant(values[f"levels.{number}.bias"][None]))
     count, curves = values["magnitude"].shape[1], values["curves"]
-    levels, constant = (
-        op.slice(x, *(_constant([v]) for v in (*span, 1, 1)))
-        for span in ((0, count * CURVES), (count * CURVES, x.output(0).shape[1]))
-    )
-    levels = op.reshape(levels, _constant([count, CURVES]), False)
+    ends = (0, count * len(curves), count * len(curves) + values["phase"].shape[1])
+    levels, constant = (_columns(x, *span) for span in pairwise(ends))
+    levels = op.reshape(levels, _constant([count, len(curves)]), False)
     levels = op.matmul(levels, _constant(curves[:, first:last]), False, False)
-    magnitude, phase = (
-        op.squeeze(op.gather(_constant(values[name]), label, np.int64(0)), _constant([0]))
-        for name in ("magnitude", "phase")
-    )
+    magnitude, phase = (_row(values[name], label) for name in ("magnitude", "phase"))
     both = op.matmul(levels, magnitude, True, False), op.matmul(constant, phase, False, False)
     shape = _constant([last - first, weights.config.shape[1]])
-    outline = op.concat([op.unsqueeze(op.broadcast(x, shape), _constant([0, 1])) for x in both], 1)
+    magnitude, phase = (op.broadcast(x, shape) for x in both)
+    if templates.onset is not None and first < ONSET:
+        onset = values["onset"][:, :, first:last]
+        frames = onset.shape[2]
+        one = _constant(np.ones((1, 1), np.float32))
+        early = _columns(x, ends[-1], x.output(0).shape[1])
+        early = op.concat([one, early], 1) if onset.shape[1] > 1 else one
+        spectra = _row(onset.reshape(*onset.shape[:2], -1), label)
+        drawn = op.reshape(op.matmul(early, spectra, False, False), _constant([frames, -1]), False)
+        rest = op.slice(phase, *(_constant([v]) for v in (frames, last - first, 1, 0)))
+        phase = op.concat([drawn, rest], 0) if frames < last - first else drawn
+    outline = op.concat([op.unsqueeze(x, _constant([0, 1])) for x in (magnitude, phase)], 1)
     if scale == 1:
         return outline
     size = [scale, scale]
     return op.avg_pool(outline, size, [0, 0], [0, 0], size, True)
+
+
+def _columns(x: Node, first: int, last: int) -> Node:
+    return op.slice(x, *(_constant([v]) for v in (first, last, 1, 1)))
+
+
+def _row(values: np.ndarray[Any, Any], label: Node) -> Node:
+    """Return the values of the label, without its axis."""
+    return op.squeeze(op.gather(_constant(values), label, np.int64(0)), _constant([0]))
 
 
 def _image(
