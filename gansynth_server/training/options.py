@@ -41,6 +41,14 @@ class TrainOptions:
     """Learn so many spectra of magnitude per pitch, which a timbre is drawn with …"""
     phase_templates: int = 16
     """… and so many of phase, where there are any of magnitude."""
+    curves: int = 32
+    """Functions of time that the levels of the spectra are made of."""
+    onset_templates: int = 0
+    """Learn so many spectra of phase per pitch for each of the first 8 frames, the attack."""
+    level_epochs: int = 0
+    """Learn the levels of templates and the instruments' codes together, for so many epochs …"""
+    principal_levels: int = 256
+    """… by a deeper perceptron, which computes so many principal components of them."""
     sources: Sources = "all"
     """Kind of instruments to learn."""
 
@@ -116,6 +124,14 @@ class TrainOptions:
             raise UserError("batches and --code-size must be at least 1")
         if self.templates < 0 or (self.templates and self.phase_templates < 1):
             raise UserError("--templates must be at least 0, --phase-templates at least 1")
+        if self.curves < 1 or self.onset_templates < 0 or self.principal_levels < 1:
+            raise UserError(
+                "--curves and --principal-levels must be at least 1, --onset-templates 0"
+            )
+        if self.onset_templates and not self.templates:
+            raise UserError("--onset-templates need --templates too")
+        if self.level_epochs < 0 or (self.level_epochs and not self.templates):
+            raise UserError("--level-epochs must be at least 0, and need --templates")
         if not 0 <= self.taught <= 1:
             raise UserError(f"--taught is a part, 0 to 1, not {self.taught:g}")
         if self.teacher and not self.reconstruction:
@@ -143,6 +159,9 @@ class TrainOptions:
             pitch_bias=self.pitch_bias,
             templates=self.templates,
             phase_templates=self.phase_templates if self.templates else 0,
+            curves=self.curves if self.templates else 32,
+            onset_templates=self.onset_templates,
+            principal_levels=self.principal_levels if self.level_epochs else 0,
             axes=min(self.code_size, latent_size) if self.reconstruction else 0,
             representation=representation,
         )

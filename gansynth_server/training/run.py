@@ -215,7 +215,8 @@ def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | Non
         raise UserError(f"{path} is damaged ({error}); delete it to begin anew") from error
     before = info["options"]
     for name, value in asdict(options).items():
-        if name not in FREE and before.get(name) != value:
+        # a run of an earlier version lacks some, and was made as their defaults say
+        if name not in FREE and before.get(name, getattr(TrainOptions, name)) != value:
             flag = "--" + name.replace("_", "-")
             raise UserError(
                 f"{folder} holds a run with {flag} {before.get(name)}, not {value}; go on with "
