@@ -79,8 +79,10 @@ def spectra_and_levels(generator: Generator, reals: Reals) -> Levels:
         still, stays = _weighted_principal(phase, weight, constant.shape[1])
         if templates.onset is not None:
             mean, early, weight = _early(generator, reals, label, spectra_here)
-            drawn, onset[here] = _weighted_principal(early, weight, more)
-            drawn = torch.cat([mean[None], drawn])
+            drawn = mean[None]
+            if more:
+                others, onset[here] = _weighted_principal(early, weight, more)
+                drawn = torch.cat([drawn, others])
             templates.onset.data[label] = drawn.view(more + 1, ONSET, BINS)
         if neighbour is not None:
             one, other = _pairs(reals.instruments, here, notes[neighbour])

@@ -8,6 +8,7 @@ learnt with it, from noise. So thousands of notes a second are seen.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ def learn_levels(generator: Generator, reals: Reals, noise: float, epochs: int, 
     learnt = [*templates.levels[:-1].parameters(), *pitch.parameters()]
     size = min(BATCH, len(labels))
     steps = max(2, epochs * len(labels) // size)
-    groups = [{"params": learnt}, {"params": [codes], "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [codes], "weight_decay": 0.0}]
     adam = torch.optim.AdamW(groups, RATE)
     cycle = torch.optim.lr_scheduler.OneCycleLR(adam, RATE, total_steps=steps)
     chance = torch.Generator(labels.device).manual_seed(seed)
