@@ -468,3 +468,20 @@ def test_missing_librosa_says_what_to_install(data, tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "librosa", None)
     with pytest.raises(gs.UserError, match="eval"):
         evaluate(gs.load(str(tiny)), data)
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (["Licensed under the MIT License; some samples are in the public domain"], "mit"),
+        (["MIT", "parts PD or CC0, MIT"], "[mit, cc0-1.0]"),
+        (["These patches are in the public domain."], "other\nlicense_name: public-domain"),
+        (["MIT", "in the public domain"], "[mit, other]\nlicense_name: public-domain"),
+        (["in the public domain", "ask the author"], "other"),
+    ],
+)
+def test_the_card_names_the_licences_of_all_sources(said, lines):
+    sources = [{"licence": words} for words in said]
+    for about in [{"sources": sources}, *(sources if len(said) == 1 else [])]:
+        front = model_card._front_matter({"about": about})
+        assert front.startswith(f"---\nlicense: {lines}\ntags:")

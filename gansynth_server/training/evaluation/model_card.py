@@ -19,6 +19,8 @@ LICENCES = {
     "cc0-1.0": r"\bCC0\b",
 }
 """Hugging Face's identifier of a licence → pattern of it in a data set's own words."""
+PUBLIC_DOMAIN = re.compile(r"\bpublic domain\b", re.I)
+"""Words of what has no licence; beside one they say where some samples were found."""
 MAX_CHARACTERS = 400
 """Most characters of a value in a table."""
 WEAK, PARTLY = 0.5, 0.8
@@ -79,12 +81,22 @@ def text(checkpoint: Checkpoint, figures: Mapping[str, Any]) -> str:
 
 
 def _front_matter(data: Mapping[str, Any]) -> str:
-    """Front matter in YAML; a licence without an identifier is ``other``."""
-    said = str(data["about"].get("licence", ""))
-    found = next(
-        (name for name, words in LICENCES.items() if re.search(words, said, re.I)), "other"
-    )
-    return f"---\nlicense: {found}\ntags: [gansynth, audio, music]\n---"
+    """Front matter in YAML: the licences of all sources; one without an identifier is ``other``."""
+    about = data["about"]
+    sources = about.get("sources") or [about]
+    said = [str(source.get("licence", "")) for source in sources]
+    found = list(dict.fromkeys(name for words in said for name in _licences(words)))
+    lines = [f"license: {found[0] if len(found) == 1 else '[' + ', '.join(found) + ']'}"]
+    without = [words for words in said if _licences(words) == ["other"]]
+    if without and all(map(PUBLIC_DOMAIN.search, without)):
+        lines.append("license_name: public-domain")
+    return "\n".join(["---", *lines, "tags: [gansynth, audio, music]", "---"])
+
+
+def _licences(said: str) -> list[str]:
+    """Return Hugging Face's identifiers of the licences that a source names."""
+    names = [name for name, words in LICENCES.items() if re.search(words, said, re.I)]
+    return names or ["other"]
 
 
 def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
@@ -97,6 +109,7 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
         + (
             f"; per pitch {config.templates} spectral templates of magnitude and "
             f"{config.phase_templates} of phase"
+            + (f", {config.onset_templates} of its onset" if config.onset_templates else "")
             if config.templates
             else ""
         )
