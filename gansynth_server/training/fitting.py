@@ -78,7 +78,7 @@ def spectra_and_levels(generator: Generator, reals: Reals) -> Levels:
         spectra, found = _principal(level[:, SILENT:], levels.shape[2])
         still, stays = _weighted_principal(phase, weight, constant.shape[1])
         if templates.onset is not None:
-            mean, early, weight = _early(generator, reals, label, spectra_here)
+            mean, early, weight = _early(generator, reals, label, reals.aligned(here))
             drawn = mean[None]
             if more:
                 others, onset[here] = _weighted_principal(early, weight, more)
@@ -165,6 +165,9 @@ def _early(
     generator: Generator, reals: Reals, label: int, notes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute instantaneous frequencies of the first frames, as arguments of the tanh.
+
+    Args:
+        notes: their spectra, with aligned partials.
 
     Returns:
         their mean over notes [frames · bins], what each note differs by [n, frames · bins],
