@@ -13,12 +13,14 @@ from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.templates import ONSET
 from gansynth_server.spectral import transform
-from gansynth_server.spectral.constants import BINS, FFT, FRAMES, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.normalizer import Normalizer, Representation
 from gansynth_server.training.dataset import Dataset
 
 AT_ONCE = 32
 """Notes whose spectra are made together, which bounds the memory for it."""
+ONSET_SAMPLES = (ONSET - 1) * HOP + FFT - LEAD
+"""Samples that the first frames reach to."""
 MARGIN = 0.8
 """A fitted normaliser maps the data's magnitudes to ± this (Magenta's margin)."""
 
@@ -105,8 +107,8 @@ class Reals:
         pitch = self.data.notes[rows[0]].pitch
         found = []
         for start in range(0, len(rows), AT_ONCE):
-            waves = self.data.audio(rows[start : start + AT_ONCE]).to(self.device)
-            spectrum = transform.stft(waves)[:, :ONSET]
+            waves = self.data.audio(rows[start : start + AT_ONCE])[:, :ONSET_SAMPLES]
+            spectrum = transform.stft(waves.to(self.device))
             linear = transform.specgram(align(spectrum, pitch))
             mel = self.config.representation == "mel"
             found.append(transform.to_mel(linear) if mel else linear)
