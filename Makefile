@@ -2,6 +2,8 @@
 # make check  lint, types, and the tests that start no server: in a minute or two
 # make test   installs what the tests need and runs them all
 # make deken  packs the patches for Pd's package manager, into dist/
+# make gpu    tests, measures and trains on a GPU in GPU_MINUTES, with the PyTorch that is there
+# make gpu-pack  makes a folder with all that this needs where there is no network
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,28 +12,38 @@ PIP_FLAGS ?=
 BIN = $(VENV)/bin
 VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || echo python3-venv)
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
-TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont
+TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont whysynth
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 
-# Tests of rooms and of training share two workers, a thread of PyTorch each; those of whole servers
-# and of real time run after them, one by one, so that nothing but themselves makes them late.
+# Tests that count no block of sound share two workers, a thread of PyTorch each; those that do run
+# after them, one by one, so that nothing but themselves makes them late.
 PYTEST = $(BIN)/python -m pytest
-ROOMS = -n 2 --dist loadscope tests --ignore tests/system --ignore tests/realtime
-WHOLE = tests/system tests/realtime
+SHARED = -n 2 --dist loadscope tests -m "not realtime and not real_time"
+ALONE = tests -m "realtime or real_time"
 
-.PHONY: play check test lint deken debian-play debian-test
+# a soundfont, or a folder that gansynth dataset made
+GPU_DATA ?= $(firstword $(wildcard data/*.sf3 data/*.sf2 /usr/share/sounds/sf3/FluidR3Mono_GM.sf3) data)
+GPU_WHEELS ?= wheels
+GPU_OUT ?= out/gpu
+GPU_WORK ?= work/gpu
+GPU_MINUTES ?= 8
+# e.g. GPU_FLAGS="--rehearsal --torch-device cpu"
+GPU_FLAGS ?=
+GPU_PACK ?= dist/gpu
+
+.PHONY: play check test lint deken gpu gpu-pack debian-play debian-test
 
 play: debian-play $(VENV)/.installed
 	$(BIN)/gansynth play
 
 check: lint
-	$(PYTEST) $(ROOMS) --ignore tests/training
+	$(PYTEST) $(SHARED) --ignore tests/system --ignore tests/realtime --ignore tests/training
 
 test: debian-test lint
 	@failed=""; \
-	$(PYTEST) $(ROOMS) || failed="$$failed rooms and training;"; \
-	$(PYTEST) $(WHOLE) || failed="$$failed system and realtime;"; \
+	$(PYTEST) $(SHARED) || failed="$$failed those that share workers;"; \
+	$(PYTEST) $(ALONE) || failed="$$failed those in real time;"; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 lint: $(VENV)/.tested
@@ -46,6 +58,17 @@ deken:
 	cp patches/*.pd patches/README.md LICENSE dist/gansynth
 	cd dist && $(PYTHON) -m zipfile -c "gansynth[v$(VERSION)].dek" gansynth
 	rm -r dist/gansynth
+
+# not in .venv, whose PyTorch would be another; wheels, if there are any, go beside it
+gpu:
+	rm -rf $(GPU_WORK)/site && mkdir -p $(GPU_WORK)/site
+	if ls $(GPU_WHEELS)/*.whl >/dev/null 2>&1; then $(PYTHON) -m pip install --quiet --no-index --no-deps \
+	  --no-compile --target $(GPU_WORK)/site $(GPU_WHEELS)/*.whl; fi
+	PYTHONPATH=$(CURDIR):$(abspath $(GPU_WORK)/site) $(PYTHON) -m gansynth_server.cli gpu --data $(GPU_DATA) \
+	  --out $(GPU_OUT) --work $(GPU_WORK) --minutes $(GPU_MINUTES) $(GPU_FLAGS)
+
+gpu-pack: $(VENV)/.installed
+	$(BIN)/gansynth gpu --data $(GPU_DATA) --pack $(GPU_PACK)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

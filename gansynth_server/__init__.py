@@ -8,6 +8,12 @@ The short way in::
     model = gs.load("all_instruments")
     note = model.generate(pitch=69, seed=7)
 
+and to a running server::
+
+    with gs.connect() as server:
+        server.preset("z", "violin")
+        server.note(60)
+
 Nothing heavy is imported before it is used.
 """
 
@@ -20,11 +26,26 @@ from gansynth_server.version import __version__
 
 if TYPE_CHECKING:
     from gansynth_server.api import Model, Note, generate, load
+    from gansynth_server.client import Client, RequestError, connect
 
-__all__ = ["Model", "Note", "UserError", "__version__", "generate", "load"]
+__all__ = [
+    "Client",
+    "Model",
+    "Note",
+    "RequestError",
+    "UserError",
+    "__version__",
+    "connect",
+    "generate",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("Client", "RequestError", "connect"):
+        from gansynth_server import client
+
+        return getattr(client, name)
     if name in __all__:
         from gansynth_server import api
 

@@ -134,7 +134,8 @@ def load(
         torch_device: auto, cpu, cuda …
         backend: what renders its notes: eager, compile, openvino, cuda, or auto to measure.
         precision: of the network: float32, bfloat16, float16, or auto.
-        fallback: cpu has plain PyTorch take over on the CPU when the backend fails.
+        fallback: cpu has plain PyTorch take over on the CPU when the backend fails; where a
+            GPU has no memory for it, the CPU takes over in any case.
 
     Raises:
         UserError: it cannot be found or is not whole, or the backend cannot run here.

@@ -74,7 +74,8 @@ class ServerOptions:
     realtime: bool = False
     """Real-time priority for the sound and locked memory, where the system grants it (Linux)."""
     fallback: FallbackName = "none"
-    """cpu: where a render fails on another device, it is tried on the CPU from then on."""
+    """cpu: where a render fails on another device, it is tried on the CPU from then on; where a
+    GPU has no memory for it, that is so in any case."""
     discard_late: bool = False
     """Drop messages that come after the time of their bundle; they are played at once otherwise."""
     seed: int | None = None

@@ -74,8 +74,6 @@ def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
     Args:
         seconds: most to read (s); None reads all.
     """
-    from scipy.signal import firwin, resample_poly
-
     try:
         with soundfile.SoundFile(file) as opened:
             rate = opened.samplerate
@@ -89,13 +87,20 @@ def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
     if not np.isfinite(mono).all():
         raise ValueError("not finite")
     if rate != SAMPLE_RATE and len(mono):
-        ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(DENOMINATOR)
-        up, down = ratio.numerator, ratio.denominator
-        widest = max(up, down)
-        # flat to 0.9 of the lower Nyquist frequency, 90 dB down at it
-        taps = firwin(2 * 60 * widest + 1, 0.95 / widest, window=("kaiser", 9.0))
-        mono = resample_poly(mono, up, down, window=taps).astype(np.float32)
+        mono = resample(mono, rate)
     return mono - mono.mean() if len(mono) else mono
+
+
+def resample(sound: Float32, rate: int) -> Float32:
+    """A sound [n] of another rate (Hz) at 16 kHz."""
+    from scipy.signal import firwin, resample_poly
+
+    ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(DENOMINATOR)
+    up, down = ratio.numerator, ratio.denominator
+    widest = max(up, down)
+    # flat to 0.9 of the lower Nyquist frequency, 90 dB down at it
+    taps = firwin(2 * 60 * widest + 1, 0.95 / widest, window=("kaiser", 9.0))
+    return np.asarray(resample_poly(sound, up, down, window=taps), np.float32)
 
 
 def takes(sound: Float32) -> list[Span]:

@@ -50,7 +50,7 @@ class Target:
     """
 
     def __init__(self, wave: Tensor) -> None:
-        pyramid = _pyramid(wave[None])
+        pyramid = pyramid_of(wave[None])
         peak = pyramid[MIDDLE].amax()
         self.outline = _outline(pyramid)[0]
         """[levels], as :meth:`look` returns them."""
@@ -60,15 +60,16 @@ class Target:
     def distance(self, waves: Tensor) -> Tensor:
         """Waves [N, 64000] → distances (dB) [N]: weighted mean of the absolute differences in
         level, at equal loudness."""
-        return self._compare(_pyramid(waves))
+        return self.compare(pyramid_of(waves))
 
     def look(self, waves: Tensor) -> tuple[Tensor, Tensor]:
         """Waves [N, 64000] → distances (dB) [N], and outlines [N, levels]: levels relative to
         the loudest cell (dB)."""
-        pyramid = _pyramid(waves)
-        return self._compare(pyramid), _outline(pyramid)
+        pyramid = pyramid_of(waves)
+        return self.compare(pyramid), _outline(pyramid)
 
-    def _compare(self, pyramid: list[Tensor]) -> Tensor:
+    def compare(self, pyramid: list[Tensor]) -> Tensor:
+        """The same of waves whose :func:`pyramid_of` is known."""
         parts = []
         gain = self._gain(pyramid[MIDDLE])
         for ours, wanted, weight in zip(pyramid, self._wanted, self._weights, strict=True):
@@ -89,7 +90,7 @@ def _outline(pyramid: list[Tensor]) -> Tensor:
     return (level - level.amax(dim=(1, 2), keepdim=True)).clamp(min=-FLOOR).flatten(1)
 
 
-def _pyramid(waves: Tensor) -> list[Tensor]:
+def pyramid_of(waves: Tensor) -> list[Tensor]:
     """Mean mel powers (dB) of waves [N, 64000] at each resolution."""
     power = transform.mel_power(waves)[:, None]
     peak = power.detach().amax(dim=(1, 2, 3)).clamp(min=1e-9)[:, None, None]

@@ -23,12 +23,12 @@ class Device:
     channels: int
     rate: int
     latency: float
-    """Seconds, as the device says; some say nonsense."""
+    """Latency (s) that the device reports; some report nonsense."""
     default: bool
 
 
 def portaudio() -> Any:
-    """The sounddevice module; UserError says how to get it."""
+    """Import the sounddevice module; UserError says how to get it."""
     try:
         import sounddevice
     except ImportError as error:
@@ -45,7 +45,7 @@ def portaudio() -> Any:
 
 
 def rescan() -> None:
-    """Makes PortAudio look for devices again, which ends every stream of this process.
+    """Make PortAudio look for devices again, which ends every stream of this process.
 
     As a client of JACK it is left alone: were that server gone, ``Pa_Terminate``
     would hang or abort the process.
@@ -59,12 +59,12 @@ def rescan() -> None:
 
 
 def abandon() -> None:
-    """Lets PortAudio be at the end of the process, where it would hang on a JACK that is gone."""
+    """Skip PortAudio's exit handler, which would hang on a JACK server that is gone."""
     atexit.unregister(portaudio()._exit_handler)
 
 
 def output_devices() -> list[Device]:
-    """The devices that can play, in PortAudio's order."""
+    """List the devices that can play, in PortAudio's order."""
     sd = portaudio()
     try:
         default = sd.query_devices(kind="output")["index"]
@@ -85,7 +85,7 @@ def output_devices() -> list[Device]:
 
 
 def find_device(wanted: str | None) -> Device:
-    """The default device (None), or the one with this index or name.
+    """Return the default device (None), or the one with this index or name.
 
     Letter case is ignored; a whole name wins over a part of one, and the first
     of several in PortAudio's order is taken.
@@ -117,7 +117,7 @@ def find_device(wanted: str | None) -> Device:
 
 
 def list_devices() -> str:
-    """A table of the devices that can play, the default one marked, or why there is none."""
+    """Return a table of the devices that can play, the default marked, or why there is none."""
     try:
         devices = output_devices()
     except UserError as error:

@@ -8,9 +8,9 @@ from gansynth_server.audio.output import DEFAULT_BLOCKSIZE, Output
 from gansynth_server.errors import UserError
 
 UNHEARD_BLOCKSIZE = 1024
-"""At least so many frames at a time where nobody waits for them, which costs less."""
+"""Least frames at a time where no listener waits for them, which costs less."""
 DEFAULT_RATE = 48000
-"""Samples per second of the outputs without a device of their own."""
+"""Sample rate (Hz) of the outputs without a device of their own."""
 
 
 def open_output(
@@ -21,13 +21,13 @@ def open_output(
     device: str | None = None,
     channels: int | None = None,
 ) -> tuple[Output, str | None]:
-    """Makes the output that ``--output`` names; it is not started.
+    """Make the output that ``--output`` names; it is not started.
 
     Args:
         choice: ``auto``, ``soundcard``, ``none`` or the path of a .wav, .flac or .ogg file.
         rate: samples per second; None takes the sound card's own, or 48000.
         blocksize: frames that are rendered at a time; None takes 256. ``none`` takes
-            1024 at least, for nobody waits for them.
+            1024 at least, for no listener waits for them.
         device: part of the name of a sound card, or its index. With it, ``auto``
             means ``soundcard``: a card asked for by name is never replaced by silence.
         channels: 1, or 2 for stereo where the card has it; None takes 1 for a file, else 2.

@@ -1,4 +1,4 @@
-"""What a source and an output are, and how an output is chosen."""
+"""The protocols of a source and an output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Where an output gets its sound from."""
+    """The sound that an output pulls."""
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [channels, frames] of the output's channels, finite and within ±1;
-        called from one thread only."""
+        """Render the next float32 [channels, frames], finite and within ±1; called from one
+        thread only."""
         ...
 
 
@@ -28,12 +28,12 @@ class Output(Protocol):
 
     @property
     def name(self) -> str:
-        """Where the sound goes, in words."""
+        """Destination of the sound, in words."""
         ...
 
     @property
     def rate(self) -> int:
-        """Samples per second that it asks the source for."""
+        """Sample rate (Hz) of the source."""
         ...
 
     @property
@@ -43,20 +43,20 @@ class Output(Protocol):
 
     @property
     def latency(self) -> float:
-        """Seconds from ``render`` to the listener."""
+        """Latency (s) from ``render`` to the listener."""
         ...
 
     @property
     def underruns(self) -> int:
-        """How often sound was late since the output was made."""
+        """Number of times that sound was late since the output was made."""
         ...
 
     def start(self, source: Source) -> None:
-        """Begins to pull from ``source``, on a thread of its own."""
+        """Begin to pull from ``source``, on a thread of its own."""
         ...
 
     def stop(self) -> None:
-        """Ends that thread and puts away what it used; does nothing where it has not started."""
+        """End that thread and free what it used; do nothing where it has not started."""
         ...
 
 

@@ -13,14 +13,14 @@ from gansynth_server.audio.output import Guarded, Source
 from gansynth_server.util.threads import raise_priority
 
 STALL_SECONDS = 1.0
-"""Lateness from which lost time is skipped instead of made up for."""
+"""Lateness (s) from which lost time is skipped instead of made up for."""
 
 
 class Pacer:
     """Lets frames pass in real time.
 
     Due times are counted from the first frame, so there is no drift: a late
-    block is followed by early ones. After a stall the count begins anew.
+    block is followed by early ones. After a stall the count begins again.
     """
 
     def __init__(self, rate: int) -> None:
@@ -29,7 +29,7 @@ class Pacer:
         self._frames = 0
 
     def wait(self, frames: int, stop: threading.Event) -> bool:
-        """Sleeps until ``frames`` more are due or ``stop`` is set; False where time was skipped."""
+        """Sleep until ``frames`` more are due or ``stop`` is set; False where time was skipped."""
         self._frames += frames
         now = time.monotonic()
         early = self._origin + self._frames / self._rate - now
@@ -57,7 +57,7 @@ class TimedOutput(ABC):
 
     @abstractmethod
     def consume(self, block: NDArray[np.float32]) -> None:
-        """Takes the next samples [channels, blocksize], on the output's thread."""
+        """Take the next samples [channels, blocksize], on the output's thread."""
 
     def start(self, source: Source) -> None:
         self._stopped.clear()

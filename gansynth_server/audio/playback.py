@@ -1,4 +1,4 @@
-"""What runs on PortAudio's thread: copying from a ring, with fades where sound begins or ends."""
+"""The work of PortAudio's thread: copying from a ring, with fades where sound begins or ends."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ class Playback:
 
     @property
     def silent(self) -> bool:
-        """Whether the sound has not begun or has faded out."""
+        """Return whether the sound has not begun or has faded out."""
         return self._level == 0 and self._fallen == len(self._fall)
 
     def fade_in(self) -> None:
-        """Lets the next call begin from silence."""
+        """Begin the next call from silence."""
         self._level = 0
         self._fallen = len(self._fall)
         self._closing = False
 
     def fade_out(self) -> None:
-        """Lets the next calls end in silence."""
+        """End the next calls in silence."""
         self._closing = True
 
     def callback(self, out: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
-        """Puts the next block into ``out`` [blocksize, channels]."""
+        """Put the next block into ``out`` [blocksize, channels]."""
         self.calls += 1
         sound = out.T[: self._channels]
         missing = self._read(sound, status)
@@ -82,7 +82,7 @@ class Playback:
         out[:, self._channels :] = out[:, :1]
 
     def _read(self, sound: NDArray[np.float32], status: Any) -> int:
-        """The next samples of the ring; how many were missing."""
+        """Read the next samples of the ring; return how many were missing."""
         if self._closing and self._level == 0:
             sound.fill(0.0)
             return 0
@@ -94,7 +94,7 @@ class Playback:
         return missing
 
     def _add_fall(self, sound: NDArray[np.float32]) -> None:
-        """Adds what is left of the last sample before a gap."""
+        """Add what is left of the last sample before a gap."""
         count = min(sound.shape[1], len(self._fall) - self._fallen)
         if count:
             rest = self._rest[:, :count]

@@ -27,16 +27,16 @@ class Ring:
 
     @property
     def fill(self) -> int:
-        """Frames that wait to be read."""
+        """Number of frames that wait to be read."""
         return self._written - self._read
 
     @property
     def space(self) -> int:
-        """Frames that can be written."""
+        """Number of frames that can be written."""
         return self.capacity - self.fill
 
     def write(self, block: NDArray[np.float32]) -> bool:
-        """Appends a whole block [channels, frames]; False, with nothing done, if it is too long."""
+        """Append a whole block [channels, frames]; False, with nothing done, if it is too long."""
         count = block.shape[1]
         if count > self.space:
             return False
@@ -48,7 +48,7 @@ class Ring:
         return True
 
     def read_into(self, out: NDArray[np.float32]) -> int:
-        """Fills ``out`` [channels, frames], at the end with zeros; returns the missing frames."""
+        """Fill ``out`` [channels, frames], at the end with zeros; return the missing frames."""
         frames = out.shape[1]
         count = min(frames, self.fill)
         start = self._read % self.capacity

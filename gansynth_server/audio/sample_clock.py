@@ -1,4 +1,4 @@
-"""Which sample of a listener belongs to which second: the link between two clocks."""
+"""The link between a clock's seconds and a listener's samples."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 JUMP = 0.050
-"""Seconds by which a stream is off when it has stood still, or counts anew."""
+"""Offset error (s) from which a stream has stood still, or counts from the beginning again."""
 YOUNG = 1.0
-"""Seconds after a jump in which the link is still being found."""
+"""Time (s) after a jump in which the link is still being found."""
 WINDOW = 5
-"""Seconds, one by one, of which the earliest block counts."""
+"""Number of past seconds, of each of which the earliest block counts."""
 DEAD_BAND = 0.002
-"""Seconds that the link may be off before it is led back."""
+"""Offset error (s) up to which the link is left as it is."""
 SLEW = 500e-6
-"""Seconds per second at which that is done: half a millisecond, heard by nobody."""
+"""Speed (s per s) at which it is led back: half a millisecond a second, which is inaudible."""
 STILL = 1.0
-"""Seconds without a block after which a stream stands still."""
+"""Time (s) without a block after which a stream stands still."""
 
 
 class ClockFit(NamedTuple):
@@ -30,7 +30,7 @@ class ClockFit(NamedTuple):
     slope: float
 
     def at(self, seconds: float) -> float:
-        """The offset at a time, in samples."""
+        """Return the offset (samples) at a time (s)."""
         return self.offset + self.slope * (min(max(seconds, self.since), self.until) - self.since)
 
 
@@ -50,8 +50,8 @@ class ClockLink:
     never off, but never still either.)
 
     A stream that is off by more than 50 ms has jumped: Pd was suspended, its
-    DSP switched off and on, it missed blocks for good. Then the link is made
-    anew at once. Should the stream have been held up only and catch up what it
+    DSP switched off and on, it missed blocks for good. Then a new link is made
+    at once. Should the stream have been held up only and catch up what it
     missed, the line before is taken up again, with all its distances.
 
     ``rendered`` is called by the listener's thread; ``sample`` by any, without a lock.
@@ -72,14 +72,14 @@ class ClockLink:
         self._earliest: deque[tuple[int, float]] = deque(maxlen=WINDOW)  # by second: offsets
 
     def sample(self, seconds: float) -> int:
-        """The sample that is meant by a time; that of the next block while the stream is still."""
+        """Return the sample at a time (s); that of the next block while the stream is still."""
         line = self._line
         if line is None or self._clock() - self._seen > STILL:
             return self._asked
         return round(self._rate * seconds + line.at(seconds))
 
     def seconds(self, sample: float) -> float:
-        """The time that means a sample, as far as can be told now."""
+        """Return the time (s) of a sample, as far as can be told now."""
         line = self._line
         if line is None:
             return self._clock()
@@ -91,11 +91,11 @@ class ClockLink:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody has asked for samples lately."""
+        """Return whether the listener has stopped asking for samples."""
         return self._line is None or self._clock() - self._seen > STILL
 
     def rendered(self, sample: int) -> None:
-        """Notes that so many samples have been asked for, the last of them just now."""
+        """Take note that so many samples have been asked for, the last of them just now."""
         now = self._clock()
         offset = sample - self._rate * now
         line, before = self._line, self._before

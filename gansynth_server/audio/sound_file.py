@@ -84,7 +84,7 @@ def save(path: Path, sound: NDArray[np.floating], rate: int) -> None:
 
 
 def save_blocks(path: Path, blocks: Iterable[NDArray[np.floating]], rate: int) -> int:
-    """Write blocks [channels, frames] at their level as they come; returns all frames.
+    """Write blocks [channels, frames] at their level as they come; return all frames.
 
     A file that cannot be completed is removed.
 

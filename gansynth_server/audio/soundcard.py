@@ -45,7 +45,7 @@ class SoundCard:
         ahead: int = AHEAD,
         channels: int = 1,
     ) -> None:
-        """Finds and tries the device.
+        """Find and try the device.
 
         Args:
             device: part of its name, or its index; None takes the default one.
@@ -81,7 +81,7 @@ class SoundCard:
 
     @property
     def underruns(self) -> int:
-        """Callbacks that came too late or found too little in the ring."""
+        """Number of callbacks that came too late or found too little in the ring."""
         return self._earlier_underruns + self._playback.underruns
 
     def start(self, source: Source) -> None:
@@ -100,11 +100,11 @@ class SoundCard:
         self._launch("audio-watcher", self._watch, sd)
 
     def stop(self) -> None:
-        """Fades out, ends the threads and closes the device."""
+        """Fade out, end the threads and close the device."""
         playback = self._playback
         playback.fade_out()
-        patience = time.monotonic() + FADE_TIMEOUT_S
-        while not (playback.silent or self._lost.is_set() or time.monotonic() > patience):
+        deadline = time.monotonic() + FADE_TIMEOUT_S
+        while not (playback.silent or self._lost.is_set() or time.monotonic() > deadline):
             time.sleep(self._blocksize / self.rate)
         self._stopped.set()
         for thread in self._threads:
@@ -124,7 +124,7 @@ class SoundCard:
         )
 
     def _fill(self, source: Source) -> None:
-        """The filler thread."""
+        """Run the filler thread."""
         raise_priority()
         pacer = Pacer(self.rate)
         ring = self._playback.ring
@@ -153,7 +153,7 @@ class SoundCard:
         self._stream.start()
 
     def _close(self, *, alive: bool) -> None:
-        """Closes the stream, if any: after what it holds has been played, or at once."""
+        """Close the stream, if any: after what it holds has been played, or at once."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
@@ -165,7 +165,7 @@ class SoundCard:
         stream.close()
 
     def _watch(self, sd: Any) -> None:
-        """The watcher thread."""
+        """Run the watcher thread."""
         calls = -1
         while not self._stopped.wait(WATCH_SECONDS):
             try:

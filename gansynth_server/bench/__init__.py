@@ -1,1 +1,1 @@
-"""How fast all of it is, on this machine: what ``gansynth bench`` measures."""
+"""Measurements of speed and memory on this machine, for ``gansynth bench``."""

@@ -1,4 +1,4 @@
-"""Whether a server's memory stays what it is: thousands of short notes, none like another."""
+"""A server's memory over thousands of short notes, none like another."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from gansynth_server.bench.live import CROWD_AHEAD, CROWD_BLOCK, Listener, Process
+from gansynth_server.bench.process import ServerProcess
+from gansynth_server.client import Client, Stream, connect
 
 GROUP = 16
 """Notes that begin together, with one random latent."""
-HELD = 0.05  # seconds until they are released, before all of them are rendered
+HELD = 0.05
+"""Time until they are released (s), before all of them are rendered."""
 ROWS = 10
 CACHES = {"cache": [], "no cache": ["--cache-mb", "0"]}
 
 
 def measure(flags: Sequence[str], notes: int) -> list[dict[str, Any]]:
-    """A row whenever a tenth of the notes has been played: megabytes with and without a cache.
+    """Return a row for each tenth of the notes: megabytes with and without a cache.
 
     Args:
         flags: of the server.
@@ -25,7 +27,7 @@ def measure(flags: Sequence[str], notes: int) -> list[dict[str, Any]]:
     """
     columns = []
     for name, more in CACHES.items():
-        server = Process([*flags, *more])
+        server = ServerProcess([*flags, *more])
         try:
             columns.append(_play(server, notes, name))
         finally:
@@ -33,18 +35,17 @@ def measure(flags: Sequence[str], notes: int) -> list[dict[str, Any]]:
     return [{**one, **other} for one, other in zip(*columns, strict=True)]
 
 
-def _play(server: Process, notes: int, name: str) -> list[dict[str, Any]]:
-    listener = Listener(server.port, CROWD_BLOCK, CROWD_AHEAD)
-    lowest, highest = listener.ask("/checkpoint/info").args[2:4]
-    keys = range(int(lowest), int(highest) + 1)  # type: ignore[arg-type]
+def _play(server: ServerProcess, notes: int, name: str) -> list[dict[str, Any]]:
     rng = random.Random(0)
     groups = -(-notes // GROUP)
     begun = time.perf_counter()
     rows = []
-    try:
+    with connect(port=server.port, timeout=10.0) as client:
+        lowest, highest = client.ask("/checkpoint/info").args[2:4]
+        stream = client.stream()
         for played in range(groups + 1):
             if played:
-                _play_group(listener, rng.choices(keys, k=GROUP))
+                _play_group(client, stream, rng.choices(range(lowest, highest + 1), k=GROUP))
             if played * ROWS // groups > (played - 1) * ROWS // groups:
                 rows.append(
                     {
@@ -53,16 +54,16 @@ def _play(server: Process, notes: int, name: str) -> list[dict[str, Any]]:
                         f"{name}: MB": server.megabytes(),
                     }
                 )
-    finally:
-        listener.close()
     return rows
 
 
-def _play_group(listener: Listener, pitches: Sequence[int]) -> None:
-    listener.send("/z/random", "z")
-    for id, pitch in enumerate(pitches):
-        listener.send("/note", pitch, 100, id)
-    listener.listen(HELD)
-    for id in range(GROUP):
-        listener.send("/note/off", id)
-    listener.sync()
+def _play_group(client: Client, stream: Stream, pitches: Sequence[int]) -> None:
+    client.random()
+    ids = [client.note(pitch, id=id) for id, pitch in enumerate(pitches)]
+    stream.read(HELD)
+    for id in ids:
+        client.release(id)
+    client.send("/sync")
+    while not client.events:  # without pulls the notes would never end
+        stream.read_block()
+    client.events.clear()

@@ -1,4 +1,4 @@
-"""What sounding voices cost: the time of one core per second of sound."""
+"""The cost of sounding voices: the time of one core per second of sound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPECTRA = 16
 
 
 def measure(rate: int = 48000, block: int = 512, seconds: float = 4.0) -> list[dict[str, Any]]:
-    """A row per number of voices, all of them held."""
+    """Return a row per number of voices, all of them held."""
     rng = np.random.default_rng(0)
     shape = (SPECTRA, FRAMES, BINS)
     magnitudes = rng.uniform(0, 0.01, shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Datagrams as real clients send them, and what becomes of them on a bad day."""
+"""Datagrams as real clients send them, and mutations of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from gansynth_server.bench.traffic import Traffic
 from gansynth_server.osc.codec import OscError, encode, encode_bundle
 from gansynth_server.osc.table import TABLE
 
 LARGEST = 60_000
-"""Bytes of a datagram."""
+"""Most bytes of a datagram."""
+RANDOM = 100
+"""Random messages in the stock."""
 _NUMBERS = (
     *(b"\x7f\xc0\0\0", b"\x7f\x80\0\0", b"\xff\x80\0\0", b"\x7f\x7f\xff\xff", b"\x80\0\0\0"),
     *(b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\x3f\x80\0\0"),
@@ -22,20 +25,16 @@ _TIMES = (0, 1, 2**64 - 1, 2**63, 1 << 32)
 _PIECES = (b"*", b"?", b"{a,b}", b"[!a-z]", b"[", b"{", b"/", b"//", b"#bundle\0", b"\xff", b"\0")
 _TAGS = b"ifsbhtdSccrmTFNI[]"
 _QUIET = (b"/quit", b"/dump")
-"""What would end the server, or fill its log."""
+"""Messages left out, which would end the server or fill its log."""
 
 
 def real(rng: random.Random) -> list[bytes]:
-    """A stock of good datagrams: every message's example, latents, bundles, pulls."""
+    """Return a stock of good datagrams: every message's example, random ones, bundles, pulls."""
     stock = [encode(row.address, *row.example) for row in TABLE if row.address != "/quit"]
-    z = np.array([rng.gauss(0, 1) for _ in range(256)], np.float32)
+    traffic = Traffic(rng.getrandbits(32), broken=0.0)
+    stock += [traffic.datagram() for _ in range(RANDOM)]
     stock += [
-        encode("/z/set", "z", z),
-        encode("/z/set", "z", z.astype(">f4").tobytes()),
-        encode("/note", 60, 100),
-        encode("/note", 61.5, 80.0, 7, "z"),
-        encode("/note/hz", 440.0, 100, "lead"),
-        encode("/play", "s", "violin", "n", 3, "gain", 0.9, "sustain", 0.2),
+        encode("/z/set", "z", np.array([rng.gauss(0, 1) for _ in range(256)], np.float32)),
         encode("/dirt/play", "_id_", "1", "cps", 0.5, "s", "z", "note", 5.0, "orbit", 0),
         encode("/stream/open", 48000.0, 512.0, 4.0),
         encode("/stream/pull", 3.0, 123456.0),
@@ -53,7 +52,7 @@ def real(rng: random.Random) -> list[bytes]:
 
 
 def datagrams(seed: int) -> Iterator[bytes]:
-    """Without end: one good one in eight, the others mutated one to four times."""
+    """Yield datagrams without end: one in eight good, the others mutated up to four times."""
     rng = random.Random(seed)
     stock = real(rng)
     while True:
@@ -106,7 +105,7 @@ def _tag(data: bytes, rng: random.Random, stock: list[bytes]) -> bytes:
 
 
 def _pattern(data: bytes, rng: random.Random, stock: list[bytes]) -> bytes:
-    """The same arguments, for all that a pattern means."""
+    """Return a datagram's arguments under an address pattern."""
     end = data.find(b",")
     if not data.startswith(b"/") or end < 0:
         return data

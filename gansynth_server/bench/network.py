@@ -1,8 +1,9 @@
-"""Time per note of every backend that runs here, and what a lower precision does to the sound."""
+"""Time per note of every backend that runs here, and the error of lower precisions."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from gansynth_server.bench.networks import operations, peak
 from gansynth_server.errors import UserError
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import BackendName, PrecisionName
-from gansynth_server.render.backends.base import HEAD, WHOLE, Backend, Labels
+from gansynth_server.render.backends.base import HEAD, WHOLE, Backend, BackendInfo, Labels
 from gansynth_server.render.backends.choose import choose
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import PRECISIONS, fold
@@ -23,7 +24,7 @@ from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.util.midi_pitch import midi_to_hz
 
-BATCHES = (1, 8, 64)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 PITCHES = 16
 Float32 = NDArray[np.float32]
 
@@ -31,7 +32,7 @@ Float32 = NDArray[np.float32]
 class Plain(Backend):
     """The generator as it is trained and the spectrum's steps after it, each by itself."""
 
-    name = "plain"
+    info = BackendInfo("plain")
 
     def __init__(self, generator: Generator, device: torch.device) -> None:
         self._generator = generator.to(device, torch.float32)
@@ -50,7 +51,7 @@ class Plain(Backend):
 
 @dataclass(frozen=True)
 class Limits:
-    """Until when measuring goes on: seconds per size of batch, and runs at most."""
+    """The end of measuring: time (s) per size of batch, and most runs."""
 
     seconds: float = 20.0
     runs: int = 5
@@ -63,7 +64,7 @@ def measure(
     precisions: tuple[PrecisionName, ...],
     limits: Limits,
 ) -> list[dict[str, Any]]:
-    """A row of figures per backend and precision; what cannot run here has its reason."""
+    """Return figures per backend and precision; one that cannot run here has its reason."""
     config = generator.config
     peaks: dict[str, float] = {
         name: peak(PRECISIONS[name], device) / 1e9 for name in precisions if name != "auto"
@@ -88,42 +89,54 @@ def measure(
 def _row(
     backend: Backend, size: int, limits: Limits, count: float, peaks: dict[str, float]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"backend": backend.name, "precision": backend.precision}
+    row: dict[str, Any] = {"backend": backend.info.name, "precision": backend.info.precision}
     if not isinstance(backend, Plain):
-        row["head ms"] = 1000 * _best(backend, HEAD, 1, size, limits)[0]
+        head = _times(lambda z, labels: backend.frames(z, labels, HEAD), 1, size, limits)
+        row["head ms"] = 1000 * float(np.median(head))
+        wave = _times(backend.waves, 1, size, limits)
+        row["z to wave ms"] = 1000 * float(np.median(wave))
     alone = np.inf
     for batch in BATCHES:
         if np.isfinite(alone) and alone * batch * 2 > limits.seconds:
             continue  # a warm-up and one run would take too long
-        best = _best(backend, WHOLE, batch, size, limits)[0] / batch
-        alone = min(alone, best)
-        row[f"ms per note, batch {batch}"] = 1000 * best
+        whole = _times(lambda z, labels: backend.frames(z, labels, WHOLE), batch, size, limits)
+        each = float(np.median(whole)) / batch
+        alone = min(alone, each)
+        row[f"ms per note, batch {batch}"] = 1000 * each
     row["notes/s"] = 1 / alone
+    if not isinstance(backend, Plain):
+        waves = _times(backend.waves, batch := _largest(row), size, limits)
+        row["waves/s"] = batch / float(np.median(waves))
     row["GFLOP per note"] = count / 1e9
     row["GFLOP/s"] = count / 1e9 / alone
-    if backend.precision in peaks:
-        row["share of the peak"] = row["GFLOP/s"] / peaks[backend.precision]
+    if backend.info.precision in peaks:
+        row["share of the peak"] = row["GFLOP/s"] / peaks[backend.info.precision]
     return row
 
 
-def _best(
-    backend: Backend, window: Span, batch: int, size: int, limits: Limits
-) -> tuple[float, int]:
-    """Shortest time and number of runs, after one to warm up."""
+def _largest(row: dict[str, Any]) -> int:
+    """Return the largest size of batch that there was time for."""
+    return max(batch for batch in BATCHES if f"ms per note, batch {batch}" in row)
+
+
+def _times(
+    run: Callable[[Float32, Labels], object], batch: int, size: int, limits: Limits
+) -> list[float]:
+    """Time some runs (s each), after one to warm up; their results are on the host."""
     z = np.random.default_rng(0).standard_normal((batch, size)).astype(np.float32)
     labels = np.zeros(batch, np.int64)
     end = time.perf_counter() + limits.seconds
-    backend.frames(z, labels, window)
-    best, runs = np.inf, 0
-    while runs < limits.runs and (runs == 0 or time.perf_counter() < end):
+    run(z, labels)
+    times: list[float] = []
+    while not times or (len(times) < limits.runs and time.perf_counter() < end):
         begun = time.perf_counter()
-        backend.frames(z, labels, window)
-        best, runs = min(best, time.perf_counter() - begun), runs + 1
-    return float(best), runs
+        run(z, labels)
+        times.append(time.perf_counter() - begun)
+    return times
 
 
 def audibility(generator: Generator, device: torch.device, precision: str) -> dict[str, Any]:
-    """What a lower precision does to notes: log-spectral distance in dB, pitch error in cents."""
+    """Measure a lower precision's errors: log-spectral distance (dB), pitch (cents)."""
     count = min(PITCHES, len(generator.config.pitches))
     labels = np.linspace(0, len(generator.config.pitches) - 1, count).astype(np.int64)
     normal = np.random.default_rng(1).standard_normal((count, generator.config.latent_size))
@@ -153,7 +166,7 @@ def _waves(backend: Backend, z: Float32, labels: Labels) -> torch.Tensor:
 
 
 def _cents(wave: Float32, pitch: float) -> float:
-    """Place of the strongest partial within a semitone of a pitch, in cents from it."""
+    """Return the distance (cents) from a pitch to the strongest partial within a semitone."""
     hertz = midi_to_hz(pitch)
     part = wave[SAMPLE_RATE // 4 : 2 * SAMPLE_RATE]
     spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 19))

@@ -15,12 +15,13 @@ from gansynth_server.render import receptive_field
 from gansynth_server.render.receptive_field import Span
 
 SCOPE = "Generator/progressive_gan_generator/progressive_gan_block_"
-PEAK_SIZES = (1024, 2048)
+PEAK_SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
+"""Rows of the matrices, by device: small ones do not fill a GPU, large ones take a CPU long."""
 PEAK_SECONDS = 1.0
 
 
 def full_size() -> Generator:
-    """A full-size net whose weights a rule gives: round(N(0, sd)·16)/16 from the CRC of each name.
+    """Make a full-size net of weights by rule: round(N(0, sd)·16)/16 from each name's CRC.
 
     The same weights as those of the tests' golden data. It sounds like nothing,
     but takes as long as a trained one.
@@ -47,18 +48,20 @@ def _tensor(name: str, shape: tuple[int, ...], deviation: float) -> torch.Tensor
 
 
 def operations(config: GeneratorConfig, window: Span) -> float:
-    """Floating-point operations of a window of one note, upsampling convolutions folded."""
+    """Count floating-point operations of a window of one note, upsampling folded."""
     blocks = len(config.filters)
     progress = blocks - 1 if config.progress is None else config.progress
     return receptive_field.operations(config, stage_weights(progress, blocks), window)
 
 
 def peak(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations per second of the fastest of some large matrix products."""
+    """Measure the operations per second of the fastest of some large matrix products."""
     best = 0.0
-    for size in PEAK_SIZES:
-        a = torch.ones(size, size, dtype=dtype, device=device)
-        end = time.perf_counter() + PEAK_SECONDS / len(PEAK_SIZES)
+    sizes = PEAK_SIZES.get(device.type, PEAK_SIZES["cpu"])
+    for size in sizes:
+        # random numbers: a GPU is faster with ones or zeros, for it draws less power
+        a = torch.randn(size, size, device=device).to(dtype)
+        end = time.perf_counter() + PEAK_SECONDS / len(sizes)
         while time.perf_counter() < end:
             begun = time.perf_counter()
             a @ a

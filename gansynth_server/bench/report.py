@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from gansynth_server.errors import UserError
+
 Rows = list[dict[str, Any]]
 
 
+def console(width: int) -> Console:
+    """Return a console as wide as the terminal; where there is none, as wide as the tables."""
+    return Console(width=None if sys.stdout.isatty() else width)
+
+
+def save_json(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write figures to a file, if one was asked for.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+
+
 def table(console: Console, title: str, rows: Rows) -> None:
-    """One line per row; a column for every name that occurs."""
+    """Print one line per row, a column for every name that occurs."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     made = Table(title=title, title_justify="left")
     for name in names:
@@ -24,7 +47,7 @@ def table(console: Console, title: str, rows: Rows) -> None:
 
 
 def cell(value: Any) -> str:
-    """A figure as people read it."""
+    """Return a figure as people read it."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -33,7 +56,7 @@ def cell(value: Any) -> str:
 
 
 def plot(path: Path, figures: dict[str, Any]) -> None:
-    """Writes a PNG: time per note against the size of batch, and mixing against voices.
+    """Write a PNG: time per note against the size of batch, and mixing against voices.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.

@@ -1,4 +1,4 @@
-"""Random messages, drawn from the whole table: sensible, wild, and broken."""
+"""Traffic: notes that keep voices sounding, and random messages of the whole table."""
 
 from __future__ import annotations
 
@@ -7,21 +7,47 @@ from typing import Any
 
 import numpy as np
 
+from gansynth_server.client import Client
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.schema import ANY, INTEGER, LATENT, NOTE_ID, PAIRS, SLOT, TEXT, Arg, Row
 from gansynth_server.osc.table import TABLE
 
 LEFT_OUT = ("/quit", "/stream/", "/midi/join", "/checkpoint/load", "/dump")
-"""What ends the server, takes its client away from the sound that is listened to, is sent
-apart, or fills the log."""
+"""Messages left out: they end the server, take its client off the bus that is listened to, are
+sent apart, or fill the log."""
 WORDS = ("z", "a", "b", "all", "violin", "flute", "sine", "gain", "bend", "nonsense", "ü", "*")
 WILD = (float("nan"), float("inf"), -1e30, 1e30, -1, 2**31 - 1, "", "x" * 300, b"\0\1\2", None)
 NUMBERS = 200
-"""Where a number has no bound of its own, it is drawn from ± this."""
+"""Bound (±) of numbers that have none of their own."""
+
+
+class SteadyNotes:
+    """Notes that keep a number of voices sounding, each started again in its turn.
+
+    Args:
+        seconds: until a voice's next note, less than a note lasts.
+        seed: of random pitches and velocities; None gives each voice a key of its own, so that
+            its notes are rendered once.
+    """
+
+    def __init__(self, voices: int, seconds: float, seed: int | None = None) -> None:
+        self._voices, self._seconds = voices, seconds
+        self._random = None if seed is None else random.Random(seed)
+        self._played = 0
+
+    def play(self, client: Client, now: float) -> None:
+        """Start the notes that are due, so many seconds after the first."""
+        while (self._played - self._voices) * self._seconds < now * self._voices:
+            voice = self._played % self._voices
+            pitch, velocity = 36 + voice % 40, 100
+            if self._random is not None:
+                pitch, velocity = self._random.randint(24, 84), self._random.randint(30, 127)
+            client.note(pitch, velocity, id=voice)
+            self._played += 1
 
 
 class Traffic:
-    """An endless source of datagrams.
+    """Random messages without end, any row of the table as likely as any other.
 
     Args:
         seed: the same seed gives the same traffic.
@@ -38,7 +64,7 @@ class Traffic:
         self._rows = [row for row in TABLE if not row.address.startswith(LEFT_OUT)]
 
     def datagram(self) -> bytes:
-        """The next one, as likely of any row as of any other."""
+        """Return the next message, encoded."""
         draw = self._random
         row = draw.choice(self._rows)
         args = self._args(row)

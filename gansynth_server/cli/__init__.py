@@ -14,7 +14,7 @@ from gansynth_server.version import __version__
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """``gansynth``: notes, lists and training from the command line."""
+    """Run ``gansynth``: notes, lists and training from the command line."""
     from gansynth_server.cli.commands import Command
 
     command = tyro.cli(
@@ -27,7 +27,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def server(args: Sequence[str] | None = None) -> None:
-    """``gansynth-server``: serve until told to end."""
+    """Run ``gansynth-server`` until it is told to end."""
     options = tyro.cli(
         ServerOptions,
         prog="gansynth-server",
@@ -84,7 +84,3 @@ def _guarded(run: Callable[[], object]) -> None:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -49,15 +49,15 @@ class BatchCommand:
     latents: Path | None = None
     """Timbres from a file: what /z/save wrote, .npy [N, latent size], or .json, name: list."""
     seed: int = 0
-    """Of the first random timbre; the next ones count up."""
+    """Seed of the first random timbre; the next ones count up."""
     rate: int = 16000
     """Sample rate in Hz."""
     duration: float = 4.0
     """Seconds, at most 4."""
     format: Literal["wav", "flac", "ogg"] = "wav"
-    """Of the files."""
+    """Format of the files."""
     sheet: FlagCreatePairsOff[bool] = False
-    """Draws sheet.png, a spectrogram of every note."""
+    """Draw sheet.png, a spectrogram of every note."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
 
@@ -130,7 +130,7 @@ class BatchCommand:
 
 
 def _listed(path: Path, size: int) -> dict[str, NDArray[np.float32]]:
-    """The latents [size] of a file, by names that are safe for files."""
+    """Return the latents [size] of a file, by names that are safe for files."""
     from gansynth_server.latent import files
 
     try:

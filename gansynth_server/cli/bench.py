@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName
+from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
-Section = Literal["network", "live", "mixing", "precision", "memory", "clients"]
+Section = Literal[
+    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams"
+]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
 
@@ -19,13 +20,14 @@ class BenchCommand:
     """Measure rendering, first sound, mixing and precision on this machine."""
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
-    """What to measure; memory, with thousands of --notes, takes minutes; clients plays many."""
+    """What to measure; voices are those with latents that move; memory, with thousands of
+    --notes, takes minutes; clients plays many, streams are many listeners."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
     """What to time; those that cannot run here say why."""
     precisions: tuple[PrecisionName, ...] = ("float32",)
-    """In which to time them."""
+    """Precisions to time them in."""
     torch_device: str = "auto"
     """Where the network runs."""
     threads: int = 0
@@ -35,19 +37,17 @@ class BenchCommand:
     voices: tuple[int, ...] = (0, 8, 32)
     """Other voices that sound meanwhile."""
     seconds: float = 20.0
-    """At most so long per size of batch; what would take longer is left out."""
+    """Longest time per size of batch; what would take longer is left out."""
     runs: int = 5
-    """The best of so many runs counts."""
+    """The median of so many runs counts."""
+    full_size: bool = True
+    """Time a network as large as Magenta's too, of no training, where the checkpoint is smaller."""
     json: Path | None = None
     """File for all figures."""
     plot: Path | None = None
     """PNG of times per note against batches, and of mixing against voices."""
 
     def run(self) -> None:
-        import json
-
-        from rich.console import Console
-
         from gansynth_server.bench import report
         from gansynth_server.errors import UserError
         from gansynth_server.util.threads import set_threads
@@ -58,11 +58,16 @@ class BenchCommand:
             check_plots()
         if self.notes < 1 or self.runs < 1 or not self.seconds > 0:
             raise UserError("--notes, --runs and --seconds must be more than 0")
-        # as wide as its tables where there is no terminal to fit
-        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        console = report.console(WIDTH)
         figures: dict[str, Any] = {}
         if "live" in self.sections:  # first, while this process is small and idle
             figures["live"] = self._live(console)
+            report.save_json(self.json, figures)  # a bench may be ended early
+        if "voices" in self.sections:
+            from gansynth_server.bench import voices
+
+            figures["voices"] = voices.measure(self._options)
+            report.table(console, "New frames for voices whose latents move", figures["voices"])
         if "memory" in self.sections:
             from gansynth_server.bench import memory
 
@@ -73,6 +78,12 @@ class BenchCommand:
 
             figures["clients"] = clients.measure(self._flags)
             report.table(console, "From /note to /note/start", figures["clients"])
+        if "streams" in self.sections:
+            from gansynth_server.bench import streams
+
+            figures["streams"] = streams.measure(self._flags, self.seconds)
+            report.table(console, "Streams of 48 kHz, 512 by 4", figures["streams"])
+        report.save_json(self.json, figures)  # a bench may be ended early
         if {"mixing", "network", "precision"} & set(self.sections):
             set_threads(self.threads)
         if "mixing" in self.sections:
@@ -81,20 +92,23 @@ class BenchCommand:
             figures["mixing"] = mixing.measure()
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
         if {"network", "precision"} & set(self.sections):
-            figures |= self._networks(console)
-        if self.json is not None:
-            try:
-                self.json.write_text(json.dumps(figures, indent=1) + "\n")
-            except OSError as error:
-                raise UserError(f"cannot write {self.json}: {error}") from error
+            self._networks(console, figures)
+        report.save_json(self.json, figures)
         if self.plot is not None:
             report.plot(self.plot, figures)
 
     @property
     def _flags(self) -> list[str]:
-        """Of a server."""
+        """Return the flags of a server."""
         flags = ["--checkpoint", self.checkpoint, "--torch-device", self.torch_device]
         return [*flags, "--threads", str(self.threads), "--seed", "1"]
+
+    @property
+    def _options(self) -> ServerOptions:
+        """Return the options of the network of a server with these flags."""
+        return ServerOptions(
+            checkpoint=self.checkpoint, torch_device=self.torch_device, threads=self.threads
+        )
 
     def _live(self, console: Any) -> dict[str, Any]:
         from gansynth_server.bench import live, report
@@ -106,7 +120,7 @@ class BenchCommand:
         report.table(console, "From /note to the first audible sample", figures["rows"])
         return figures
 
-    def _networks(self, console: Any) -> dict[str, Any]:
+    def _networks(self, console: Any, figures: dict[str, Any]) -> None:
         import torch
 
         from gansynth_server.bench import network, networks, report
@@ -117,15 +131,16 @@ class BenchCommand:
         device = torch_device(self.torch_device)
         loaded = checkpoint.load(self.checkpoint)
         generators = {loaded.name: loaded.generator}
-        if networks.operations(loaded.config, WHOLE) < SMALLER:
+        if self.full_size and networks.operations(loaded.config, WHOLE) < SMALLER:
             generators["full size, golden rule"] = networks.full_size()
-        figures: dict[str, Any] = {"threads": torch.get_num_threads()}
+        figures["threads"] = torch.get_num_threads()
         if "network" in self.sections:
-            limits = network.Limits(self.seconds, self.runs)
-            figures["network"] = {
-                name: network.measure(generator, device, self.backends, self.precisions, limits)
-                for name, generator in generators.items()
-            }
+            limits, figures["network"] = network.Limits(self.seconds, self.runs), {}
+            for name, generator in generators.items():
+                figures["network"][name] = network.measure(
+                    generator, device, self.backends, self.precisions, limits
+                )
+                report.save_json(self.json, figures)  # a bench may be ended early
             for name, rows in figures["network"].items():
                 report.table(console, f"{name}, {figures['threads']} threads", rows)
         if "precision" in self.sections:
@@ -134,4 +149,3 @@ class BenchCommand:
                 for precision in ("bfloat16", "float16")
             ]
             report.table(console, "Against float32", figures["precision"])
-        return figures

@@ -1,4 +1,4 @@
-"""What ``gansynth`` can do: the one table of its commands. Each imports what it needs when run."""
+"""The one table of ``gansynth``'s commands. Each imports what it needs when run."""
 
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from gansynth_server.cli.dataset import DatasetCommand
 from gansynth_server.cli.directions import DirectionsCommand
 from gansynth_server.cli.evaluate import EvaluateCommand
 from gansynth_server.cli.fuzz import FuzzCommand
+from gansynth_server.cli.gpu import GpuCommand
 from gansynth_server.cli.hallucinate import HallucinateCommand
 from gansynth_server.cli.invert import InvertCommand
 from gansynth_server.cli.map import MapCommand
@@ -39,6 +40,7 @@ Command = (
     | Annotated[TrainCommand, subcommand("train")]
     | Annotated[EvaluateCommand, subcommand("evaluate")]
     | Annotated[BenchCommand, subcommand("bench")]
+    | Annotated[GpuCommand, subcommand("gpu")]
     | Annotated[SoakCommand, subcommand("soak")]
     | Annotated[FuzzCommand, subcommand("fuzz")]
 )

@@ -34,13 +34,13 @@ class ConvertCommand:
     to: Path | None = None
     """Folder to put it in; where names are found if not given (beside it, for a pickle)."""
     discriminator: Flag = False
-    """Converts the discriminator too, for training."""
+    """Convert the discriminator too, for training."""
     lowest_pitch: int | None = None
     """MIDI number of the first pitch, if the source does not tell."""
     latent_size: int | None = None
     """Numbers of a latent, if the source does not tell."""
     force: Flag = False
-    """Replaces what has this name already."""
+    """Replace what has this name already."""
 
     def run(self) -> None:
         source = self.source.expanduser()
@@ -106,7 +106,7 @@ class ConvertCommand:
         print(f"{target}: gansynth-server --checkpoint {target.name if found else target}")
 
     def _target(self, name: str) -> Path:
-        """Folder to write; UserError if its name is taken."""
+        """Return the folder to write; UserError if its name is taken."""
         from gansynth_server.model import checkpoint
 
         parent = (self.to.expanduser() if self.to else checkpoint.user_folder()).absolute()
@@ -148,7 +148,7 @@ class CheckpointsCommand:
 
 
 def describe(source: Source, config: GeneratorConfig) -> str:
-    """One line about a converted network."""
+    """Return one line about a converted network."""
     from gansynth_server.model.magenta.stage import step_of
 
     blocks = len(config.filters)
@@ -178,7 +178,7 @@ def _search_path() -> list[Path]:
 
 
 def _facts(folder: Path) -> list[str]:
-    """What is known of a checkpoint: sizes, origin, figures; one line each."""
+    """Return what is known of a checkpoint: sizes, origin, figures; one line each."""
     import json
 
     from gansynth_server.model import checkpoint

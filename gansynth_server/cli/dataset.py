@@ -1,4 +1,4 @@
-"""``gansynth dataset``: notes to train on, from soundfonts, NSynth or own recordings."""
+"""``gansynth dataset``: notes to train on, from soundfonts, synthesisers, NSynth or recordings."""
 
 from __future__ import annotations
 
@@ -23,34 +23,54 @@ Kind = Literal["acoustic", "electronic", "synthetic", "all"]
 
 @dataclass(frozen=True)
 class SoundfontCommand:
-    """Render General MIDI soundfonts: 3 s held and 1 s of release, 16 kHz, peak 0.5."""
+    """Render soundfonts: 3 s held and 1 s of release, 16 kHz, peak 0.5.
+
+    Instruments have the fonts' own names, cleaned; where one is taken, @FILE or _bankN follows.
+    Bank 0 of the first font has General MIDI's names, if it has its programs.
+    """
 
     soundfonts: Positional[tuple[Path, ...]]
-    """.sf2 or .sf3 files, such as Debian's FluidR3Mono_GM.sf3; instruments of the second and
-    later are called NAME@FILE."""
+    """.sf2 or .sf3 files, such as Debian's FluidR3Mono_GM.sf3."""
     output: Output
     """Folder for the notes, 128 kB each; an interrupted run goes on there."""
-    pitches: Ranges = ("24-84",)
-    """MIDI note numbers and ranges of them, 0 to 127."""
+    pitches: Ranges = ()
+    """MIDI note numbers and ranges of them, 0 to 127; if not given, 24-84, and with --drums
+    35-81."""
+    pitch_share: float = 1.0
+    """Share 0 to 1 of the pitches that each instrument has, drawn by a checksum; 48, 60 and 72
+    are always taken."""
     velocities: Ranges = ("100",)
     """MIDI velocities, 1 to 127."""
+    velocity_step: float = 0.0
+    """Leave out velocities of an instrument that sound like another one, nearer than so many dB;
+    0 takes all."""
     banks: Ranges = ("0",)
-    """MIDI banks, 0 to 127; instruments of another than 0 are called NAME_bankN."""
+    """MIDI banks, 0 to 127."""
     programs: Ranges = ()
-    """General MIDI programs, 0 to 127; if not given, those of one definite pitch."""
+    """General MIDI programs, 0 to 127; if not given, those of one definite pitch, and with --drums
+    0-47: the kits with General MIDI's drums at its notes."""
     source: Kind = "all"
     """Only instruments that make their sound so."""
+    drums: bool = False
+    """Render the drum kits (bank 128) instead: a note's pitch is its drum, General MIDI's 35 to
+    81, and its instrument the kit."""
+    oversample: int = 1
+    """Render at so many times 16 kHz: 3 aliases less."""
+    licence: str = ""
+    """Of the soundfonts, if they do not say it themselves."""
 
     def run(self) -> None:
         from gansynth_server.training.sources import soundfont
-        from gansynth_server.util.general_midi import PITCHED_PROGRAMS
 
         if not self.soundfonts:
             raise UserError("give one or more soundfonts, .sf2 or .sf3 files")
-        pitches = numbers("--pitches", self.pitches)
+        check("--pitch-share", self.pitch_share, 0, 1)
+        check("--velocity-step", self.velocity_step, 0, 100)
+        check("--oversample", self.oversample, 1, 12)
+        pitches = numbers("--pitches", self.pitches) if self.pitches else None
         velocities = numbers("--velocities", self.velocities, least=1)
         banks = numbers("--banks", self.banks)
-        programs = numbers("--programs", self.programs) if self.programs else PITCHED_PROGRAMS
+        programs = numbers("--programs", self.programs) if self.programs else None
         _make(
             lambda: soundfont.render(
                 self.soundfonts,
@@ -60,6 +80,63 @@ class SoundfontCommand:
                 banks=banks,
                 programs=programs,
                 source=None if self.source == "all" else self.source,
+                drums=self.drums,
+                pitch_share=self.pitch_share,
+                velocity_step=self.velocity_step,
+                oversample=self.oversample,
+                licence=self.licence,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class DssiCommand:
+    """Render the programs of a DSSI synthesiser at 48 kHz: 3 s held and 1 s of release.
+
+    Programs that sound whole octaves off are played as much higher or lower; those without a
+    steady pitch are left out.
+    """
+
+    plugin: Positional[str]
+    """A library, or its name in DSSI_PATH, such as whysynth (Debian: whysynth)."""
+    output: Output
+    """Folder for the notes, 128 kB each; an interrupted run goes on there."""
+    patches: tuple[Path, ...] = ()
+    """Bank files for the plugin; if not given, the programs it has built in."""
+    pitches: Ranges = ("24-84",)
+    """MIDI note numbers and ranges of them, 0 to 127, as they sound."""
+    pitch_share: float = 1.0
+    """Share 0 to 1 of the pitches that each instrument has, drawn by a checksum; 48, 60 and 72
+    are always taken."""
+    velocities: Ranges = ("100",)
+    """MIDI velocities, 1 to 127."""
+    velocity_step: float = 0.0
+    """Leave out velocities of an instrument that sound like another one, nearer than so many dB;
+    0 takes all."""
+    licence: str = ""
+    """Of the patches; if not given, what the bank files say in their first lines."""
+    processes: int = 1
+    """That render at a time."""
+
+    def run(self) -> None:
+        from gansynth_server.training.sources import dssi
+
+        check("--pitch-share", self.pitch_share, 0, 1)
+        check("--velocity-step", self.velocity_step, 0, 100)
+        check("--processes", self.processes, 1, 64)
+        pitches = numbers("--pitches", self.pitches)
+        velocities = numbers("--velocities", self.velocities, least=1)
+        _make(
+            lambda: dssi.render(
+                self.plugin,
+                self.output,
+                patches=self.patches,
+                pitches=pitches,
+                velocities=velocities,
+                pitch_share=self.pitch_share,
+                velocity_step=self.velocity_step,
+                licence=self.licence,
+                processes=self.processes,
             )
         )
 
@@ -134,6 +211,47 @@ class FolderCommand:
 
 
 @dataclass(frozen=True)
+class MergeCommand:
+    """Copy the notes of several folders into one, bit for bit; each instrument keeps its licence.
+
+    Where a name is taken, the source's follows: NAME@FILE.
+    """
+
+    folders: Positional[tuple[Path, ...]]
+    """Folders that gansynth dataset made."""
+    output: Output
+    """Folder for the notes, 128 kB each; an interrupted run goes on there."""
+    distinct: float = 0.0
+    """Leave out instruments whose notes are nearer than so many dB to those of one before, after
+    loudness has been matched; 3 leaves out what sounds alike. 0 takes all."""
+    probes: Ranges = ("48", "60", "72")
+    """MIDI pitches (or drums) at which instruments are compared."""
+    keep: int = 0
+    """Folders, from the first, whose instruments are all taken."""
+    source: Kind = "all"
+    """Only instruments that make their sound so."""
+
+    def run(self) -> None:
+        from gansynth_server.training import merging
+
+        if not self.folders:
+            raise UserError("give one or more folders that gansynth dataset made")
+        check("--distinct", self.distinct, 0, 100)
+        check("--keep", self.keep, 0, len(self.folders))
+        probes = numbers("--probes", self.probes)
+        _make(
+            lambda: merging.merge(
+                self.folders,
+                self.output,
+                distinct=self.distinct,
+                probes=probes,
+                keep=self.keep,
+                source=None if self.source == "all" else self.source,
+            )
+        )
+
+
+@dataclass(frozen=True)
 class InfoCommand:
     """Say what a folder of notes holds."""
 
@@ -152,8 +270,10 @@ class DatasetCommand:
 
     make: Annotated[
         Annotated[SoundfontCommand, subcommand("soundfont")]
+        | Annotated[DssiCommand, subcommand("dssi")]
         | Annotated[NSynthCommand, subcommand("nsynth")]
         | Annotated[FolderCommand, subcommand("folder")]
+        | Annotated[MergeCommand, subcommand("merge")]
         | Annotated[InfoCommand, subcommand("info")],
         arg(name=""),
     ]
@@ -176,6 +296,12 @@ def numbers(option: str, texts: tuple[str, ...], least: int = 0) -> tuple[int, .
             raise UserError(f"{option} takes numbers and ranges in {least}-127, not {text!r}")
         found.update(range(first, last + 1))
     return tuple(sorted(found))
+
+
+def check(option: str, value: float, least: float, most: float) -> None:
+    """UserError where a number is out of range."""
+    if not least <= value <= most:
+        raise UserError(f"{option} takes {least} to {most}, not {value}")
 
 
 def _make(source: Callable[[], Dataset]) -> None:

@@ -22,7 +22,7 @@ class DirectionsCommand:
     samples: int = 4096
     """Random latents to look at."""
     seed: int = 0
-    """Of the random latents."""
+    """Seed of the random latents."""
     pitch: int | None = None
     """The only pitch to look at; all of them in turn if not given."""
     given: Path | None = None

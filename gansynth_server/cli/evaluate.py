@@ -31,13 +31,13 @@ class EvaluateCommand:
     notes: int = 500
     """Most notes of each kind; there are no more than held-out ones."""
     seed: int = 0
-    """Of latents and of the choice of notes."""
+    """Seed of latents and of the choice of notes."""
     inversions: int = 0
     """Held-out notes whose latents are looked for as gansynth invert does, about a minute each."""
     beside: str | None = None
     """Another checkpoint, evaluated on the same notes before: its figures get a column."""
     no_card: FlagCreatePairsOff[bool] = False
-    """Leaves README.md and the pictures as they are."""
+    """Leave README.md and the pictures as they are."""
     torch_device: str = "auto"
     """Where the notes are generated: auto, cpu, cuda …"""
 
@@ -82,7 +82,7 @@ class EvaluateCommand:
 
 
 def _beside(name: str, data: Dataset, options: EvaluateOptions) -> dict[str, Any]:
-    """Name and row of figures of another checkpoint; UserError if there are none, or of other
+    """Return name and figures of another checkpoint; UserError if there are none, or of other
     notes."""
     from gansynth_server.model import checkpoint
     from gansynth_server.model.safe_files import read_json
@@ -108,5 +108,5 @@ def _beside(name: str, data: Dataset, options: EvaluateOptions) -> dict[str, Any
 
 
 def _folder(path: Path) -> Path:
-    """The folder of a checkpoint that may be a lone weights file."""
+    """Return the folder of a checkpoint that may be a lone weights file."""
     return path.parent if path.is_file() else path

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from gansynth_server.bench.fuzz import Figures
 
 WIDTH = 100
-CACHE = 16
-"""Megabytes: so few that it is full when memory is looked at first."""
-TIMEOUT = 5
-"""Seconds; the clients that it plays go as they come."""
+CACHE_MB = 16
+"""Size (MB) of the cache: so small that it is full when memory is measured first."""
+CLIENT_TIMEOUT_S = 5
+"""Time after which the server forgets the many clients that the fuzzer was."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class FuzzCommand:
     """
 
     datagrams: int = 100_000
-    """How many."""
+    """Number of datagrams."""
     seed: int = 1
-    """The same one sends the same datagrams."""
+    """The same seed sends the same datagrams."""
     port: int | None = None
-    """Of a running server; a server of its own is started if not given."""
+    """Port of a running server; a server of its own is started if not given."""
     stall: float = 250.0
     """Milliseconds that the audio clock may be held up."""
 
@@ -45,15 +45,15 @@ class FuzzCommand:
             raise UserError(f"the audio clock was held up for {stall:.0f} ms")
 
     def _alone(self) -> Figures:
-        """Against a server of its own, all of whose datagrams are looked at."""
+        """Fuzz a server of its own, all of whose datagrams are looked at."""
         import tempfile
 
-        from gansynth_server.bench.live import Process
+        from gansynth_server.bench.process import ServerProcess
 
         with tempfile.TemporaryDirectory() as root:
             flags = ["--seed", "1", "--rate-limit", "0", "--root", root]
-            flags += ["--cache-mb", str(CACHE), "--client-timeout", str(TIMEOUT)]
-            server = Process(flags)
+            flags += ["--cache-mb", str(CACHE_MB), "--client-timeout", str(CLIENT_TIMEOUT_S)]
+            server = ServerProcess(flags)
             try:
                 return self._against(server.port)
             finally:
@@ -72,11 +72,10 @@ class FuzzCommand:
 
     def _show(self, figures: Figures) -> None:
         import numpy as np
-        from rich.console import Console
 
         from gansynth_server.bench import report
 
-        console = Console(width=None if sys.stdout.isatty() else WIDTH)
+        console = report.console(WIDTH)
         status = 1000 * np.array(figures.status)
         before, after = figures.before, figures.after
         growth = 100 * (after["memory_mb"] / before["memory_mb"] - 1) if before["memory_mb"] else 0

@@ -41,7 +41,7 @@ class HallucinateCommand:
     velocity: float = 100.0
     """1 to 127."""
     seed: int = 0
-    """Of the random timbres."""
+    """Seed of the random timbres."""
     save: Path | None = None
     """JSON to write the sequence to, for editing."""
     load: Path | None = None

@@ -26,13 +26,13 @@ class InvertCommand:
     sound: Positional[Path]
     """A sound file with one note, or several of which the first is taken."""
     name: str | None = None
-    """Of the preset; the file's if not given."""
+    """Name of the preset; the file's if not given."""
     pitch: int | None = None
     """MIDI note number; that of the file's name, or what is heard, if not given."""
     seconds: float = SEARCH_SECONDS
-    """For the search."""
+    """Time for the search."""
     seed: int = 0
-    """Of the random latents among which it starts."""
+    """Seed of the random latents among which it starts."""
     picture: Path | None = None
     """PNG to draw: the recorded note, where the search started, and what was found."""
     wave: Path | None = None

@@ -1,4 +1,4 @@
-"""``gansynth map``: what the timbres of a checkpoint sound like, laid out in two dimensions."""
+"""``gansynth map``: the timbres of a checkpoint, laid out by their sound in two dimensions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MapCommand:
     pitches: tuple[int, ...] = (48, 60, 72)
     """MIDI note numbers at which each is heard."""
     seed: int = 0
-    """Of the first latent; the others have those after it."""
+    """Seed of the first latent; the others have those after it."""
     discoveries: int = 0
     """Keep so many of them as presets: those that sound least like any preset and each other."""
 

@@ -28,7 +28,7 @@ class NoteCommand:
     preset: str | None = None
     """Timbre by name; a random one from --seed if not given."""
     seed: int = 0
-    """Of the random timbre."""
+    """Seed of the random timbre."""
     duration: float = 4.0
     """Seconds, at most 4."""
     velocity: float = 100

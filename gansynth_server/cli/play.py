@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,18 @@ from typing import Annotated
 from tyro.conf import arg
 
 from gansynth_server.options import DEFAULT_CHECKPOINT, ServerOptions
+
+BEAT = 0.3
+"""Length (s) of a beat."""
+PHRASE: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = (
+    ("acoustic_grand_piano", ((48,), (60,), (64,), (67,), (72,), (67,), (64,), (60,))),
+    ("vibraphone", ((57,), (60,), (64,), (69,), (72,), (69,))),
+    ("trumpet", ((65,), (69,), (72,), (77,))),
+    ("string_ensemble_1", ((43, 55, 59, 62), (), (48, 55, 60, 64), (), (), ())),
+)
+"""Presets, each with its chords, a beat apart."""
+FALLBACK = "phrase.wav"
+"""File for the sound where there is no sound card."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +34,42 @@ class PlayCommand:
     """A bundled name, a folder, or a .safetensors file."""
 
     def run(self) -> None:
-        from gansynth_server.cli.phrase import play
+        from gansynth_server.audio.open import open_output
+        from gansynth_server.server.server import Server
 
         output = "auto" if self.output is None else str(self.output)
-        options = ServerOptions(checkpoint=self.checkpoint, port=0, seed=1, output=output)
-        print(play(options))
+        if output == "auto" and open_output(output)[1] is not None:
+            output = FALLBACK
+        server = Server(ServerOptions(checkpoint=self.checkpoint, port=0, seed=1, output=output))
+        server.start()
+        print(server.ready_line())
+        try:
+            underruns = play_phrase(server.port)
+        finally:
+            server.stop()
+        print(f"played to {server.output_name}, {underruns} underruns")
+
+
+def play_phrase(port: int) -> int:
+    """Play the phrase to a server on this machine, with those presets that it has.
+
+    Returns:
+        The underruns that the server counts.
+    """
+    from gansynth_server.client import connect
+
+    with connect(port=port) as client:
+        due = time.monotonic() + 0.2
+        for preset, chords in PHRASE:
+            client.preset("z", preset)
+            for chord in chords:
+                time.sleep(max(0.0, due - time.monotonic()))
+                if chord:
+                    client.all_notes_off()
+                for pitch in chord:
+                    client.note(pitch)
+                due += BEAT
+        time.sleep(max(0.0, due - time.monotonic()))
+        client.all_notes_off()
+        time.sleep(0.6)  # until the last release has died away
+        return client.status().underruns

@@ -24,9 +24,9 @@ class PresetsCommand:
     """add takes them from a file of latents, such as /z/save writes; export writes your own to a
     file, and import reads such a file."""
     names: Positional[tuple[str, ...]] = ()
-    """Of presets; all if not given (to remove, name them)."""
+    """Names of presets; all if not given (to remove, name them)."""
     file: Annotated[Path | None, arg(aliases=("-f",))] = None
-    """To add from, to export to (standard output if not given), or to import."""
+    """File to add from, to export to (standard output if not given), or to import."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
 

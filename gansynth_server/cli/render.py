@@ -37,13 +37,13 @@ class RenderCommand:
     secs_per_instrument: float = 6.0
     """Seconds from one timbre to the next."""
     seed: int | None = None
-    """Of the random timbres, 0 if not given; as the server's for a score."""
+    """Seed of the random timbres, 0 if not given; as the server's for a score."""
     timbre_per_track: FlagCreatePairsOff[bool] = False
     """Each track keeps one timbre."""
     pan_per_track: FlagCreatePairsOff[bool] = False
     """Stereo, with the tracks from left to right."""
     drums: FlagCreatePairsOff[bool] = False
-    """Plays channel 10 too."""
+    """Play channel 10 too."""
     rate: int | None = None
     """Sample rate in Hz, 16000 to 192000; 48000 if not given, with --magenta always 16000."""
     magenta: FlagCreatePairsOff[bool] = False
@@ -123,7 +123,7 @@ class RenderCommand:
         return self.seed or 0
 
     def _magenta(self, model: Model, notes: list[MidiNote]) -> tuple[int, int]:
-        """Write the song as Magenta plays it; returns its frames and sample rate."""
+        """Write the song as Magenta plays it; return its frames and sample rate."""
         from gansynth_server.audio import sound_file
         from gansynth_server.offline import magenta
         from gansynth_server.util.progress import counting
@@ -135,7 +135,7 @@ class RenderCommand:
         return len(wave), MAGENTA_RATE
 
     def _play(self, model: Model, notes: list[MidiNote]) -> tuple[int, int]:
-        """Write the song as the server plays it; returns its frames and sample rate."""
+        """Write the song as the server plays it; return its frames and sample rate."""
         from gansynth_server.audio import sound_file
         from gansynth_server.offline import level, midi_render, midi_timbres
         from gansynth_server.spectral.inverse import check_rate

@@ -1,7 +1,7 @@
 """What each OSC message does: one method per row of the table, one module per group of messages.
 
-The methods run on the OSC thread and only start what takes time; a reply
-goes to the sender alone.
+The methods run on the OSC thread and only start what takes time; replies
+go to the sender alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PLAYING = (
     PatternMessages,
     CheckpointMessages,
 )
-"""Handlers of what is heard: in a score too."""
+"""Handlers of messages that change what is heard: in a score too."""
 LIVE = (ServerMessages, MidiMessages, ArrayMessages, InversionMessages, StreamMessages)
 """Handlers of the rows marked ``live``."""
 

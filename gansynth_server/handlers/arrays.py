@@ -23,9 +23,9 @@ CHUNK = 1024
 MAX_SOUNDS = 16
 """Sounds of one owner."""
 MAX_SECONDS = 600
-"""Seconds of a sound, and, but for a second, of all that one owner has: 38 MB."""
+"""Length (s) of a sound and, but for a second, of all sounds of one owner: 38 MB."""
 MAX_TOTAL_SECONDS = 3600
-"""Seconds of all owners: 230 MB."""
+"""Length (s) of all sounds of all owners: 230 MB."""
 
 
 class ArrayMessages:
@@ -41,7 +41,7 @@ class ArrayMessages:
 
         fail = request.failing("/synthesize")
         z = self._instrument.latent(request.client, slot, request.when)
-        self._instrument.work.wave(request.client, z, pitch, done, fail)
+        self._instrument.renders.wave(request.client, z, pitch, done, fail)
 
     def hallucinate_array(
         self,
@@ -75,7 +75,7 @@ class ArrayMessages:
         self._background.run(request, "/hallucinate/array", render, Task.SOUND)
 
     def _keep(self, request: Request, array: str, wave: NDArray[np.float32]) -> None:
-        """Keeps a sound for the client to fetch, and tells it so."""
+        """Keep a sound for the client to fetch, and tell the client."""
         self._kept.put(request.session, array, wave)
         chunks = -(-len(wave) // CHUNK)
         request.reply("/synthesized", array, len(wave), SAMPLE_RATE, chunks)
@@ -113,8 +113,8 @@ class ArrayMessages:
 class KeptSounds:
     """Mono sounds at 16 kHz by owner and name; for any thread. They go with their owner.
 
-    Where there are too many, the owner's oldest go; where there are too many of
-    all, the oldest of whoever has most.
+    Where an owner has too many, its oldest go; where all have too many together,
+    the oldest of the owner that has most.
     """
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class KeptSounds:
         self._lock = threading.Lock()
 
     def put(self, owner: Hashable, name: str, wave: Float32) -> None:
-        """Keeps a sound [samples], in place of the one of that name."""
+        """Keep a sound [samples], in place of the one of that name."""
         with self._lock:
             own = self._of.setdefault(owner, {})
             own.pop(name, None)
@@ -137,7 +137,7 @@ class KeptSounds:
             return self._of.get(owner, {}).get(name)
 
     def names(self, owner: Hashable) -> list[str]:
-        """Of an owner's sounds, the oldest first."""
+        """Return the names of an owner's sounds, the oldest first."""
         with self._lock:
             return list(self._of.get(owner, ()))
 
@@ -147,5 +147,5 @@ def _samples(sounds: dict[str, Float32]) -> int:
 
 
 def _drop(sounds: dict[str, Float32]) -> None:
-    """Drops the oldest."""
+    """Drop the oldest sound."""
     del sounds[next(iter(sounds))]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gansynth_server.handlers.host import Host
 
 PITCH = 60.0
+"""Pitch of hallucinations where neither the message nor a melody gives one."""
 
 
 class HallucinationMessages:
@@ -52,7 +53,7 @@ class HallucinationMessages:
     def hallucinate_melody(self, request: Request, pitches: NDArray[np.float32]) -> None:
         if ((pitches < 0) | (pitches > 127)).any() or len(pitches) > sequences.MAX_PITCHES:
             raise UserError(f"a melody is up to {sequences.MAX_PITCHES} pitches of 0 to 127")
-        request.client.melody = tuple(pitches.tolist())
+        request.client.set_melody(tuple(pitches.tolist()))
 
     def hallucinate_play(self, request: Request) -> None:
         self._play(request, self._last(request))
@@ -81,7 +82,7 @@ class HallucinationMessages:
             found = sequences.decode(
                 file, data, client.latents.size, lambda name: find_preset(presets, name)
             )
-            client.sequence = found
+            client.set_sequence(found)
             request.reply("/done", "/hallucinate/load", file, len(found), round(found.seconds, 3))
 
         self._background.run(request, "/hallucinate/load", load)
@@ -94,10 +95,7 @@ class HallucinationMessages:
 
     def _play(self, request: Request, sequence: Sequence) -> None:
         client = request.client
-        if client.hallucination is not None:
-            client.hallucination.stop(request.when)
-        client.sequence = sequence
-        client.hallucination = Hallucination(
+        hallucination = Hallucination(
             self._instrument,
             client,
             sequence,
@@ -106,8 +104,10 @@ class HallucinationMessages:
             over=lambda: request.reply("/done", "/hallucinate"),
             failed=request.failing("/hallucinate"),
         )
+        client.set_sequence(sequence)
+        client.set_hallucination(hallucination, request.when)
         request.reply("/hallucinate.reply", len(sequence), round(sequence.seconds, 3))
-        client.hallucination.begin()
+        hallucination.begin()
 
 
 def _check_name(file: str) -> None:

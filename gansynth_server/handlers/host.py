@@ -1,4 +1,4 @@
-"""What the handlers see of the server, or of the score, that runs them."""
+"""What handlers need of the server, or of the score, that runs them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Task(Enum):
     FILE = "file"
     """A file is read or written."""
     SOUND = "sound"
-    """A picture or a sound is made as a whole."""
+    """A spectrum or a sound is rendered as a whole."""
     SEARCH = "search"
-    """A timbre is searched."""
+    """The latent of a recorded note is searched."""
     LOAD = "load"
     """A checkpoint is loaded."""
 
@@ -39,7 +39,7 @@ class Task(Enum):
         return {Task.SOUND: 8, Task.SEARCH: 4}.get(self, 32)
 
 
-class Work(Protocol):
+class BackgroundWork(Protocol):
     """Runs what takes time (see :class:`Background`)."""
 
     def run(
@@ -62,7 +62,7 @@ class Host(Protocol):
     def root(self) -> SandboxedFolder: ...
 
     @property
-    def background(self) -> Work: ...
+    def background(self) -> BackgroundWork: ...
 
 
 class LiveHost(Host, Protocol):
@@ -123,17 +123,17 @@ class LiveHost(Host, Protocol):
         ...
 
     def schedule(self, session: Session, message: Message, when: float) -> None:
-        """Handle a peer's message at a time; UserError if it is too far ahead."""
+        """Handle a client's message at a time; UserError if it is too far ahead."""
         ...
 
     def clear_scheduled(self, session: Session) -> None:
-        """Forget what a peer has sent for later."""
+        """Forget what a client has sent for later."""
         ...
 
     def new_bus(self, rate: int, channels: int) -> Bus: ...
 
     def move(self, old: Bus, new: Bus) -> None:
-        """Have all clients that are heard on one bus be heard on another."""
+        """Move all clients that are heard on one bus to another."""
         ...
 
     def clients_on(self, bus: Bus) -> list[Client]:

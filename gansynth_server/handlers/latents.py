@@ -10,7 +10,6 @@ from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.latent import directions, files, timbre_map
 from gansynth_server.latent.descriptor_names import MEASURES
-from gansynth_server.latent.directions import edit
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
 from gansynth_server.latent.presets import nearest
 from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path
@@ -19,8 +18,10 @@ from gansynth_server.osc.schema import MAX_TEXT
 from gansynth_server.render.protocol import InvertRequest
 from gansynth_server.util.yielding_json import steps
 
-LIST_BYTES = 7000
+MAX_LIST_BYTES = 7000
+"""Bytes of names in a datagram."""
 MAX_AMOUNT = 100.0
+"""Standard deviations by which a latent is moved along a component."""
 
 
 class LatentMessages:
@@ -30,7 +31,7 @@ class LatentMessages:
         self._background = host.background
 
     def z_set(self, request: Request, slot: str, z: NDArray[np.float32]) -> None:
-        self._instrument.set(request.client, slot, z, request.when)
+        self._instrument.set_latent(request.client, slot, z, request.when)
 
     def z_get(self, request: Request, slot: str) -> None:
         request.reply("/z", slot, self._instrument.latent(request.client, slot, request.when))
@@ -64,14 +65,14 @@ class LatentMessages:
         latents = [self._instrument.latent(request.client, name, request.when) for name in corners]
         blend = mix(latents, list(corners.values()))
         text = " ".join(f"{name} {weight:g}" for name, weight in corners.items())
-        self._instrument.set(request.client, slot, blend, request.when, f"mix {text}")
+        self._instrument.set_latent(request.client, slot, blend, request.when, f"mix {text}")
 
     def z_walk(
         self, request: Request, slot: str, speed: float, spread: float, seed: int | None
     ) -> None:
         size, seed = request.client.latents.size, self._instrument.seed(seed)
         path = Walk(size, seed, speed, spread, self._instrument.time(request.when))
-        self._instrument.put(request.client, slot, path, request.when)
+        self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_lfo(
         self, request: Request, slot: str, a: str, b: str, rate: float, shape: str, phase: float
@@ -84,13 +85,15 @@ class LatentMessages:
         start = self._instrument.time(request.when)
         first, second = (request.client.latents.path(end, start) for end in (a, b))
         path = Lfo(first, second, shape, rate, phase, start)
-        self._instrument.put(request.client, slot, path, request.when)
+        self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_freeze(self, request: Request, slot: str) -> None:
         now = self._instrument.time(request.when)
         path = request.client.latents.path(slot, now)
         if not isinstance(path, ConstantPath):
-            self._instrument.set(request.client, slot, path.at(now), request.when, f"frozen {path}")
+            self._instrument.set_latent(
+                request.client, slot, path.at(now), request.when, f"frozen {path}"
+            )
 
     def z_nearest(self, request: Request, slot: str, count: int) -> None:
         z = self._instrument.latent(request.client, slot, request.when)
@@ -98,7 +101,7 @@ class LatentMessages:
         request.reply("/z/nearest.reply", slot, *(value for pair in found for value in pair))
 
     def z_list(self, request: Request, skip: int) -> None:
-        latents, room = request.client.latents, LIST_BYTES
+        latents, room = request.client.latents, MAX_LIST_BYTES
         now = self._instrument.time(request.when)
         entries = [[slot, str(latents.path(slot, now))[:MAX_TEXT]] for slot in latents]
         entries += [[name] for name in request.client.model.presets]
@@ -134,7 +137,7 @@ class LatentMessages:
             if len(set(found).union(request.client.latents)) > MAX_SLOTS:
                 raise UserError(f"{file} has {len(found)} latents: more than there are free slots")
             for slot, z in steps(found.items()):
-                self._instrument.set(request.client, slot, z, request.when, f"file {file}")
+                self._instrument.set_latent(request.client, slot, z, request.when, f"file {file}")
             request.reply("/done", "/z/load", file, len(found))
 
         self._background.run(request, "/z/load", load)
@@ -173,11 +176,11 @@ class LatentMessages:
             if isinstance(before, directions.OffsetPath) and before.bare:
                 path = before
         edited = directions.edit(path, found, amounts, bare, now)
-        self._instrument.put(request.client, slot, edited, request.when)
+        self._instrument.set_path(request.client, slot, edited, request.when)
 
     def map(self, request: Request, x: float, y: float, slot: str) -> None:
         z = timbre_map.load(request.client.model.checkpoint).at(x, y)
-        self._instrument.set(request.client, slot, z, request.when, f"map {x:g} {y:g}")
+        self._instrument.set_latent(request.client, slot, z, request.when, f"map {x:g} {y:g}")
 
     def z_brighter(self, request: Request, slot: str, amount: float) -> None:
         self._move(request, slot, "brighter", amount)
@@ -195,11 +198,11 @@ class LatentMessages:
         self._move(request, slot, "purer", amount)
 
     def _move(self, request: Request, slot: str, measure: str, amount: float) -> None:
-        directions = timbre_map.load(request.client.model.checkpoint).named
+        named = timbre_map.load(request.client.model.checkpoint).named
         latents, now = request.client.latents, self._instrument.time(request.when)
         amounts = {MEASURES.index(measure): amount}
-        path = edit(latents.path(slot, now), directions, amounts, bare=False, seconds=now)
-        self._instrument.put(request.client, slot, path, request.when)
+        path = directions.edit(latents.path(slot, now), named, amounts, bare=False, seconds=now)
+        self._instrument.set_path(request.client, slot, path, request.when)
 
 
 class InversionMessages:
@@ -220,7 +223,7 @@ class InversionMessages:
                 InvertRequest(path, sound, file, pitch, seconds, seed)
             )
             *_, heard, distance = found.tolist()
-            self._instrument.set(request.client, slot, found[:-2], None, f"inverted {file}")
+            self._instrument.set_latent(request.client, slot, found[:-2], None, f"inverted {file}")
             request.reply("/done", "/z/invert", slot, file, int(heard), distance)
 
         self._background.run(request, "/z/invert", invert, Task.SEARCH)

@@ -20,9 +20,10 @@ class MidiMessages:
         own = session.own or session.client
         if on and session.own is None:
             self._instrument.release_all(own, request.when)
-            shared.bus = own.bus  # the stream, where there is one
+            shared.set_bus(own.bus)  # the stream, where there is one
             session.own, session.client = own, shared
         elif not on and session.own is not None:
-            own.bus, shared.bus = shared.bus, self._host.main_bus
+            own.set_bus(shared.bus)
+            shared.set_bus(self._host.main_bus)
             session.own, session.client = None, own
         request.reply("/done", "/midi/join", on)

@@ -14,6 +14,12 @@ from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.playhead import place
 from gansynth_server.util.midi_pitch import hz_to_midi
 
+PRESSURE_TARGETS = ("gain", "brightness", "bend", "vibrato")
+A4_HZ = (200, 900)
+"""Concert pitches (Hz) from the lowest to the highest."""
+MAX_BYTES = 1 << 20
+"""Bytes of a tuning's file."""
+
 
 class NoteMessages:
     def __init__(self, host: Host) -> None:
@@ -24,7 +30,8 @@ class NoteMessages:
         self, request: Request, pitch: float, velocity: float, id: NoteId | None, slot: str
     ) -> None:
         id = _named(pitch) if id is None else id
-        if velocity > 0:  # a key that is silent by now can still be released
+        # a key that is silent by now can still be released
+        if velocity > 0:
             pitch = request.client.tuning(pitch)
         self._instrument.play(request.client, pitch, velocity, id, slot, request.when)
 
@@ -50,7 +57,7 @@ class NoteMessages:
             self._instrument.change(played, request.when, ms / 1000, **changes)
 
     def hold(self, request: Request, on: int) -> None:
-        request.client.style.hold = bool(on)
+        request.client.set_style(hold=bool(on))
 
     def hold_region(self, request: Request, start: float | None, end: float | None) -> None:
         if (start is None) != (end is None):
@@ -60,7 +67,7 @@ class NoteMessages:
             if not start < end:
                 raise UserError(f"a region ends after it begins, not at {end:g} s")
             region = (place(start), place(end))
-        request.client.style.region = region
+        request.client.set_style(hold_region=region)
         self._change(request, "all", region=region)
 
     def note_hold(self, request: Request, id: NoteId, on: int) -> None:
@@ -105,29 +112,25 @@ class NoteMessages:
         self._change(request, id, envelope=Envelope(*shape))
 
     def envelope(self, request: Request, *shape: float) -> None:
-        request.client.style.envelope = Envelope(*shape)
+        request.client.set_style(envelope=Envelope(*shape))
 
     def velocity_curve(self, request: Request, exponent: float) -> None:
-        request.client.style.curve = exponent
+        request.client.set_style(velocity_curve=exponent)
 
     def pressure(self, request: Request, target: str, amount: float) -> None:
-        if target not in PRESSED:
-            raise UserError(f"pressure changes {', '.join(PRESSED)}, not {target!r}")
-        request.client.style.pressed = (target, amount)
+        if target not in PRESSURE_TARGETS:
+            raise UserError(f"pressure changes {', '.join(PRESSURE_TARGETS)}, not {target!r}")
+        request.client.set_style(pressure_target=(target, amount))
 
     def pedal(self, request: Request, down: int) -> None:
         self._instrument.pedal(request.client, bool(down), request.when)
 
     def choke(self, request: Request, slot: str, group: str | None) -> None:
-        chokes = request.client.style.chokes
-        chokes.pop(slot, None)
-        if group is not None:
-            if len(chokes) >= MAX_CHOKES:
-                raise UserError(f"{MAX_CHOKES} slots are in choke groups already; free one first")
-            chokes[slot] = group
+        request.client.set_choke(slot, group)
 
     def tuning(self, request: Request, what: str, value: float | str | None) -> None:
-        tuning = request.client.tuning = self._tuned(request.client.tuning, what, value)
+        tuning = self._tuned(request.client.tuning, what, value)
+        request.client.set_tuning(tuning)
         request.reply("/tuning.reply", tuning.scale.name, len(tuning.scale.cents), tuning.a4)
 
     def _tuned(self, tuning: Tuning, what: str, value: float | str | None) -> Tuning:
@@ -136,8 +139,8 @@ class NoteMessages:
                 raise UserError(f"/tuning {what} takes no value")
             return tuning if what == "info" else Tuning()
         if what == "a4":
-            if isinstance(value, str) or value is None or not A4[0] <= value <= A4[1]:
-                raise UserError(f"/tuning a4 takes a frequency of {A4[0]} to {A4[1]} Hz")
+            if isinstance(value, str) or value is None or not A4_HZ[0] <= value <= A4_HZ[1]:
+                raise UserError(f"/tuning a4 takes a frequency of {A4_HZ[0]} to {A4_HZ[1]} Hz")
             return replace(tuning, a4=float(value))
         if not isinstance(value, str):
             raise UserError(f"/tuning {what} takes a {'name' if what == 'file' else 'text'}")
@@ -158,14 +161,5 @@ class NoteMessages:
 
 
 def _named(number: float) -> NoteId:
-    """The id of a note that has none of its own: the number that it was asked for by."""
+    """Return the id of a note that has none of its own: the number that it was asked for by."""
     return int(number) if number == int(number) else number
-
-
-MAX_CHOKES = 1024
-PRESSED = ("gain", "brightness", "bend", "vibrato")
-
-
-A4 = (200, 900)
-"""Hz that a concert pitch may have."""
-MAX_BYTES = 1 << 20

@@ -8,6 +8,7 @@ from typing import Any
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.superdirt import PANIC, Sound, event
+from gansynth_server.latent.slots import ConstantPath
 
 
 class PatternMessages:
@@ -34,10 +35,12 @@ class PatternMessages:
     dirt_play = play
 
     def _fill(self, request: Request, sound: Sound) -> None:
-        """Has a sound's slot hold it, unless it does already."""
-        client, instrument = request.client, self._instrument
-        origin = f"sound of {client.model.checkpoint.name}"
-        latents, slot = client.latents, sound.slot
-        if slot in latents and str(latents.path(slot, instrument.time(request.when))) == origin:
-            return
-        instrument.set(client, slot, sound.latent(client.model.presets), request.when, origin)
+        """Fill a sound's slot, unless it holds the sound already."""
+        client, slot = request.client, sound.slot
+        checkpoint, source = client.model.checkpoint, (client.model.checkpoint.weights, sound)
+        if slot in client.latents:
+            held = client.latents.path(slot, self._instrument.time(request.when))
+            if isinstance(held, ConstantPath) and held.source == source:
+                return
+        z, origin = sound.latent(client.model.presets), f"sound of {checkpoint.name}"
+        self._instrument.set_latent(client, slot, z, request.when, origin, source)

@@ -13,9 +13,9 @@ from gansynth_server.osc.codec import Source, encode
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who sent a message, for when it is meant, and the way back to the sender.
+    """A message's session, the time that it is meant for, and the way back to its sender.
 
-    ``when`` is in seconds of the instrument's clock; None means at once.
+    ``when`` is a time (s) of the instrument's clock; None means at once.
     """
 
     session: Session
@@ -27,9 +27,9 @@ class Request:
         return self.session.client
 
     def reply(self, address: str, *args: Any) -> None:
-        """Answers the sender; may be called later, from any thread."""
+        """Reply to the sender; may be called later, from any thread."""
         self.send(self.session.source, encode(address, *args))
 
     def failing(self, address: str) -> Callable[[str], None]:
-        """What tells the sender why something begun earlier has failed."""
+        """Return a function that tells the sender why something begun earlier has failed."""
         return lambda why: self.reply("/fail", address, why)

@@ -13,10 +13,10 @@ from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import ROWS
 from gansynth_server.version import __version__
 
-LIST = 7000
+MAX_LIST_BYTES = 7000
 """Bytes of addresses in a datagram: with their type tags, fewer than 8 kB."""
 BUSES = 128
-"""As many as SuperDirt has; TidalCycles waits until it is told of some."""
+"""Control buses, as many as SuperDirt has; TidalCycles waits until it is told of some."""
 
 
 class ServerMessages:
@@ -98,23 +98,24 @@ class ServerMessages:
 
 
 def _known(request: Request) -> None:
+    """Check that the client is known to hear the server; UserError otherwise."""
     if not request.session.proven:
         raise UserError("only for those who are known to hear the server; see /login")
 
 
 def _covers(wanted: str, address: str) -> bool:
-    """Whether a pattern matches an address, or the beginning of one up to a slash."""
+    """Return whether a pattern matches an address, or its beginning up to a slash."""
     depth = wanted.count("/") + 1
     return pattern.match(wanted, "/".join(address.split("/")[:depth]))
 
 
 def _parts(addresses: list[str]) -> Iterator[list[str]]:
-    """The addresses in as few datagrams as hold them."""
+    """Part addresses into as few datagrams as hold them."""
     part: list[str] = []
     size = 0
     for address in addresses:
         length = len(encode(address))
-        if part and size + length > LIST:
+        if part and size + length > MAX_LIST_BYTES:
             yield part
             part, size = [], 0
         part.append(address)
@@ -147,7 +148,7 @@ class CheckpointMessages:
             raise UserError(f"no checkpoint called {name!r}; there are: {known}")
 
         def load() -> None:
-            self._instrument.use(request.client, self._models.get(name))
+            self._instrument.set_checkpoint(request.client, self._models.get(name))
             request.reply("/done", "/checkpoint/load", name)
             if request.session.notified:
                 request.reply("/checkpoint", name)

@@ -24,9 +24,10 @@ class StreamMessages:
             # the same again before the first pull is a client that did not hear the answer
             bus = self._host.new_bus(round(rate), channels)
             if session.stream is not None:
-                self._host.move(session.stream.bus, bus)  # who has joined stays with it
+                # clients that have joined stay with it
+                self._host.move(session.stream.bus, bus)
             session.stream = PullStream(bus, block, ahead)
-            session.client.bus = bus
+            session.client.set_bus(bus)
         latency = round(1000 * session.stream.latency, 2)
         request.reply("/done", "/stream/open", session.stream.id, latency)
 
@@ -45,14 +46,14 @@ class StreamMessages:
         self._host.schedule(request.session, message, stream.seconds(number, samples))
 
     def stream_join(self, request: Request, id: int) -> None:
-        request.client.bus = self._host.stream(id).bus
+        request.client.set_bus(self._host.stream(id).bus)
         request.reply("/done", "/stream/join", id)
 
     def stream_close(self, request: Request) -> None:
         stream, main = request.session.stream, self._host.main_bus
         self._instrument.silence(request.client)
         request.session.stream = None
-        request.client.bus = main
+        request.client.set_bus(main)
         if stream is not None:
             self._host.move(stream.bus, main)
         request.reply("/done", "/stream/close")
@@ -78,4 +79,4 @@ class StreamMessages:
         recorder = request.client.bus.tap
         if not isinstance(recorder, Recorder):
             raise UserError("nothing is recorded; /record file begins that")
-        recorder.stop(self._instrument.work.begin(request.client))
+        recorder.stop(self._instrument.renders.begin(request.client))

@@ -2,7 +2,7 @@
 
 Each is made of ordinary notes, which are asked for a little before their
 time: one more whenever one is over. So it sounds while it is still being
-rendered, and nothing piles up for a listener who stops to listen.
+rendered, and nothing piles up where a listener pulls no further blocks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.latent.sequence import Sequence, SequencePath
-from gansynth_server.latent.slots import Slots
 from gansynth_server.render.model import Model
 from gansynth_server.render.offline import BatchRenderer
 from gansynth_server.spectral.inverse import check_rate
@@ -28,9 +27,9 @@ from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
 
 SLOT = "hallucination"
-"""Slot that holds the latent of the moment."""
+"""Slot that holds the latent of the current note."""
 AHEAD = 0.75
-"""Seconds before its time, or more, that a note is asked for."""
+"""Time (s) before its beginning at which a note is asked for, at the latest."""
 BLOCK = 1024
 MAX_VOICES = 64
 
@@ -39,9 +38,9 @@ class Hallucination:
     """A sequence on its way through a client's notes.
 
     Args:
-        number: tells its notes from those of others.
-        when: seconds of the instrument's clock; None is at once.
-        over: called once no note of it sounds any more.
+        number: part of its notes' ids.
+        when: time (s) of the instrument's clock; None is at once.
+        over: called once none of its notes sounds any more.
         failed: called with the reason if it cannot go on.
     """
 
@@ -64,22 +63,22 @@ class Hallucination:
 
     @property
     def end(self) -> float:
-        """When its last note is over, seconds; minus infinity once it is stopped."""
+        """When its last note is over (s); minus infinity once it is stopped."""
         return self._start + self._sequence.seconds if self._going else -math.inf
 
     def begin(self) -> None:
-        """Asks for the first notes; UserError if there can be none."""
+        """Ask for the first notes; UserError if there can be none."""
         path = SequencePath(self._sequence, self._start)
-        self._instrument.put(self._client, SLOT, path, self._start)
+        self._instrument.set_path(self._client, SLOT, path, self._start)
         for _ in range(math.ceil((self._sequence.length + AHEAD) / self._sequence.spacing) + 1):
             self._ask()
 
     def stop(self, when: float | None = None) -> None:
-        """Releases what sounds, and has no further note begin."""
+        """Release its notes that sound, and start no further one."""
         now = self._instrument.time(when)
         with self._instrument.lock:
             self._going = False
-            ours = [p for p in self._client.notes.values() if self._is_ours(p.note)]
+            ours = [p for p in self._client.notes.values() if p.sequencer is self]
             coming = {played.note for played in ours if played.note.on > now}
             unheard = coming & self._client.rendering
             self._client.rendering -= unheard
@@ -95,11 +94,8 @@ class Hallucination:
         for _ in unheard:
             self._one_ended()
 
-    def _is_ours(self, note: Note) -> bool:
-        return isinstance(note.id, str) and note.id.startswith(f"{self._name} ")
-
     def _ask(self) -> None:
-        """Asks for the next note, if there is one."""
+        """Ask for the next note, if there is one."""
         with self._instrument.lock:
             number = self._asked
             if not self._going or number == len(self._sequence):
@@ -122,6 +118,7 @@ class Hallucination:
                 skip=s.trim,
                 hold=False,
                 then=self._one_ended,
+                sequencer=self,
             )
         except UserError:
             with self._instrument.lock:
@@ -130,7 +127,7 @@ class Hallucination:
             raise
 
     def _one_ended(self) -> None:
-        """Goes on after a note is over, on whichever thread tells so."""
+        """Go on after a note is over; any thread."""
         try:
             self._ask()
         except UserError as error:  # the checkpoint was changed for one of other sizes
@@ -145,16 +142,16 @@ class Hallucination:
 
 
 def _release(note: Note, now: float, voices: Voices) -> None:
-    """Ends a note early, whether it has begun or is late."""
+    """End a note early, whether it has begun or is late."""
     note.off = now if note.off is None else min(note.off, now)
     voices.release(note)
 
 
 def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.float32]]:
-    """A hallucination's sound, block by block, as the live server plays it.
+    """Render a hallucination, block by block, as the live server plays it.
 
     Args:
-        rate: 16000…192000 Hz.
+        rate: sample rate (Hz), 16000…192000.
 
     Yields:
         float32 [2, frames].
@@ -162,7 +159,6 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
     Raises:
         UserError: the rate is out of range, or the sequence cannot be played.
     """
-
     check_rate(rate)
     failures: list[str] = []
 
@@ -172,8 +168,8 @@ def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.f
 
     renderer = BatchRenderer()
     instrument = Instrument(renderer, 0, tell, clock=lambda: 0.0)
-    bus = Bus(rate, MAX_VOICES, on_end=instrument.ended, channels=2)
-    client = Client(0, model, bus, Slots(model.latent_size))
+    bus = Bus(rate, MAX_VOICES, on_end=instrument.on_note_ended, channels=2)
+    client = instrument.add_client(0, model, bus)
     over: list[bool] = []
     playing = Hallucination(
         *(instrument, client, sequence, 0, 0.0),

@@ -1,7 +1,7 @@
-"""Who plays what: clients with their latents and notes. Knows no OSC and no samples.
+"""The instrument: clients with their latents and notes. Knows no OSC and no samples.
 
-All methods may be called from any thread; one lock guards the clients. The
-sound never waits for it.
+All methods may be called from any thread; one lock guards the clients. Audio
+threads never wait for it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.client import ActiveNote, Client
-from gansynth_server.instrument.morphing import Morpher, SlotPath
-from gansynth_server.instrument.rendering import Work
+from gansynth_server.instrument.client import ActiveNote, Client, Sequencer
+from gansynth_server.instrument.morphing import Morpher
+from gansynth_server.instrument.rendering import RenderRequests
 from gansynth_server.latent.presets import find_preset
-from gansynth_server.latent.slots import ConstantPath, Path, Slots
+from gansynth_server.latent.slots import ConstantPath, Path, SlotPath, Slots
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
@@ -27,12 +26,11 @@ from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import steadiest
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import Note, NoteId
 
 MAX_NOTES = 4096
 MAX_UNHEARD = 16
-"""Notes of a client whose stream nobody pulls."""
+"""Notes of a client whose stream is not pulled."""
 Tell = Callable[..., None]
 
 
@@ -42,8 +40,8 @@ class Instrument:
     Args:
         seed: of the latents that are drawn without a seed of their own.
         tell: sends a client an address and its arguments.
-        clock: seconds, to which all times given as ``when`` refer; None there is now.
-        most_notes: that a client may have begun and not ended, each 1 MB.
+        clock: time (s) that each ``when`` refers to; there, None is now.
+        most_notes: notes that a client may have begun and not ended, each 1 MB.
     """
 
     def __init__(
@@ -59,45 +57,75 @@ class Instrument:
         self._seeds = np.random.default_rng(seed)
         self._tell = tell
         self._clock = clock
-        self.work = Work(renderer, self.lock, clock)
+        self.renders = RenderRequests(renderer, self.lock, clock)
         self.morpher = Morpher(renderer, clock)
 
     def time(self, when: float | None) -> float:
-        """Seconds of the clock that are meant by a ``when``."""
+        """Return the time (s) of the clock that is meant by a ``when``."""
         return self._clock() if when is None else when
 
-    def join(self, number: int, model: Model, bus: Bus) -> Client:
-        """A new client, whose slot ``z`` holds a random latent."""
-        client = Client(number, model, bus, Slots(model.latent_size))
+    # clients
+
+    def add_client(self, number: int, model: Model, bus: Bus) -> Client:
+        """Make a client, whose slot ``z`` holds a random latent."""
+        client = Client(number, model, bus, Slots(model.latent_size), self.lock)
         self.random(client, "z")
         return client
+
+    def remove_client(self, client: Client) -> None:
+        """End all notes of a client that is gone, also those that no listener pulls."""
+        self.silence(client)
+        with self.lock:
+            for note in client.alive:
+                note.over = True
+            client.alive.clear()
+            client.notes.clear()
+        self.morpher.forget(client)
+
+    def set_checkpoint(self, client: Client, model: Model) -> None:
+        """Change a client's checkpoint; latents of another size give way to a random one."""
+        with self.lock:
+            client.model = model
+            client.recent.clear()
+            self.renders.cancel_prefetch(client)
+            if client.latents.size != model.latent_size:
+                client.latents = Slots(model.latent_size)
+            if "z" not in client.latents:
+                self.random(client, "z")
 
     # latents
 
     def latent(self, client: Client, slot: str, when: float | None = None) -> Latent:
-        """The latent of a slot; UserError where it is empty."""
+        """Return the latent of a slot; UserError where it is empty."""
         return client.latents.at(slot, self.time(when))
 
-    def set(
+    def set_latent(
         self,
         client: Client,
         slot: str,
         z: Latent,
         when: float | None = None,
         origin: str = "still",
+        source: object = None,
     ) -> None:
-        """Fills a slot; UserError for a latent of another size, or too many slots."""
-        self.put(client, slot, client.latents.still(z, origin), when)
+        """Fill a slot; UserError for a latent of another size, or too many slots.
 
-    def put(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
-        """Fills a slot with a latent that may move; UserError if there are too many slots."""
+        Args:
+            origin: see :class:`ConstantPath`, as ``source``.
+        """
+        self.set_path(client, slot, client.latents.still(z, origin, source), when)
+
+    def set_path(self, client: Client, slot: str, path: Path, when: float | None = None) -> None:
+        """Fill a slot with a latent that may move; UserError if there are too many slots."""
         with self.lock:
-            client.latents.put(slot, path, self.time(when))
+            start = self.time(when)
+            client.latents.put(slot, path, start)
+            self.morpher.wake(client, start)
             if slot == client.slot and client.recent:
-                self.work.prefetch(client)
+                self.renders.prefetch(client)
 
     def seed(self, given: int | None) -> int:
-        """A seed for what is drawn: the given one, or the next of the instrument's own."""
+        """Return a given seed, or the next of the instrument's own."""
         with self.lock:
             return int(self._seeds.integers(2**24)) if given is None else given
 
@@ -109,9 +137,10 @@ class Instrument:
         spread: float = 1.0,
         when: float | None = None,
     ) -> None:
+        """Fill a slot with a latent drawn from N(0, spread²)."""
         seed = self.seed(seed)
         z = draw(client.model.latent_size, seed, spread)
-        self.set(client, slot, z, when, f"random seed {seed} spread {spread:g}")
+        self.set_latent(client, slot, z, when, f"random seed {seed} spread {spread:g}")
 
     def slerp(
         self,
@@ -122,12 +151,14 @@ class Instrument:
         amount: float,
         when: float | None = None,
     ) -> None:
+        """Fill a slot with a latent between those of two others."""
         first, second = (self.latent(client, slot, when) for slot in (a, b))
-        self.set(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
+        self.set_latent(client, to, slerp(first, second, amount), when, f"slerp {amount:g}")
 
     def preset(self, client: Client, slot: str, name: str, when: float | None = None) -> None:
+        """Fill a slot with a preset of the client's checkpoint."""
         z = find_preset(client.model.presets, name)
-        self.set(client, slot, z, when, f"preset {name}")
+        self.set_latent(client, slot, z, when, f"preset {name}")
 
     # notes
 
@@ -140,12 +171,14 @@ class Instrument:
         slot: str,
         when: float | None = None,
         until: float | None = None,
+        sequencer: Sequencer | None = None,
         **expression: Any,
     ) -> None:
-        """Starts a note, or releases it at velocity 0; its id is the pitch when left out.
+        """Start a note, or release it at velocity 0; its id is the pitch when left out.
 
         Args:
-            until: when it is released by itself; it may still be before.
+            until: when it is released by itself (s); it may still be before.
+            sequencer: what plays it in the client's place.
             expression: attributes of :class:`Note` (gain, pan, bend …) and of its
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
@@ -163,9 +196,13 @@ class Instrument:
             )
         z = self.latent(client, slot, when)
         rendered = nearest_pitch(client.model.pitches, pitch)
-        note = self._note(client, id, pitch, velocity, rendered, slot, when, expression)
+        note = client.new_note(id, pitch, velocity, rendered, slot, self.time(when), expression)
+        if abs(pitch - rendered) > 0.5:
+            self._warn_of_range(client, pitch, rendered)
         label = client.model.checkpoint.config.label(rendered)
-        played = ActiveNote(note, client.bus, client.model, label, slot, ConstantPath(z))
+        played = ActiveNote(
+            *(note, client.bus, client.model, label, slot, ConstantPath(z), sequencer)
+        )
 
         def begun(spectrum: Spectrum) -> None:
             note.spectrum = spectrum
@@ -188,14 +225,16 @@ class Instrument:
                 client.rendering.discard(note)
             played.bus.silence(lambda other: other is note)  # its head may sound already
             self._tell(client, "/fail", "/note", f"{id}: {why}")
-            self.ended(note)
+            self.on_note_ended(note)
 
         with self.lock:
             client.rendering.add(note)
             client.alive.add(note)
             before = client.notes.get(id)
             try:
-                self.work.render(client, z, rendered, done, failed, begun, lambda: not note.over)
+                self.renders.render(
+                    *(client, z, rendered, done, failed, begun, lambda: not note.over)
+                )
             except UserError:
                 client.rendering.discard(note)
                 client.alive.discard(note)
@@ -207,18 +246,34 @@ class Instrument:
                 self._release(played, until)
             client.slot = slot
             client.recent.append(rendered)
-            self.work.prefetch(client)
+            self.renders.prefetch(client)
         if slot in client.followed:
             self.morpher.follow(played, SlotPath(client.latents, slot), note.on)
 
+    def _warn_of_range(self, client: Client, pitch: float, rendered: int) -> None:
+        """Tell a client, once, that a pitch is beyond those of its checkpoint."""
+        if "range" in client.warned:
+            return
+        client.warned.add("range")
+        low, high = client.model.pitches[0], client.model.pitches[-1]
+        self._tell(
+            client,
+            "/warning",
+            "/note",
+            f"pitch {pitch:g} is outside of this checkpoint's {low} to {high}: "
+            f"it and others like it are repitched from {rendered}",
+        )
+
     def follow(self, client: Client, slot: str, on: bool, when: float | None = None) -> None:
-        """Has the notes of a slot follow its latent while they sound, or no longer."""
+        """Follow a slot's latent with its notes while they sound, or no longer."""
         with self.lock:
             (client.followed.add if on else client.followed.discard)(slot)
-            for played in client.notes.values():
-                if played.slot == slot and on:
+            for played in [p for p in client.notes.values() if p.slot == slot]:
+                # since the note began the checkpoint, and with it the slots, may have changed
+                fits = played.model.latent_size == client.latents.size and slot in client.latents
+                if on and fits:
                     self.morpher.follow(played, SlotPath(client.latents, slot), self.time(when))
-                elif played.slot == slot:
+                elif not on:
                     self.morpher.rest(played, self.time(when))
 
     def morph(
@@ -229,7 +284,7 @@ class Instrument:
         seconds: float,
         when: float | None = None,
     ) -> None:
-        """Moves the timbre of a note that sounds to a slot's, within so many seconds."""
+        """Move the timbre of a note that sounds to a slot's, within so many seconds."""
         start = self.time(when)
         target: Path = client.latents.path(slot, start)
         if slot in client.followed:
@@ -237,45 +292,13 @@ class Instrument:
         if client.latents.size == played.model.latent_size:
             self.morpher.morph(played, target, start, seconds)
 
-    def _note(
-        self,
-        client: Client,
-        id: NoteId,
-        pitch: float,
-        velocity: float,
-        rendered: int,
-        slot: str,
-        when: float | None,
-        expression: dict[str, Any],
-    ) -> Note:
-        style = client.style
-        shape = {key: expression.pop(key) for key in Envelope.__slots__ if key in expression}
-        loud = 127 * (velocity / 127) ** style.curve
-        note = Note(client, id, pitch, loud, rendered, self.time(when))
-        note.envelope = replace(style.envelope, **shape)
-        note.hold, note.region, note.pressed = style.hold, style.region, style.pressed
-        note.choke = style.chokes.get(slot)
-        for name, value in expression.items():
-            setattr(note, name, value)
-        if abs(pitch - rendered) > 0.5 and "range" not in client.warned:
-            client.warned.add("range")
-            low, high = client.model.pitches[0], client.model.pitches[-1]
-            self._tell(
-                client,
-                "/warning",
-                "/note",
-                f"pitch {pitch:g} is outside of this checkpoint's {low} to {high}: "
-                f"it and others like it are repitched from {rendered}",
-            )
-        return note
-
     def release(self, client: Client, id: NoteId, when: float | None = None) -> None:
-        """Releases a note, or has the pedal hold it; one that is over already is no error."""
+        """Release a note, or hold it by the pedal; one that is over already is no error."""
         with self.lock:
             played = client.notes.get(id)
             if played is None:
                 return
-            if client.style.pedal:
+            if client.style.pedal_down:
                 played.note.pedalled = True
                 return
             del client.notes[id]
@@ -287,6 +310,7 @@ class Instrument:
         played.bus.release(note, when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
+        """Release all notes of a client."""
         if client.hallucination is not None:
             client.hallucination.stop(when)
         with self.lock:
@@ -294,9 +318,9 @@ class Instrument:
                 self.release(client, id, when)
 
     def pedal(self, client: Client, down: bool, when: float | None = None) -> None:
-        """The sustain pedal: what is released while it is down sounds on until it comes up."""
+        """Move the sustain pedal: what is released while it is down sounds until it comes up."""
         with self.lock:
-            client.style.pedal = down
+            client.set_style(pedal_down=down)
             if not down:
                 for id, played in list(client.notes.items()):
                     if played.note.pedalled:
@@ -305,24 +329,24 @@ class Instrument:
     def change(
         self, played: ActiveNote, when: float | None = None, seconds: float = 0.0, **changes: Any
     ) -> None:
-        """Sets attributes of a note (see :meth:`Voices.change`) at a time."""
+        """Set attributes of a note (see :meth:`Voices.change`) at a time."""
         note = played.note
         played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
 
     def seek(self, played: ActiveNote, place: float, when: float | None = None) -> None:
-        """Has a note go on from another of its frames at a time."""
+        """Go on from another frame of a note at a time."""
         note = played.note
         played.bus.post(lambda voices: voices.seek(note, place), when, note)
 
     def played(self, client: Client, id: NoteId) -> list[ActiveNote]:
-        """The notes that an id means: one, all for "all", or none if it is over already."""
+        """Return the notes that an id means: one, all for "all", or none if it is over."""
         with self.lock:
             if id == "all":
                 return list(client.notes.values())
             return [client.notes[id]] if id in client.notes else []
 
     def silence(self, client: Client, when: float | None = None) -> None:
-        """Ends the sound of a client's notes, also of those being rendered, but of none that
+        """End the sound of a client's notes, also of those being rendered, but of none that
         begins later."""
         if client.hallucination is not None:
             client.hallucination.stop(when)
@@ -346,9 +370,10 @@ class Instrument:
                 lambda note: note.owner is client and (note.on < end or note in doomed), when
             )
 
-    def ended(self, note: Note) -> None:
-        """Forgets a note whose sound is over."""
+    def on_note_ended(self, note: Note) -> None:
+        """Forget a note whose sound is over."""
         note.over = True
+        self.morpher.drop(note)
         with self.lock:
             assert isinstance(note.owner, Client)
             note.owner.alive.discard(note)
@@ -358,24 +383,3 @@ class Instrument:
             then, note.then = note.then, None
         if then is not None:
             then()
-
-    def leave(self, client: Client) -> None:
-        """Ends all of a client who is gone, also what nobody hears."""
-        self.silence(client)
-        with self.lock:
-            for note in client.alive:
-                note.over = True
-            client.alive.clear()
-            client.notes.clear()
-        self.morpher.forget(client)
-
-    def use(self, client: Client, model: Model) -> None:
-        """Changes a client's checkpoint; latents of another size give way to a random one."""
-        with self.lock:
-            client.model = model
-            client.recent.clear()
-            self.work.cancel_prefetch(client)
-            if client.latents.size != model.latent_size:
-                client.latents = Slots(model.latent_size)
-            if "z" not in client.latents:
-                self.random(client, "z")

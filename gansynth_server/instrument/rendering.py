@@ -1,4 +1,4 @@
-"""What a client has rendered: notes that it plays, arrays, and keys that it may play next."""
+"""Renders that clients ask for: notes, arrays, and keys that may be played next."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.spectral.spectrum import Spectrum
 
 REACH = 7
-"""Keys to either side of the last notes that are rendered ahead."""
+"""Keys to either side of the last notes that are prefetched."""
 
 
-class Work:
-    """Asks the renderer for what clients need, and remembers what ``/sync`` waits for.
+class RenderRequests:
+    """Asks the renderer for what clients need, and counts what ``/sync`` waits for.
 
     Args:
         lock: guards the clients.
@@ -35,7 +35,7 @@ class Work:
         self._jobs = count()
 
     def begin(self, client: Client) -> Callable[[], None]:
-        """Begins something that ``/sync`` waits for; call the result when it is done."""
+        """Begin something that ``/sync`` waits for; call the result when it is done."""
         number = next(self._jobs)
         with self._lock:
             client.begin(number)
@@ -56,11 +56,11 @@ class Work:
         begun: Callable[[Spectrum], None] | None = None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Has a note rendered by a client's network, see :class:`Job`; UserError if too many wait.
+        """Render a note by a client's network, see :class:`Job`; UserError if too many wait.
 
         Args:
             z: [latent_size].
-            pitch: one of those that the network was trained on.
+            pitch: one that the network was trained on.
         """
         finish = self.begin(client)
 
@@ -96,7 +96,7 @@ class Work:
         done: Callable[[NDArray[np.float32]], None],
         failed: Callable[[str], None],
     ) -> None:
-        """Renders a whole note as a wave [64000] at 16 kHz, without envelope.
+        """Render a whole note as a wave [64000] at 16 kHz, without envelope.
 
         Raises:
             UserError: the network was not trained on the pitch, or too many renders wait.
@@ -118,7 +118,7 @@ class Work:
         self.render(client, z, int(pitch), invert, failed)
 
     def prefetch(self, client: Client) -> None:
-        """Has the keys around a client's last notes rendered while there is time."""
+        """Render the keys around a client's last notes while there is nothing else to render."""
         now = self._clock()
         path = client.latents.path(client.slot, now)
         if not isinstance(path, ConstantPath):
@@ -130,5 +130,5 @@ class Work:
         self._renderer.ahead(client, client.model.backend, [(z, label) for label in keys])
 
     def cancel_prefetch(self, client: Client) -> None:
-        """Has no keys rendered ahead any more."""
+        """Prefetch no keys for a client any more."""
         self._renderer.ahead(client, client.model.backend, [])

@@ -1,4 +1,4 @@
-"""What SuperDirt's keys mean here: https://github.com/musikinformatik/SuperDirt
+"""SuperDirt's keys and what they mean here: https://github.com/musikinformatik/SuperDirt
 
 Facts are from its DirtEvent.sc and DirtOrbit.sc: ``midinote`` is
 ``note + 12·octave``, the octave being 5; ``sustain``, or ``delta·legato``, or
@@ -25,11 +25,11 @@ OCTAVE = 5
 NAMED_OCTAVE = 3
 """Of note names without one, so that c is c3."""
 VELOCITY = 100.0
-LOUDEST = 2.0
+MAX_GAIN = 2.0
 VARIATIONS = 8
-"""Of each preset, counted round; the first is the preset itself."""
+"""Variations of each preset, counted round; the first is the preset itself."""
 DISTANCE = 0.2
-"""Of the other ones, on the way from it to a random latent each."""
+"""Share of the way from a preset to a random latent at which each other variation lies."""
 PANIC = "superpanic"
 """The sound by which Sardine silences SuperDirt."""
 
@@ -48,7 +48,7 @@ class Sound:
         return self.name if self.variation is None else f"{self.name}:{self.variation}"
 
     def latent(self, presets: dict[str, Latent]) -> Latent:
-        """What the slot of a preset is to hold; UserError where there is no such preset."""
+        """Return the latent of the sound's slot; UserError where there is no such preset."""
         preset = find_preset(presets, self.name)
         if not self.variation:
             return preset
@@ -57,25 +57,25 @@ class Sound:
 
 @dataclass(frozen=True)
 class Event:
-    """One note of a pattern; ``sustain`` is seconds until its release, None lets it sound out."""
+    """One note of a pattern; ``sustain`` is the time (s) until its release, None lets it ring."""
 
     sound: Sound
     pitch: float
     velocity: float
     sustain: float | None
     expression: dict[str, Any] = field(default_factory=dict)
-    """Of :meth:`Instrument.play`."""
+    """See :meth:`Instrument.play`."""
 
 
 def event(pairs: dict[str, Any], client: Client) -> Event:
-    """The note that checked pairs describe, in a client's tuning.
+    """Return the note that checked pairs describe, in a client's tuning.
 
     Raises:
         UserError: the note's name, or the key in this tuning, is none.
     """
     sound = _sound(pairs, client)
     expression: dict[str, Any] = {key: pairs[key] for key in _EXPRESSION if key in pairs}
-    expression["gain"] = min(pairs.get("gain", 1.0), LOUDEST) ** 4
+    expression["gain"] = min(pairs.get("gain", 1.0), MAX_GAIN) ** 4
     expression["pan"] = 2 * pairs.get("pan", 0.5) - 1
     cut = pairs.get("cut", 0)
     if cut:

@@ -1,4 +1,4 @@
-"""Which pitch a key sounds: concert pitch, and scales and keyboard mappings in Scala's formats.
+"""Pitches of keys: concert pitch, and scales and keyboard mappings in Scala's formats.
 
 The formats are those of Manuel Op de Coul's Scala:
 https://www.huygens-fokker.org/scala/scl_format.html and
@@ -40,7 +40,7 @@ class Scale:
     cents: tuple[float, ...]
 
     def __call__(self, degree: int) -> float:
-        """Cents of any degree, also beyond the period and below 0."""
+        """Return the cents of any degree, also beyond the period and below 0."""
         if not self.cents:
             return 0.0
         periods, step = divmod(degree, len(self.cents))
@@ -49,7 +49,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Which keys play which degrees; the pattern of ``degrees`` begins at ``middle``.
+    """Keys and the degrees that they play; the pattern of ``degrees`` begins at ``middle``.
 
     Without degrees every key plays the next one. None is a key that is silent.
     ``octave`` is the degree by which the pattern rises from one turn to the
@@ -65,7 +65,7 @@ class Mapping:
     octave: int = 0
 
     def cents(self, key: int, scale: Scale) -> float | None:
-        """Cents above the key ``middle``; None for a key that is silent."""
+        """Return the cents above the key ``middle``; None for a key that is silent."""
         steps = key - self.middle
         if not self.degrees:
             return scale(steps)
@@ -80,7 +80,7 @@ EQUAL = Scale("12tet", tuple(100.0 * degree for degree in range(1, 13)))
 
 @dataclass(frozen=True)
 class Tuning:
-    """A key → a pitch.
+    """A function from keys to pitches.
 
     ``a4`` is the concert pitch in Hz; it moves everything by its ratio to 440,
     also a mapping's reference frequency.
@@ -98,7 +98,7 @@ class Tuning:
             raise UserError(f"the mapping leaves its reference key {self.mapping.reference} silent")
 
     def __call__(self, key: float) -> float:
-        """The fractional MIDI pitch of a key; between two keys it is interpolated.
+        """Return the fractional MIDI pitch of a key; between two keys it is interpolated.
 
         Raises:
             UserError: the key is silent in this tuning, or beyond all pitches (0 to 127).
@@ -127,7 +127,7 @@ class Tuning:
 
 
 def read_scale(text: str) -> Scale:
-    """The scale of a .scl text; UserError says which line is wrong."""
+    """Read the scale of a .scl text; UserError says which line is wrong."""
     lines = _lines(text)
     name = lines[0][1].strip() if lines else ""
     lines = [(number, line) for number, line in lines[1:] if line.strip()]
@@ -142,7 +142,7 @@ def read_scale(text: str) -> Scale:
 
 
 def read_mapping(text: str) -> Mapping:
-    """The keyboard mapping of a .kbm text; UserError says which line is wrong."""
+    """Read the keyboard mapping of a .kbm text; UserError says which line is wrong."""
     lines = [(number, line) for number, line in _lines(text) if line.strip()]
     if len(lines) < len(_HEAD):
         raise UserError(f"the .kbm text ends before {_HEAD[len(lines)]}")
@@ -167,7 +167,7 @@ def read_mapping(text: str) -> Mapping:
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """The lines that are no comments, with their numbers from 1."""
+    """Return the lines that are no comments, with their numbers from 1."""
     lines = re.split(r"\r\n|\r|\n", text)  # splitlines would split at Latin-1's … too
     return [(n, line) for n, line in enumerate(lines, 1) if not line.startswith("!")]
 
@@ -191,8 +191,9 @@ def _real(line: str, place: str, what: str) -> float:
 
 
 def _degree(line: str, place: str) -> float:
-    """Cents of a line of a .scl text: "If the value contains a period, it is a cents value,
-    otherwise a ratio. … Anything after a valid pitch value should be ignored." """
+    """Read the cents of a line of a .scl text."""
+    # "If the value contains a period, it is a cents value, otherwise a ratio. … Anything after
+    # a valid pitch value should be ignored."
     text = line.strip()
     number, ratio = _NUMBER.match(text), _RATIO.match(text)
     cents = math.inf

@@ -29,7 +29,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
-from gansynth_server.model.checkpoint import FIRST_BIAS
+from gansynth_server.model.checkpoint import fingerprint
 from gansynth_server.model.safe_files import check_npz
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class Directions:
 
     latent: [count, latent_size], the change of a latent that belongs to one
         standard deviation of each component.
-    share: [count], of the activations' variance.
+    share: [count], share of the activations' variance.
     reach: [count], standard deviations by which the activations really move along
         a component where the latent is moved by one; about 0 where no latent leads there.
-    names: of the components, where they have other ones than numbers.
+    names: names of the components, where they have other ones than numbers.
     """
 
     latent: Float32
@@ -61,7 +61,7 @@ class Directions:
         return len(self.latent)
 
     def offset(self, amounts: Mapping[int, float]) -> Latent:
-        """The change of a latent for amounts in standard deviations, by component.
+        """Return the change of a latent for amounts in standard deviations, by component.
 
         Raises:
             UserError: there is no such component.
@@ -96,11 +96,14 @@ class OffsetPath:
     def at(self, seconds: float) -> Latent:
         return self.base.at(seconds) + self._offset
 
+    def rests_until(self, seconds: float) -> float:
+        return self.base.rests_until(seconds)
+
 
 def edit(
     path: Path, directions: Directions, amounts: Mapping[int, float], bare: bool, seconds: float
 ) -> OffsetPath:
-    """Moves a path along directions; one that was moved already gets further amounts.
+    """Move a path along directions; one that was moved already gets further amounts.
 
     Raises:
         UserError: there is no such component.
@@ -111,12 +114,12 @@ def edit(
 
 
 def file_of(checkpoint: Checkpoint) -> FilePath:
-    """Where a checkpoint's directions lie: in its folder."""
+    """Return where a checkpoint's directions lie: in its folder."""
     return checkpoint.beside(FILE)
 
 
 def load(checkpoint: Checkpoint) -> Directions:
-    """A checkpoint's directions; the same object until its file changes.
+    """Return a checkpoint's directions: the same object until their file changes.
 
     Raises:
         UserError: there are none, they are damaged, or they belong to other weights.
@@ -127,16 +130,16 @@ def load(checkpoint: Checkpoint) -> Directions:
         stamp = path.stat().st_mtime_ns
     except OSError as error:
         raise UserError(f"{checkpoint.name} has no principal directions; {how}") from error
-    directions, bias = _read(path, stamp, how)
-    if directions.latent.shape[1] != checkpoint.config.latent_size or not (
-        np.array_equal(bias, checkpoint.tensor(FIRST_BIAS))
-    ):
+    directions, weights = _read(path, stamp, how)
+    size = checkpoint.config.latent_size
+    if weights != checkpoint.fingerprint or directions.latent.shape[1] != size:
         raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
     return directions
 
 
 @lru_cache(maxsize=64)
-def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
+def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, str]:
+    """Read a file once per stamp: the directions, and the fingerprint of their weights."""
     try:
         check_npz(path)
         with np.load(path, allow_pickle=False) as file:
@@ -147,4 +150,4 @@ def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, Float32]:
     sizes = latent.ndim == 2 and share.shape == reach.shape == (len(latent),)
     if not sizes or not all(np.isfinite(a).all() for a in (latent, share, reach)):
         raise UserError(f"{path} is damaged; {how}")
-    return Directions(latent, share, reach), bias
+    return Directions(latent, share, reach), fingerprint(bias)

@@ -15,32 +15,35 @@ from gansynth_server.latent.slots import ConstantPath, Path
 from gansynth_server.latent.vectors import Latent, slerp
 
 MAX_PARTS = 16
+"""Paths that one is made of."""
 
 
 def parts(path: Path) -> int:
-    """How many paths one is made of."""
+    """Return how many paths a path is made of."""
     return getattr(path, "parts", 1)
 
 
 def held(path: Path, seconds: float, most: int = MAX_PARTS) -> Path:
-    """A path to build another upon: itself, or where it is at a time if it has too many parts."""
+    """Return a path to build another upon: itself, or its latent at a time if it has too many
+    parts."""
     return path if parts(path) <= most else ConstantPath(path.at(seconds))
 
 
 def elapsed(seconds: float, start: float) -> float:
-    """Time since a start, in whole microseconds: time tags are no more exact than that where they
-    come from, and the same score is to give the same latents whenever it is played."""
+    """Return the time (s) since a start, in whole microseconds."""
+    # time tags are no more exact where they come from, and the same score has to give the same
+    # latents whenever it is played
     return round(seconds - start, 6)
 
 
 class Glide:
-    """From one path to another along the sphere, starting and ending gently.
+    """A glide from one path to another along the sphere, which starts and ends gently.
 
     Before ``start`` it is the first path, from ``start + seconds`` on it is the
     second one, exactly. Both may move meanwhile.
 
     Args:
-        start: seconds of the instrument's clock.
+        start: time (s) of the instrument's clock.
         seconds: how long it takes; at 0 or less it is at the target from ``start`` on.
     """
 
@@ -57,7 +60,7 @@ class Glide:
 
     @property
     def end(self) -> float:
-        """When it arrives, seconds."""
+        """When it arrives (s)."""
         return self._start + self._seconds
 
     def at(self, seconds: float) -> Latent:
@@ -66,8 +69,13 @@ class Glide:
         gone = elapsed(seconds, self._start) / self._seconds if self._seconds else 0.0
         if gone <= 0:
             return self._from.at(seconds)
-        reset_load = gone * gone * (3 - 2 * gone)
-        return slerp(self._from.at(seconds), self.target.at(seconds), reset_load)
+        smooth = gone * gone * (3 - 2 * gone)
+        return slerp(self._from.at(seconds), self.target.at(seconds), smooth)
+
+    def rests_until(self, seconds: float) -> float:
+        if seconds >= self.end:
+            return self.target.rests_until(seconds)
+        return max(seconds, min(self._start, self._from.rests_until(seconds)))
 
 
 class Walk:
@@ -81,7 +89,7 @@ class Walk:
     Args:
         size: numbers of a latent.
         speed: steps per second.
-        start: seconds of the instrument's clock; before it the walk stands still.
+        start: time (s) of the instrument's clock; before it the walk stands still.
     """
 
     def __init__(self, size: int, seed: int, speed: float, spread: float, start: float) -> None:
@@ -103,6 +111,9 @@ class Walk:
         z = weights @ np.stack(steps) / np.linalg.norm(weights)
         return (z * self._spread).astype(np.float32)
 
+    def rests_until(self, seconds: float) -> float:
+        return seconds
+
 
 def _sine(turn: float) -> float:
     return 0.5 - 0.5 * math.cos(2 * math.pi * turn)
@@ -121,17 +132,17 @@ def _saw(turn: float) -> float:
 
 
 SHAPES = {"sine": _sine, "triangle": _triangle, "square": _square, "saw": _saw}
-"""Amounts 0…1 on the way from one end to the other, by the part 0…1 of a period."""
+"""Functions from a part of a period, 0…1, to the share of the way between the ends, 0…1."""
 
 
 class Lfo:
-    """To and fro between two paths along the sphere.
+    """A low-frequency oscillation between two paths along the sphere.
 
     Args:
         shape: one of :data:`SHAPES`.
         rate: periods per second.
         phase: part of a period, 0…1, at ``start``; at 0 it is at the first path.
-        start: seconds of the instrument's clock.
+        start: time (s) of the instrument's clock.
     """
 
     def __init__(
@@ -149,3 +160,6 @@ class Lfo:
         turn = (elapsed(seconds, self._start) * self._rate + self._phase) % 1.0
         a, b = (path.at(seconds) for path in self._ends)
         return slerp(a, b, SHAPES[self._shape](turn))
+
+    def rests_until(self, seconds: float) -> float:
+        return seconds

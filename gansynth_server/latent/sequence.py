@@ -95,6 +95,9 @@ class SequencePath:
         nearest = round(place)
         return self._sequence.latent(nearest if abs(place - nearest) < NEAR else place)
 
+    def rests_until(self, seconds: float) -> float:
+        return seconds
+
 
 def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:
     """Draw key timbres [count, size] from the prior."""

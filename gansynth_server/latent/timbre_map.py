@@ -30,9 +30,9 @@ Float32 = NDArray[np.float32]
 
 FILE = "map.npz"
 RIDGE = 0.1
-"""Of the regression, as a share of the latents' own variance."""
+"""Regularisation of the regression, as a share of the latents' own variance."""
 NEIGHBOURS = 4
-"""Latents that a place between them is mixed of."""
+"""Latents that are mixed at a place between them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class TimbreMap:
     fit: Float32
 
     def at(self, x: float, y: float) -> Latent:
-        """The latent at a place of the map: mixed of the nearest ones, the nearer the more."""
+        """Return the latent at a place of the map, mixed of those of the nearest places."""
         distance = np.linalg.norm(self.places - np.array([x, y], np.float32), axis=1)
         near = np.argsort(distance, kind="stable")[:NEIGHBOURS]
         if distance[near[0]] < 1e-6:
@@ -63,7 +63,7 @@ class TimbreMap:
         return Directions(self.directions, self.fit, np.ones_like(self.fit), MEASURES)
 
     def encode(self, weights: str) -> bytes:
-        """The file."""
+        """Return the bytes of the file."""
         file = io.BytesIO()
         np.savez_compressed(
             file,
@@ -80,7 +80,7 @@ class TimbreMap:
 
 
 def regress(latents: Float32, measures: NDArray[np.float64]) -> tuple[Float32, Float32]:
-    """Directions of latents along which measures grow, by ridge regression.
+    """Compute the directions of latents along which measures grow, by ridge regression.
 
     Returns:
         [measures, latent_size], the shortest change that raises each measure by one standard
@@ -97,12 +97,12 @@ def regress(latents: Float32, measures: NDArray[np.float64]) -> tuple[Float32, F
 
 
 def file_of(checkpoint: Checkpoint) -> Path:
-    """Where a checkpoint's map lies: in its folder."""
+    """Return where a checkpoint's map lies: in its folder."""
     return checkpoint.beside(FILE)
 
 
 def load(checkpoint: Checkpoint) -> TimbreMap:
-    """A checkpoint's map; the same object until its file changes.
+    """Return a checkpoint's map: the same object until its file changes.
 
     Raises:
         UserError: there is none, it is damaged, or it belongs to other weights.

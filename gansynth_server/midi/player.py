@@ -13,9 +13,8 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.instrument.morphing import SlotPath
 from gansynth_server.latent import directions
-from gansynth_server.latent.slots import ConstantPath, Path
+from gansynth_server.latent.slots import ConstantPath, Path, SlotPath
 from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
 from gansynth_server.midi.mapping import TIMES, defaults
 from gansynth_server.util.general_midi import GENERAL_MIDI
@@ -181,7 +180,7 @@ class MidiPlayer:
         moved: Path = directions.OffsetPath(channel.base, found, amounts, bare=False)
         if isinstance(channel.base, ConstantPath):
             moved = ConstantPath(moved.at(time), str(moved))
-        self._instrument.put(self.client, channel.slot, moved, when)
+        self._instrument.set_path(self.client, channel.slot, moved, when)
         self._instrument.follow(self.client, channel.slot, True, when)
 
 

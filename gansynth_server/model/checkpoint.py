@@ -62,7 +62,7 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights' first bias, which differs between trainings."""
-        return hashlib.sha256(self.tensor(FIRST_BIAS).tobytes()).hexdigest()[:16]
+        return fingerprint(self.tensor(FIRST_BIAS))
 
     def beside(self, file: str) -> Path:
         """Path of a file that belongs to these weights; their folder may hold other weights too."""
@@ -78,6 +78,11 @@ class Checkpoint:
                 return np.asarray(file.get_tensor(name), np.float32)
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(self.weights, error) from error
+
+
+def fingerprint(first_bias: NDArray[np.float32]) -> str:
+    """Return the hash of a first bias, see :attr:`Checkpoint.fingerprint`."""
+    return hashlib.sha256(first_bias.tobytes()).hexdigest()[:16]
 
 
 def search_path() -> list[Path]:
@@ -227,7 +232,9 @@ def _read_json(path: Path) -> Any:
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); copy the folder anew") from error
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}); copy the folder again"
+        ) from error
 
 
 def _metadata(weights: Path) -> Any:
@@ -268,14 +275,14 @@ def _generator(weights: Path, config: GeneratorConfig) -> Generator:
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(weights, error) from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise UserError(f"{weights} holds numbers that are not finite; copy or train it anew")
+        raise UserError(f"{weights} holds numbers that are not finite; copy or train it again")
     generator.load_state_dict(state, assign=True)
     return generator.eval().requires_grad_(False)
 
 
 def _damaged(weights: Path, error: Exception) -> UserError:
     return UserError(
-        f"{weights} is damaged or not a safetensors file ({error}); copy or download it anew"
+        f"{weights} is damaged or not a safetensors file ({error}); copy or download it again"
     )
 
 

@@ -1,1 +1,1 @@
-"""Who may talk to the server, how much, and the sessions of those who do."""
+"""Access to the server, rates of messages, and the sessions of clients."""

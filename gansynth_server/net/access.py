@@ -1,8 +1,8 @@
-"""Who may talk to the server from other machines, and how that is proved.
+"""Access from other machines: allowed hosts, a password, and proof of an address.
 
-UDP tells who sent a datagram, but not whether that is true. So whoever is not
-on this machine is sent no more than a few times the bytes that came from its
-address, until it has repeated something that it can only know from an answer:
+UDP tells the source address of a datagram, but not whether that is true. So an
+address on another machine is sent no more than a few times the bytes that came
+from it, until it has repeated something that it can only know from an answer:
 the number of its stream, or what ``/login`` told it. A password proves as much.
 """
 
@@ -18,12 +18,12 @@ from functools import lru_cache
 from gansynth_server.errors import UserError
 from gansynth_server.net.rate_limit import Bucket
 
-SHORTEST = 8
-"""Characters of a password."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds after a wrong password until another is looked at, doubled each time."""
-GUESSES = 10
-"""Passwords a second that are looked at, of everybody."""
+MIN_PASSWORD = 8
+"""Characters of a password, at least."""
+MIN_WAIT_S, MAX_WAIT_S = 0.5, 60.0
+"""Time (s) after a wrong password until another is looked at, doubled each time."""
+MAX_GUESSES_PER_SECOND = 10
+"""Passwords that are looked at, of all hosts together."""
 MAX_HOSTS = 1024
 """Hosts of wrong passwords that are remembered."""
 
@@ -32,15 +32,16 @@ _HERE = tuple(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 
 
 class Access:
-    """Which hosts may come in, and with which password.
+    """Hosts that may send messages, and the password that they need.
 
     Args:
         bound: numeric address that the server listens on.
-        allow: addresses and networks that may talk to it; empty allows all who log in.
+        allow: addresses and networks that may send; where empty, all that log in.
         password: what ``/login`` asks for; None asks for none.
 
     Raises:
-        UserError: the network could reach it and neither was given, or they cannot be.
+        UserError: the network could reach the server and neither was given, or they
+            are not valid.
     """
 
     def __init__(self, bound: str, allow: Sequence[str] = (), password: str | None = None) -> None:
@@ -50,33 +51,34 @@ class Access:
                 f"--bind {bound} lets the network play and stop the server: say who may with "
                 "--allow and addresses or networks, or with --password (or $GANSYNTH_PASSWORD)"
             )
-        if password is not None and len(password) < SHORTEST:
-            raise UserError(f"--password must have at least {SHORTEST} characters")
+        if password is not None and len(password) < MIN_PASSWORD:
+            raise UserError(f"--password must have at least {MIN_PASSWORD} characters")
         self._networks = tuple(_network(text) for text in allow)
         self._password = None if password is None else _digest(password)
-        self._guesses = Bucket(GUESSES, 0.0)
-        self._wrong: dict[str, tuple[int, float]] = {}  # by host: how often, and when it may again
+        self._guesses = Bucket(MAX_GUESSES_PER_SECOND, 0.0)
+        # by host: number of wrong passwords, and when the next one is looked at
+        self._wrong: dict[str, tuple[int, float]] = {}
         self.local = lru_cache(MAX_HOSTS)(self._local)
         self.allows = lru_cache(MAX_HOSTS)(self._allows)
 
     @property
     def remark(self) -> str | None:
-        """What to tell who started an open server."""
+        """Warning for the user of an open server; None for a closed one."""
         if not self._open:
             return None
-        who = ", ".join(map(str, self._networks)) or "anywhere"
+        senders = ", ".join(map(str, self._networks)) or "anywhere"
         how = " with the password" if self._password else ""
         return (
-            f"warning: whoever sends from {who}{how} can play and stop this server; "
+            f"warning: whoever sends from {senders}{how} can play and stop this server; "
             "OSC is not encrypted, so use it in networks that you trust"
         )
 
     def _local(self, host: str) -> bool:
-        """Whether a host is this machine, which is believed and asked for nothing."""
+        """Return whether a host is this machine, which is believed and asked for nothing."""
         return not self._open or _address(host) in _HERE
 
     def _allows(self, host: str) -> bool:
-        """Whether a host may talk to the server at all."""
+        """Return whether a host may send messages at all."""
         if self._local(host) or not self._networks:
             return True
         address = _address(host)
@@ -84,23 +86,23 @@ class Access:
 
     @property
     def asks_password(self) -> bool:
-        """Whether other machines have to know one."""
+        """Return whether other machines have to log in."""
         return self._open and self._password is not None
 
     def must_log_in(self, host: str) -> bool:
-        """Whether a host has to know the password."""
+        """Return whether a host has to log in."""
         return self.asks_password and not self.local(host)
 
     def check(self, host: str, password: str, now: float) -> None:
-        """UserError unless it is the password, or where a host has to wait."""
+        """Check a password; UserError where it is wrong, or where the host has to wait."""
         assert self._password is not None
         times, again = self._wrong.get(host, (0, now))
         if now < again or not self._guesses.take(1, now):
-            raise UserError(f"wait {max(again - now, FIRST_WAIT):.1f} s before you try again")
+            raise UserError(f"wait {max(again - now, MIN_WAIT_S):.1f} s before you try again")
         if hmac.compare_digest(_digest(password), self._password):
             self._wrong.pop(host, None)
             return
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(times, 16))
+        wait = min(MAX_WAIT_S, MIN_WAIT_S * 2.0 ** min(times, 16))
         self._wrong.pop(host, None)
         self._wrong[host] = times + 1, now + wait
         if len(self._wrong) > MAX_HOSTS:
@@ -109,7 +111,8 @@ class Access:
 
 
 def new_token() -> int:
-    """A number that is hard to guess; Pd prints six digits of one."""
+    """Return a number that is hard to guess."""
+    # of six digits, for Pd prints no more
     return 10**5 + secrets.randbelow(9 * 10**5)
 
 
@@ -119,7 +122,8 @@ def _digest(password: str) -> bytes:
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     address = ipaddress.ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address  # of a socket for both kinds
+    # a socket for both kinds has IPv4 addresses as ::ffff:1.2.3.4
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _network(text: str) -> Network:

@@ -1,4 +1,4 @@
-"""The door: which datagrams are looked at, whose messages are handled, and who is told why not."""
+"""Admission of datagrams and messages, by host, password and rate; others are told why not."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gansynth_server.net.sessions import FACTOR, Session, Sessions
 from gansynth_server.osc.codec import Message, OscError, Source, decode, encode
 
 LOGIN = b"/login\0"
-"""What a datagram of someone who has to log in begins with."""
-MAX_LOGIN = 512
+"""Beginning of a datagram that logs in."""
+MAX_LOGIN_BYTES = 512
 """Bytes of such a datagram."""
 
 _log = logging.getLogger("gansynth_server.clients")
 
 
 class Admission:
-    """Looks at each datagram before anything else does; used by the OSC thread.
+    """Decides on each datagram before it is decoded; used by the OSC thread.
 
     Args:
         send: sends a datagram without asking whether it may be sent.
         rate: messages a second of one source; 0 is no limit.
-        clock: seconds.
+        clock: time (s).
     """
 
     def __init__(
@@ -40,23 +40,23 @@ class Admission:
         self._access, self._sessions, self._send, self._clock = access, sessions, send, clock
         self._limit = RateLimit(rate)
         self.counts: Counter[str] = Counter()
-        """Datagrams that came (``in``), and those not handled: ``refused``, ``limited``;
+        """Datagrams that came (``in``), those not handled (``refused``, ``limited``), and
         complaints that were not sent (``spared``)."""
 
     def admits(self, source: Source, size: int) -> bool:
-        """Whether a datagram of so many bytes may be looked at."""
+        """Return whether a datagram of so many bytes may be decoded."""
         self.counts["in"] += 1
         if not self._access.allows(source[0]):
             self.counts["refused"] += 1
             _log.warning("refused %s: not in --allow", source[0], extra={"source": source[0]})
             return False
-        if self._limit.datagram(self._who(source), size, self._clock()):
+        if self._limit.datagram(self._limited_source(source), size, self._clock()):
             return True
         self._limited(source, size)
         return False
 
     def session(self, source: Source, datagram: bytes) -> Session | None:
-        """Who sent a datagram; None for someone who is not in, and was told how to get in.
+        """Return the session of a datagram; None for a source that has to log in, and was told so.
 
         Raises:
             UserError: there is no room for another client.
@@ -67,25 +67,25 @@ class Admission:
             if not local and self._access.must_log_in(source[0]):
                 if not self._logs_in(source, datagram):
                     return None
-                local = True  # whoever knows the password is believed as well
+                local = True  # a password proves the address as well
             session = self._sessions.at(source, proven=local)
         session.heard(len(datagram), self._clock())
         return session
 
     def handles(self, source: Source, size: int, messages: int) -> bool:
-        """Whether so many messages of one datagram may be handled."""
-        if self._limit.messages(self._who(source), messages, self._clock()):
+        """Return whether so many messages of one datagram may be handled."""
+        if self._limit.messages(self._limited_source(source), messages, self._clock()):
             return True
         self._limited(source, size)
         return False
 
     def complain(self, source: Source, heard: int, address: str, why: str) -> None:
-        """Tells a source what is wrong with its datagrams, once a second.
+        """Tell a source what is wrong with its datagrams, once a second.
 
         Args:
-            heard: bytes that it sent; strangers are answered with a few times as many at most.
+            heard: bytes that it sent; an unproven address is sent a few times as many at most.
         """
-        spared = self._limit.complaint(self._who(source), self._clock())
+        spared = self._limit.complaint(self._limited_source(source), self._clock())
         if spared is None:
             self.counts["spared"] += 1
             return
@@ -95,7 +95,7 @@ class Admission:
         self.answer(source, heard, encode("/fail", address[:256], why))
 
     def answer(self, source: Source, heard: int, datagram: bytes) -> None:
-        """Answers someone who may be no peer."""
+        """Answer a source that may have no session."""
         session = self._sessions.get(source)
         if session is not None:
             may = session.affords(len(datagram))
@@ -108,14 +108,15 @@ class Admission:
         self.counts["limited"] += 1
         self.complain(source, size, "rate", "too many messages: send fewer, or raise --rate-limit")
 
-    def _who(self, source: Source) -> Hashable:
-        """Here every program is one source, elsewhere every machine: ports cost nothing."""
+    def _limited_source(self, source: Source) -> Hashable:
+        """Return what is limited: here every program, elsewhere every machine."""
+        # on another machine a port is free to have, so each more would be a rate of its own
         return source if self._access.local(source[0]) else source[0]
 
     def _logs_in(self, source: Source, datagram: bytes) -> bool:
-        """Whether a datagram has the password; if not, its sender is told."""
+        """Return whether a datagram has the password; if not, its sender is told."""
         size = len(datagram)
-        if not datagram.startswith(LOGIN) or size > MAX_LOGIN:
+        if not datagram.startswith(LOGIN) or size > MAX_LOGIN_BYTES:
             self.counts["refused"] += 1
             self.complain(source, size, "/login", "log in first: /login password")
             return False
@@ -132,6 +133,6 @@ class Admission:
 
 
 def _password(message: Message) -> str:
-    """The word that came with /login; a number as Pd would write it."""
+    """Return the word that came with /login; a number as Pd would write it."""
     word = message.args[0] if message.args else ""
     return f"{word:g}" if isinstance(word, float) else str(word)

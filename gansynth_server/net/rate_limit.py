@@ -1,4 +1,4 @@
-"""Bounds of what anybody may send: rates by source, and queues in which all come in turns."""
+"""Rates of messages and bytes by source."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-SECONDS = 2.0
-"""Of traffic at the full rate that may come at one go."""
+BURST_S = 2.0
+"""Time (s) whose traffic at the full rate may come at once."""
 BYTES_PER_MESSAGE = 800
-"""The rate of bytes, by that of messages."""
+"""Rate of bytes for each message a second."""
 MAX_SOURCES = 4096
 """Sources that are remembered; the one that was silent longest is forgotten."""
-PAUSE = 1.0
-"""Seconds from one complaint to a source to the next."""
+COMPLAINT_PERIOD_S = 1.0
+"""Time (s) from one complaint to a source to the next."""
 
 
 class Bucket:
-    """A token bucket: ``rate`` a second, and what was saved up in SECONDS at most."""
+    """A token bucket: ``rate`` a second, and what was saved up in BURST_S at most."""
 
     __slots__ = ("_full", "_level", "_rate", "_seen")
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
-        self._full = self._level = rate * SECONDS
+        self._full = self._level = rate * BURST_S
         self._seen = now
 
     def take(self, amount: float, now: float) -> bool:
-        """Whether there is so much left; then it is taken."""
+        """Take an amount if so much is left; return whether it was."""
         self._level = min(self._full, self._level + self._rate * (now - self._seen))
         self._seen = now
         if amount > self._level:
@@ -40,8 +40,8 @@ class Bucket:
 class _Sender:
     messages: Bucket
     bytes: Bucket
-    told: float = -PAUSE
-    """When it was last complained to."""
+    told: float = -COMPLAINT_PERIOD_S
+    """Time (s) of the last complaint."""
     untold: int = 0
     """Complaints since then."""
 
@@ -58,20 +58,20 @@ class RateLimit:
         self._senders: OrderedDict[Hashable, _Sender] = OrderedDict()
 
     def datagram(self, source: Hashable, size: int, now: float) -> bool:
-        """Whether a datagram may be looked at."""
+        """Return whether a datagram may be decoded."""
         if not self._rate:
             return True
         sender = self._sender(source, now)
         return sender.bytes.take(size, now) and sender.messages.take(1, now)
 
     def messages(self, source: Hashable, count: int, now: float) -> bool:
-        """Whether so many messages may be handled, the first of which was counted already."""
+        """Return whether so many messages may be handled; the first was counted already."""
         return not self._rate or self._sender(source, now).messages.take(count - 1, now)
 
     def complaint(self, source: Hashable, now: float) -> int | None:
-        """How many complaints a source was spared before this one; None spares it this one."""
+        """Return how many complaints were not sent before this one; None if this one is not."""
         sender = self._sender(source, now)
-        if now - sender.told < PAUSE:
+        if now - sender.told < COMPLAINT_PERIOD_S:
             sender.untold += 1
             return None
         spared, sender.untold, sender.told = sender.untold, 0, now

@@ -18,7 +18,7 @@ CEILING = 10 ** (-1 / 20)
 OVERSAMPLING = 4
 MARGIN = 64
 """Samples on either side of a block, more than the interpolation filter reaches."""
-BLOCK = 1 << 16
+BLOCK = 1 << 18
 
 
 class TruePeak:

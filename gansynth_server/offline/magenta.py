@@ -131,7 +131,7 @@ def render(
     latents = latents_at([note.start for note in played], *instruments).astype(np.float32)
 
     def clips() -> Iterator[NDArray[np.float32]]:
-        size = model.backend.batch
+        size = model.backend.info.batch
         for at in range(0, len(played), size):
             pitches = [note.pitch for note in played[at : at + size]]
             for wave in model.generate_batch(latents[at : at + size], pitches):

@@ -91,8 +91,8 @@ def render(
     for block in _play(player, model, notes, latents, pan, (frames + late) / rate):
         sound = block[:, late:] / np.float32(GAIN)
         late = max(0, late - block.shape[1])
-        # cos(π/2) is 6e-17 in float64: a hard pan leaves a trace on the other side
-        sound[np.abs(sound) < TRACE] = 0
+        if pan:  # cos(π/2) is 6e-17 in float64: hard right leaves a trace on the left
+            sound[np.abs(sound) < TRACE] = 0
         yield sound
 
 
@@ -106,12 +106,12 @@ def _play(
 ) -> Iterator[Float32]:
     """Yield the sound of the bus up to a time."""
     instrument = player.instrument
-    client = instrument.join(0, model, player.bus)
+    client = instrument.add_client(0, model, player.bus)
     places = _places(notes) if pan else [0.0] * len(notes)
     for at in range(0, len(notes), AHEAD):
         yield from player.advance(notes[at].start)
         for n, note in enumerate(notes[at : at + AHEAD], at):
-            instrument.set(client, SLOT, latents[n], note.start)
+            instrument.set_latent(client, SLOT, latents[n], note.start)
             instrument.play(
                 *(client, note.pitch, note.velocity, n, SLOT, note.start),
                 off=note.end,

@@ -57,7 +57,7 @@ class OfflinePlayer:
             rate,
             max_voices,
             on_start,
-            on_end=self.instrument.ended,
+            on_end=self.instrument.on_note_ended,
             gain=gain,
             link=link,
             channels=channels,

@@ -129,7 +129,7 @@ class Score:
             CAUSE.reset(token)
 
     def _join(self, number: int) -> Session:
-        client = self.instrument.join(number, self._model, self._player.bus)
+        client = self.instrument.add_client(number, self._model, self._player.bus)
         session = self._sessions[number] = Session(("score", number), client, 0.0)
         return session
 

@@ -54,7 +54,7 @@ class Message:
 
 
 def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
-    """Messages of one packet, each with its time (s) or None for at once.
+    """Decode the messages of one packet, each with its time (s) or None for at once.
 
     A bundle due before the bundle around it takes the time of the latter: "the
     OSC Time Tag of the enclosed bundle must be greater than or equal to the OSC
@@ -70,7 +70,7 @@ def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
 
 @dataclass(slots=True)
 class _Packet:
-    """What has been decoded of a packet so far."""
+    """The part of a packet that has been decoded so far."""
 
     epoch: int
     messages: list[TimedMessage] = field(default_factory=list)

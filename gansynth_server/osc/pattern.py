@@ -34,12 +34,12 @@ _Token: TypeAlias = str | _One | list[str]
 
 
 def is_pattern(address: str) -> bool:
-    """Whether an address contains one of ``? * [ ] { }``, which no method's address does."""
+    """Return whether an address contains one of ``? * [ ] { }``, as no method's does."""
     return _SPECIAL.search(address) is not None
 
 
 def match(pattern: str, address: str) -> bool:
-    """Whether a pattern matches the whole address of a method.
+    """Return whether a pattern matches the whole address of a method.
 
     "The OSC Address and the OSC Address Pattern contain the same number of
     parts; and each part of the OSC Address Pattern matches the corresponding
@@ -76,7 +76,7 @@ def _match_part(tokens: list[_Token], name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _places(name: str) -> dict[str, int]:
-    """Places of each character of a name, as bits."""
+    """Return the places of each character of a name, as bits."""
     places: dict[str, int] = {}
     for n, char in enumerate(name):
         places[char] = places.get(char, 0) | 1 << n
@@ -85,7 +85,7 @@ def _places(name: str) -> dict[str, int]:
 
 @lru_cache(maxsize=256)
 def _parse(pattern: str) -> list[list[_Token]]:
-    """Tokens of each part of a pattern; no parts if one is malformed."""
+    """Parse a pattern to the tokens of each part; no parts if one is malformed."""
     try:
         return [_parse_part(part) for part in pattern.split("/")]
     except ValueError:

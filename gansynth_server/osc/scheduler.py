@@ -58,7 +58,7 @@ class Scheduler:
         return len(self._queue)
 
     def waits(self, owner: Hashable) -> bool:
-        """Whether messages of an owner are waiting."""
+        """Return whether messages of an owner are waiting."""
         return bool(self._counts[owner, True] or self._counts[owner, False])
 
     def put(
@@ -108,7 +108,7 @@ class Scheduler:
         return taken
 
     def pause(self, now: float) -> float | None:
-        """Time (s) until the next message is due; None while there is none."""
+        """Return the time (s) until the next message is due; None while there is none."""
         return max(0.0, self._queue[0][0] - now) if self._queue else None
 
     def clear(self, owner: Hashable) -> None:

@@ -40,7 +40,7 @@ class Arg:
     choices: tuple[str, ...] = ()
     """Values that a word may have; empty allows any."""
     keys: tuple[Arg, ...] = ()
-    """Of pairs: the known keys, and the values that they may have."""
+    """Known keys of pairs, and the values that they may have."""
 
     @property
     def text(self) -> str:
@@ -174,7 +174,7 @@ def _any(arg: Arg, value: Value) -> Value:
 
 
 def _whole(number: int | float) -> int | float:
-    """An int where the number is whole: Pd sends 60 as 60.0."""
+    """Return an int where the number is whole: Pd sends 60 as 60.0."""
     return int(number) if number == int(number) else number
 
 
@@ -191,7 +191,7 @@ def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
 
 
 def _message(arg: Arg, values: tuple[Value, ...]) -> Message:
-    """A message inside of another one; the first slash of its address may be missing."""
+    """Check a message inside of another one; the first slash of its address may be missing."""
     if not values or not _is_word(values[0]):
         raise UserError("a message inside of another one begins with its address")
     return Message("/" + values[0].removeprefix("/"), values[1:])

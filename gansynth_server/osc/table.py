@@ -32,7 +32,7 @@ ROWS = {row.address: row for row in TABLE}
 
 
 def markdown() -> str:
-    """The table in Markdown, for the README."""
+    """Return the table in Markdown, for the README."""
     lines = ["| message | arguments | reply | does |", "|---|---|---|---|"]
     for row in TABLE:
         args = ", ".join(arg.text for arg in row.args) or "–"

@@ -1,4 +1,4 @@
-"""What a client is set to, as messages that set another one to the same."""
+"""A client's settings, as messages that set another client to the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Words = tuple[Any, ...]
 
 
 def flat(args: Iterable[Any]) -> Iterator[Any]:
-    """Checked arguments as numbers and words; what was left out ends them."""
+    """Flatten checked arguments to numbers and words; one that was left out ends them."""
     for arg in args:
         if isinstance(arg, np.ndarray):
             yield from arg.tolist()
@@ -31,7 +31,7 @@ def flat(args: Iterable[Any]) -> Iterator[Any]:
 
 
 def state(client: Client, now: float) -> Iterator[Words]:
-    """The messages; latents that move are taken as they are at this time."""
+    """Return the messages; latents that move are taken as they are at this time."""
     yield "/checkpoint/load", client.model.checkpoint.name
     for slot in client.latents:
         yield "/z/set", slot, client.latents.at(slot, now)
@@ -40,12 +40,12 @@ def state(client: Client, now: float) -> Iterator[Words]:
     style = client.style
     yield "/envelope", *astuple(style.envelope)
     yield "/hold", int(style.hold)
-    if style.region is not None:
-        yield "/hold/region", *map(seconds, style.region)
-    yield "/velocity/curve", style.curve
-    yield "/pressure", *style.pressed
-    yield "/pedal", int(style.pedal)
-    for slot, group in style.chokes.items():
+    if style.hold_region is not None:
+        yield "/hold/region", *map(seconds, style.hold_region)
+    yield "/velocity/curve", style.velocity_curve
+    yield "/pressure", *style.pressure_target
+    yield "/pedal", int(style.pedal_down)
+    for slot, group in style.choke_groups.items():
         yield "/choke", slot, group
     if client.tuning != Tuning():
         yield "/tuning", "scl", _scl(client.tuning.scale)
@@ -54,13 +54,13 @@ def state(client: Client, now: float) -> Iterator[Words]:
 
 
 def _scl(scale: Scale) -> str:
-    """The text of a scale, as Scala writes it."""
+    """Return the text of a scale, as Scala writes it."""
     cents = [f"{cent:.15f}" for cent in scale.cents]
     return "\n".join([f" {scale.name}", str(len(cents)), *cents])
 
 
 def _kbm(mapping: Mapping) -> str:
-    """The text of a keyboard mapping, as Scala writes it."""
+    """Return the text of a keyboard mapping, as Scala writes it."""
     keys = mapping.first, mapping.last, mapping.middle, mapping.reference
     head = [len(mapping.degrees), *keys, f"{mapping.frequency:.15f}", mapping.octave]
     degrees = ["x" if degree is None else degree for degree in mapping.degrees]

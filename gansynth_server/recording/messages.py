@@ -1,4 +1,4 @@
-"""Messages on their way into a recording."""
+"""Recording of messages and what comes of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gansynth_server.synth.note import CAUSE
 
 @contextmanager
 def recorded(client: Client, words: Words, now: float, when: float | None) -> Iterator[None]:
-    """While a message is dealt with: if it is recorded, so is what comes of it."""
+    """Record a message, if its bus is recorded, and what comes of it while it is handled."""
     tap = client.bus.tap
     cause = None
     if isinstance(tap, Recorder) and not ROWS[words[0]].live:

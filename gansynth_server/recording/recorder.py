@@ -1,4 +1,4 @@
-"""What is recorded of one bus."""
+"""The recording of one bus: its sound, and the messages that brought it about."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.timeline import Entry
 from gansynth_server.util import yielding_json
 
-BEHIND = 10.0
-"""Seconds of sound that may wait to be written; what comes then is lost."""
-PERIOD = 0.1
-"""Seconds from one look for something to write to the next."""
+MAX_BACKLOG_S = 10.0
+"""Sound (s) that may wait to be written; what comes then is lost."""
+WRITE_PERIOD_S = 0.1
+"""Time (s) from one look for something to write to the next."""
 MAX_SECONDS = 3600.0
-"""Seconds."""
+"""Length (s) of a recording."""
 MAX_WORDS = 2_000_000
-"""Addresses and arguments of all messages."""
+"""Addresses and arguments of all messages of a recording."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class Cause:
-    """A message: who sent it, when it was dealt with, and for when (None: for at once)."""
+    """A message: its client, when it was handled, and the time it was meant for (None: at once)."""
 
     client: int
     words: Words
     asked: float
     when: float | None
     unfinished: bool = False
-    """While it is dealt with: what comes of it takes effect together (see :class:`Timeline`)."""
+    """Whether it is being handled: what comes of it takes effect together (:class:`Timeline`)."""
     sample: int | None = None
-    """Before which the first of its commands was run, or the start of its note."""
+    """Sample before which the first of its commands ran, or the start of its note."""
     begun: bool = False
+    """Whether a note of it was started."""
     ended: list[tuple[int, NoteId]] = field(default_factory=list)
-    """Samples and ids of notes that it has released at once."""
+    """Samples and ids of notes that it released at once."""
 
 
 class Recorder:
     """Listens to a bus, and writes what is heard and the messages that brought it about.
 
     Threads: ``asked`` belongs to the one that handles messages, the methods of a
-    :class:`Tap` to the one that renders; both only append to lists, and a
-    thread of the recorder's own writes.
+    :class:`Tap` to the audio thread; both only append to lists, and a thread of the
+    recorder's own writes.
 
     Args:
-        done: is told of the seconds recorded and of the frames lost, or why all is.
+        done: is told the length (s), the number of frames lost, and why all is lost.
     """
 
     def __init__(
@@ -84,14 +85,14 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
     def start(self, clients: list[Client], now: float) -> None:
-        """Begins with the next block; these clients are heard there."""
+        """Begin with the next block; these clients are heard on the bus."""
         for client in clients:
             self._introduce(client, now)
         self._thread.start()
         self.bus.tap = self
 
     def stop(self, then: Callable[[], None] = lambda: None) -> None:
-        """Ends with the last block; ``done`` is told when the files are ready, and so is ``then``.
+        """End with the last block; ``done``, and ``then``, are called when the files are ready.
 
         May be called from any thread, but with ``then`` only once.
         """
@@ -101,13 +102,13 @@ class Recorder:
         self._ending.set()
 
     def join(self) -> None:
-        """Waits until the files are ready."""
+        """Wait until the files are ready."""
         self._thread.join(timeout=10)
 
     # the thread that handles messages
 
     def asked(self, client: Client, words: Words, now: float, when: float | None) -> Cause | None:
-        """Takes note of a message that is about to be dealt with; None if there are too many."""
+        """Record a message that is about to be handled; None if there are too many."""
         if self._words >= MAX_WORDS:
             return None
         self._words += len(words)
@@ -118,7 +119,7 @@ class Recorder:
         return cause
 
     def failed(self, cause: Cause) -> None:
-        """Forgets a message that could not be dealt with."""
+        """Forget a message that could not be handled."""
         self._words -= len(cause.words)
         if self._causes[-1] is cause:  # as a rule
             self._causes.pop()
@@ -126,12 +127,12 @@ class Recorder:
             self._causes.remove(cause)
 
     def _introduce(self, client: Client, now: float) -> None:
-        """What a client is set to, before its first message."""
+        """Record the settings of a client, before its first message."""
         self._clients.add(client.number)
         for words in state(client, now):
             self._causes.append(Cause(client.number, words, now, None))
 
-    # the thread that renders
+    # the audio thread
 
     def begins(self, sample: int) -> None:
         if self._origin is None:
@@ -148,7 +149,7 @@ class Recorder:
 
     def sounded(self, sound: NDArray[np.float32]) -> None:
         frames, rate = sound.shape[1], self.bus.rate
-        if self._frames - self._written > BEHIND * rate:
+        if self._frames - self._written > MAX_BACKLOG_S * rate:
             self._lost += frames
             sound = np.broadcast_to(np.float32(0), sound.shape)  # of no size
         self._blocks.append(sound)
@@ -163,7 +164,7 @@ class Recorder:
         why, ended = "", False
         try:
             while not ended:
-                ended = self._ending.wait(PERIOD)
+                ended = self._ending.wait(WRITE_PERIOD_S)
                 while self._blocks:
                     block = self._blocks.popleft()
                     self._files.write(block)
@@ -180,7 +181,7 @@ class Recorder:
         self._then()
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """The score (see :class:`Event`), in the order in which messages were dealt with."""
+        """Return the lines of the score (see :class:`Event`), in the order of handling."""
         yield {"setting": self._setting}
         rate, origin = self.bus.voices.rate, self._origin or 0.0
 
@@ -198,7 +199,8 @@ class Recorder:
             sample = self._start + round((when - origin) * rate)
             if cause.sample is not None:
                 sample = cause.sample
-            if cause.begun:  # a note of the same id was released before this one began
+            # a note of the same id was released before this one began
+            if cause.begun:
                 for released, id in cause.ended:
                     if released < sample:
                         yield line(cause, released, ("/note/off", id))

@@ -1,1 +1,1 @@
-"""(latent, pitch) → spectra."""
+"""Rendering: (latent, pitch) → spectra."""

@@ -1,4 +1,4 @@
-"""Which comes next: a new note, a request or the rest of a note."""
+"""The order of rendering: new notes, then window requests and rests of notes in turns."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from gansynth_server.render.window_requests import WindowRequest, WindowRequests
 
 
 class Agenda:
-    """Heads of new notes, then requests and rests in turns, then wishes; for one thread."""
+    """Heads of new notes, then requests and rests in turns, then prefetches; for one thread."""
 
     def __init__(self, tasks: RenderQueue, requests: WindowRequests) -> None:
-        self._tickets = tasks
+        self._tasks = tasks
         self._requests = requests
         self._turn = False  # whether a rest comes before the next request
 
     @property
     def urgent(self) -> bool:
-        """Whether somebody waits."""
-        first = self._tickets.top()
+        """Return whether anything but prefetches waits."""
+        first = self._tasks.top()
         return bool(self._requests) or (first is not None and first.rank < AHEAD)
 
     def take(self) -> tuple[list[WindowRequest], list[RenderTask]]:
-        """What can be rendered together next: requests or tickets, at least one."""
-        first = self._tickets.top()
+        """Return what can be rendered together next: requests or tasks, at least one."""
+        first = self._tasks.top()
         rest = first is not None and NEW < first.rank < AHEAD
         new = first is not None and first.rank == NEW
         if self._requests and not new and not (rest and self._turn):
             self._turn = True
             return self._requests.take(), []
         self._turn = False
-        return [], self._tickets.take()
+        return [], self._tasks.take()

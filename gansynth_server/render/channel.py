@@ -1,7 +1,7 @@
 """One end of a channel between two processes: records over a pipe, arrays in shared memory.
 
 Megabytes through a pipe come in many pieces, and for each of them the interpreter lock
-is taken and memory allocated, while the sound waits.
+is taken and memory allocated, while an audio thread waits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
-ROOM = 4 << 20
+CAPACITY = 4 << 20
 """Numbers that the memory of a channel holds: sixteen whole notes. More go through the pipe."""
 
 
@@ -34,14 +34,14 @@ class Channel:
 
     @classmethod
     def pair(cls, context: BaseContext) -> tuple[Channel, Channel]:
-        """Both ends; one of them may be an argument of a process that is started."""
+        """Make both ends; one of them may be an argument of a process that is started."""
         ours, theirs = context.Pipe()
-        memory = context.RawArray(ctypes.c_float, ROOM)
+        memory = context.RawArray(ctypes.c_float, CAPACITY)
         return cls(ours, memory), cls(theirs, memory)
 
     def send(self, thing: Any, arrays: Sequence[Float32] = ()) -> None:
-        """Something that can be pickled, and arrays."""
-        shared = sum(array.size for array in arrays) <= ROOM
+        """Send something that can be pickled, and arrays."""
+        shared = sum(array.size for array in arrays) <= CAPACITY
         if shared:
             room, at = np.frombuffer(self._memory, np.float32), 0
             for array in arrays:
@@ -53,7 +53,7 @@ class Channel:
                 self.pipe.send_bytes(np.asarray(array, np.float32).tobytes())
 
     def receive(self) -> tuple[Any, list[Float32]]:
-        """What was sent."""
+        """Wait for what the other end sends."""
         thing, shared, shapes = self.pipe.recv()
         if not shared:
             parts = [np.frombuffer(self.pipe.recv_bytes(), np.float32) for _ in shapes]

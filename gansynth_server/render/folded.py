@@ -1,4 +1,4 @@
-"""The generator as it is played: everything that can be computed beforehand is.
+"""The generator folded for playing: everything that can be computed beforehand is.
 
 Kernels are scaled and folded once, the first layer is a matrix product of which
 the label is a row, images that do not count are left out, and what comes out is
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,10 @@ from gansynth_server.render.receptive_field import BlockRows, Span, plan
 from gansynth_server.spectral import mel
 from gansynth_server.spectral.constants import SILENCE
 
-EPSILON = 1e-8  # of the pixel norm
+EPSILON = 1e-8
+"""Epsilon of the pixel norm."""
+Convolution = Callable[[Tensor, Tensor, Tensor | None, BlockRows], Tensor]
+"""Image, kernel, bias and rows → image."""
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -32,7 +36,7 @@ PRECISIONS = {
 
 
 def safe_dtype(generator: Generator, dtype: torch.dtype = torch.float32) -> torch.dtype:
-    """float64 for nets with fewer than four channels in some block, else what was asked for.
+    """Return float64 for nets with fewer than four channels in some block, else what was asked for.
 
     The pixel norm of so few channels magnifies rounding, and they are so small
     that it costs nothing.
@@ -86,7 +90,7 @@ class Weights(nn.Module):
         self.register_buffer(name, value)
 
     def _first(self, generator: Generator) -> None:
-        """The first layer as matrices [inputs, rows, columns, channels]."""
+        """Keep the first layer as matrices [inputs, rows, columns, channels]."""
         block = generator.blocks[0]
         assert isinstance(block, Block)
         conv, size = block.conv0, generator.config.axes or generator.config.latent_size
@@ -115,7 +119,7 @@ class Weights(nn.Module):
         self._keep(f"rgb_bias_{b}", bias.expand(count, 2, bias.shape[2]), self.exact)
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents and labels → what the first layer reads [N, input_size]."""
+        """Return what the first layer reads, [N, input_size], for latents and labels."""
         latents = z.to(self.exact)
         if self.axes is not None:
             latents = latents @ self.axes
@@ -125,7 +129,7 @@ class Weights(nn.Module):
         return torch.cat([latents, onehot], dim=1) * norm
 
     def first(self, condition: Tensor, labels: Tensor, rows: Span) -> Tensor:
-        """Rows of the first convolution [N, channels, rows, columns]."""
+        """Compute rows of the first convolution, [N, channels, rows, columns]."""
         count, width = self.config.filters[0], self.config.start[1]
         latents, onehot = condition.tensor_split([self.first_latent.shape[0]], dim=1)
         norm = onehot.sum(dim=1, keepdim=True).to(self.dtype)
@@ -137,7 +141,7 @@ class Weights(nn.Module):
 
 
 def fold(generator: Generator, precision: str = "float32") -> Weights:
-    """Weights in a precision by name, or in float64 where :func:`safe_dtype` says so."""
+    """Fold a generator in a precision by name, or in float64 where :func:`safe_dtype` says so."""
     return Weights(generator, safe_dtype(generator, PRECISIONS[precision]))
 
 
@@ -159,11 +163,12 @@ class Window(nn.Module):
         self.rows = plan(weights.config, weights.shares, window)
 
     def forward(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, latent_size] and [N] → float32 [N, frames, 1024] twice, in radians per frame."""
+        """Return magnitudes and phase increments (rad), float32 [N, frames, 1024], for z [N,
+        latent_size] and labels [N]."""
         return self.polar(self.image(z, labels))
 
     def image(self, z: Tensor, labels: Tensor) -> Tensor:
-        """The normalised mel spectra [N, 2, frames, bins], as the generator gives them."""
+        """Compute the normalised mel spectra, [N, 2, frames, bins], as the generator does."""
         w = self.weights
         condition = w.condition(z, labels)
         x = w.first(condition, labels, self.rows[0].middle)
@@ -172,20 +177,25 @@ class Window(nn.Module):
             if b:
                 before = self.rows[b - 1].out
                 x = x[:, :, rows.source[0] - before[0] : rows.source[1] - before[0]]
-                x = _upsampled(x, getattr(w, f"kernel0_{b}"), getattr(w, f"bias0_{b}"), rows)
-            x = _activated(x)
-            x = _convolved(x, getattr(w, f"kernel1_{b}"), getattr(w, f"bias1_{b}"), rows)
-            x = _activated(x)
+                x = self.layer(_upsampled, x, f"0_{b}", rows)
+            else:
+                x = _activated(x)
+            x = self.layer(_convolved, x, f"1_{b}", rows)
             if rows.image is not None:
                 part = self._part(b, x, condition, labels, rows)
                 total = part if total is None else total + part
         assert total is not None
         return total
 
+    def layer(self, convolve: Convolution, x: Tensor, name: str, rows: BlockRows) -> Tensor:
+        """Apply a convolution with its bias, leaky ReLU and pixel norm."""
+        kernel, bias = getattr(self.weights, f"kernel{name}"), getattr(self.weights, f"bias{name}")
+        return _activated(convolve(x, kernel, bias, rows))
+
     def _part(
         self, b: int, x: Tensor, condition: Tensor, labels: Tensor, rows: BlockRows
     ) -> Tensor:
-        """The share of one block in the output, at the output's size."""
+        """Compute the share of one block in the output, at the output's size."""
         w = self.weights
         assert rows.image is not None
         first, last = (row - rows.out[0] for row in rows.image)
@@ -203,7 +213,7 @@ class Window(nn.Module):
         return self._enlarged(image, frames, scale)
 
     def _enlarged(self, image: Tensor, frames: Span, scale: int) -> Tensor:
-        """The window's part of an image of some frames, at the output's size."""
+        """Return the window's part of an image of some frames, at the output's size."""
         if scale == 1:
             return image
         image = image.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
@@ -211,7 +221,7 @@ class Window(nn.Module):
         return image[:, :, offset : offset + self.window[1] - self.window[0]]
 
     def polar(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Denormalised, in linear bins: magnitude and phase increment."""
+        """Denormalise to linear bins: magnitude and phase increment."""
         w, n = self.weights, self.weights.config.normalizer
         power = torch.exp((image[:, 0] - n.magnitude_b) / n.magnitude_a)
         step = image[:, 1] - n.phase_b
@@ -228,16 +238,16 @@ def _gathered(bands: Tensor, taps: Tensor, weights: Tensor) -> Tensor:
     return total
 
 
-def _upsampled(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tensor:
-    """Folded ×2 upsampling and convolution: the middle rows out of the source rows."""
+def _upsampled(x: Tensor, kernel: Tensor, bias: Tensor | None, rows: BlockRows) -> Tensor:
+    """Apply folded ×2 upsampling and convolution: source rows → middle rows."""
     top, bottom = rows.cropping
     both = min(top, bottom)
     y = F.conv_transpose2d(x, kernel, bias, stride=2, padding=(both, 1))
     return y[:, :, top - both : y.shape[2] - (bottom - both)]
 
 
-def _convolved(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tensor:
-    """3×3 convolution: the out rows out of the middle rows."""
+def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None, rows: BlockRows) -> Tensor:
+    """Apply a 3×3 convolution: middle rows → out rows."""
     top, bottom = rows.padding
     if top != bottom:
         x, top = F.pad(x, (0, 0, top, bottom)), 0
@@ -245,7 +255,7 @@ def _convolved(x: Tensor, kernel: Tensor, bias: Tensor, rows: BlockRows) -> Tens
 
 
 def _activated(x: Tensor) -> Tensor:
-    """Leaky ReLU, then pixel norm."""
+    """Apply leaky ReLU, then pixel norm."""
     x = F.leaky_relu(x, LEAKY_SLOPE)
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # needs no square in memory
     return x * torch.rsqrt(length.square() / x.shape[1] + EPSILON)

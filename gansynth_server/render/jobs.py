@@ -1,4 +1,4 @@
-"""What the render thread is given, and what it makes of it."""
+"""Jobs for the render thread, and the tasks that it makes of them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Spectrum
 
 NEW, REST, AHEAD = range(3)
-"""Ranks: the head of a note that waits, what else is waited for, and what may be wanted soon."""
+"""Ranks: the head of a note that waits, what else is waited for, and prefetches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One note to render; exactly one of ``done`` and ``failed`` follows.
+    """One note to render; exactly one of ``done`` and ``failed`` is called.
 
-    ``begun`` comes first, as soon as the note's head is there; without it
-    nobody waits for the head, and the note has no hurry. The calls come from
-    the render thread, or from the submitting one for what is there already.
+    ``begun`` is called first, as soon as the note's head is rendered; without it the
+    head is as urgent as the rest. The calls come from the render thread, or from the
+    submitting one for what is in the cache.
 
-    ``wanted`` is asked on the render thread before each part of the rest; once
-    nobody wants it, ``done`` is given what there is (see ``Spectrum.ready``).
+    ``wanted`` is called on the render thread before each part of the rest; once no job
+    wants it, ``done`` is given what there is (see ``Spectrum.ready``).
     """
 
     backend: Backend
@@ -40,9 +40,9 @@ class Job:
     begun: Callable[[Spectrum], None] | None = None
     wanted: Callable[[], bool] = lambda: True
     owner: Hashable = None
-    """For whom it is; owners come in turns."""
+    """Owners come in turns."""
     telling: threading.Lock = field(default_factory=threading.Lock)
-    """Held by who calls ``begun`` until it has returned."""
+    """Held while ``begun`` is called."""
 
     @property
     def key(self) -> Key:
@@ -50,7 +50,7 @@ class Job:
 
 
 class Rendering(Protocol):
-    """Whoever renders: the live :class:`Renderer`, or a :class:`BatchRenderer`."""
+    """A renderer: the live :class:`Renderer`, or a :class:`BatchRenderer`."""
 
     def submit(self, job: Job) -> None: ...
 
@@ -68,7 +68,7 @@ class Rendering(Protocol):
 
 @dataclass(eq=False, slots=True)
 class RenderTask:
-    """A spectrum in the making, and the jobs that wait for it."""
+    """A spectrum that is being rendered, and the jobs that wait for it."""
 
     key: Key
     z: NDArray[np.float32]
@@ -79,11 +79,11 @@ class RenderTask:
     entry: int = -1
     """Number of its valid entry in the queue."""
     busy: bool = False
-    """Whether it is being rendered."""
+    """True while it is being rendered."""
 
     @property
     def owners(self) -> set[Hashable]:
-        """Who waits for it; one that nobody waits for is nobody's."""
+        """Owners of its jobs; None for a prefetch."""
         return {job.owner for job in self.jobs} or {None}
 
     @property
@@ -92,7 +92,7 @@ class RenderTask:
 
     @property
     def part(self) -> Slice:
-        """What to render next."""
+        """The slice to render next."""
         return next(part for part in self.slices if part.window[0] == self.ready)
 
     @property
@@ -103,12 +103,12 @@ class RenderTask:
 
     @property
     def due(self) -> float:
-        """When the next frames are needed, so that slices of several notes take turns."""
+        """Time (s) at which the next frames are needed, so that slices of notes take turns."""
         return self.asked + self.ready * HOP / SAMPLE_RATE
 
 
 def tell_done(jobs: Sequence[Job], spectrum: Spectrum) -> None:
-    """Calls ``done``, after ``begun`` has returned wherever that was called."""
+    """Call ``done``, after ``begun`` has returned wherever that was called."""
     for job in jobs:
         with job.telling:
             pass
@@ -116,7 +116,7 @@ def tell_done(jobs: Sequence[Job], spectrum: Spectrum) -> None:
 
 
 def tell_failed(jobs: Sequence[Job], why: str) -> None:
-    """Calls ``failed``, after ``begun`` has returned wherever that was called."""
+    """Call ``failed``, after ``begun`` has returned wherever that was called."""
     for job in jobs:
         with job.telling:
             pass

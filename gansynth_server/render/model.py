@@ -1,7 +1,8 @@
-"""A checkpoint and what renders it: latents and pitches in, spectra and waves out."""
+"""A checkpoint and its backend: latents and pitches in, spectra and waves out."""
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Self
 
@@ -12,20 +13,22 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.presets import UserPresets, find_preset
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
-from gansynth_server.render.backends.base import WHOLE, Backend
+from gansynth_server.render.backends.base import Backend
 from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
+_log = logging.getLogger(__name__)
+
 Pitches = NDArray[np.int64] | list[int]
 COPIES = 6
-"""Networks' worth of memory that a backend takes, roughly."""
+"""Copies of a network that a backend holds in memory, roughly."""
 
 
 class Model:
     """A checkpoint with a backend that renders its notes.
 
     Args:
-        remark: why this backend, if there is something to say.
+        remark: why this backend was chosen, or empty.
     """
 
     def __init__(
@@ -43,14 +46,24 @@ class Model:
         fallback: FallbackName = "none",
     ) -> Self:
         """Load a checkpoint; the arguments and errors are those of :func:`gansynth_server.load`."""
+        import torch
+
         from gansynth_server.render.backends import choose, eager
 
         checkpoint = checkpoints.load(name)
         device = eager.torch_device(torch_device)
         lighter = checkpoints.lighter(checkpoint.name)
-        chosen, remark = choose.choose(checkpoint.generator, device, backend, precision, lighter)
+        generator = checkpoint.generator
+        try:
+            chosen, remark = choose.choose(generator, device, backend, precision, lighter)
+        except torch.OutOfMemoryError as error:
+            reason = str(error).partition("\n")[0]
+            _log.warning("no room for %s on %s (%s)", checkpoint.name, device, reason)
+            chosen, remark = choose.choose(generator, torch.device("cpu"), lighter=lighter)
         if fallback == "cpu":
-            chosen = choose.with_fallback(checkpoint.generator, chosen)
+            chosen = choose.with_fallback(generator, chosen)
+        elif device.type != "cpu":
+            chosen = choose.with_fallback(generator, chosen, torch.OutOfMemoryError)
         return cls(checkpoint, chosen, remark)
 
     @property
@@ -59,7 +72,7 @@ class Model:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes, roughly: the network, and what its backend makes of it."""
+        """Memory (bytes) of the network and of what its backend makes of it, roughly."""
         return COPIES * sum(4 * p.numel() for p in self.checkpoint.generator.parameters())
 
     @property
@@ -79,11 +92,11 @@ class Model:
         return UserPresets(self.checkpoint)
 
     def preset(self, name: str) -> Float32:
-        """The latent of a preset; UserError lists the names near to an unknown one."""
+        """Return the latent of a preset; UserError lists the names near to an unknown one."""
         return find_preset(self.presets, name)
 
     def spectra(self, z: Float32, pitches: Pitches) -> Float32:
-        """Normalised raw output of the network, always as trained and in full precision.
+        """Compute the normalised raw output of the network, as trained and in full precision.
 
         Notes are rendered one by one, so each is the same to the bit in any company.
 
@@ -112,23 +125,16 @@ class Model:
         return np.concatenate(parts)
 
     def generate_batch(self, z: Float32, pitches: Pitches) -> Float32:
-        """Whole notes as Magenta gives them: [N, 64000] at 16 kHz, no envelope, no scaling."""
-        import torch
-
-        from gansynth_server.spectral import transform
-
-        parts = []
-        for latents, labels in self._batches(z, pitches, self.backend.batch):
-            polar = (torch.from_numpy(p) for p in self.backend.frames(latents, labels, WHOLE))
-            parts.append(transform.waves(*polar).numpy())
-        return np.concatenate(parts)
+        """Render whole notes as Magenta does: [N, 64000] at 16 kHz, no envelope, no scaling."""
+        batches = self._batches(z, pitches, self.backend.info.batch)
+        return np.concatenate([self.backend.waves(*batch) for batch in batches])
 
     def warm(self) -> None:
-        """Prepares live notes, so that the first is as fast as the second."""
+        """Prepare live notes, so that the first is as fast as the second."""
         self.backend.prepare(self.latent_size)
 
     def close(self) -> None:
-        """Lets go of what others hold for it."""
+        """Free what is held for it elsewhere."""
 
     def _batches(
         self, z: Float32, pitches: Pitches, size: int
@@ -149,7 +155,7 @@ class Model:
 
 
 def nearest_pitch(pitches: tuple[int, ...], pitch: float) -> int:
-    """The trained pitch from which another is played; UserError for one that is none at all."""
+    """Return the trained pitch from which another is played; UserError for one beyond 0…127."""
     if not 0 <= pitch <= 127:
         raise UserError(f"a pitch is 0 to 127, not {pitch:g}")
     return min(pitches, key=lambda p: abs(p - pitch))

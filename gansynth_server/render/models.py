@@ -13,11 +13,11 @@ class Models:
     """Loads checkpoints by name and keeps them; may be used from any thread.
 
     Args:
-        load: makes a model of a name.
-        most: bytes of those that nobody uses; when they have more, those go first that
+        load: makes the model of a name.
+        most: bytes of models that are not used; when they have more, those go first that
             were asked for longest ago.
-        used: those that somebody uses.
-        dropped: is told of each that goes.
+        used: returns the models that clients or notes use.
+        dropped: is told of each model that goes.
     """
 
     def __init__(
@@ -33,17 +33,18 @@ class Models:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Names that clients may load: what is found, and what is loaded already."""
+        """Return the names that clients may load: those found, and those loaded already."""
         return sorted({*checkpoint.available(), *self._loaded})
 
     def loaded(self, name: str) -> bool:
-        """Whether a checkpoint is there at once."""
+        """Return whether a checkpoint is in memory."""
         return name in self._loaded
 
     def get(self, name: str) -> Model:
-        """A loaded checkpoint; UserError says what is wrong with it."""
+        """Return a checkpoint, loaded if need be; UserError says what is wrong with it."""
         model = self._loaded.get(name)
-        if model is not None:  # while another one is being loaded too
+        # without the lock, so that a checkpoint in memory waits for none that is being loaded
+        if model is not None:
             return model
         with self._lock:
             model = self._loaded.pop(name, None)
@@ -54,7 +55,7 @@ class Models:
             return model
 
     def _make_room(self, newest: Model) -> None:
-        """Forgets models that nobody uses, until the others of that kind have room."""
+        """Forget models that are not used, until the others of that kind fit."""
         used = {id(model) for model in (newest, *self._used())}
         idle = {id(m): m for m in self._loaded.values() if id(m) not in used}
         size = sum(model.nbytes for model in idle.values())

@@ -1,4 +1,4 @@
-"""Rendering where nobody waits: many notes at once, when told to."""
+"""Rendering without a clock: many notes at once, when told to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gansynth_server.render.window_requests import WindowRequest, WindowRequests
 
 
 class BatchRenderer:
-    """Takes what a :class:`Renderer` takes, and does it all when ``work`` is called.
+    """Takes what a :class:`Renderer` takes, and renders it all when ``work`` is called.
 
     Args:
-        cache_bytes: for spectra to use again.
+        cache_bytes: memory for spectra to use again.
     """
 
     def __init__(self, cache_bytes: int = 0) -> None:
@@ -39,7 +39,7 @@ class BatchRenderer:
         backend: Backend,
         wishes: Sequence[tuple[NDArray[np.float32], int]],
     ) -> None:
-        """Nothing: there is time enough."""
+        """Do nothing: there is time enough."""
 
     def window(self, request: WindowRequest) -> None:
         """See :meth:`Renderer.window`."""
@@ -49,10 +49,10 @@ class BatchRenderer:
         self._requests.drop(client)
 
     def stop(self) -> None:
-        """Nothing: there is no thread."""
+        """Do nothing: there is no thread."""
 
     def work(self) -> None:
-        """Renders all that was asked for, and tells who asked for it."""
+        """Render all that was asked for, and tell the jobs."""
         while self._requests:
             answer(self._requests.take())
         jobs, self._jobs = self._jobs, []
@@ -63,8 +63,8 @@ class BatchRenderer:
         found = {job.key: self._cache.get(job.key) for job in jobs}
         for backend in {job.backend for job in missing.values()}:
             mine = [job for job in missing.values() if job.backend is backend]
-            for at in range(0, len(mine), backend.batch):
-                part = mine[at : at + backend.batch]
+            size = backend.info.batch
+            for part in (mine[at : at + size] for at in range(0, len(mine), size)):
                 z = np.stack([job.z for job in part])
                 labels = np.array([job.label for job in part], np.int64)
                 for job, spectrum in zip(part, backend.render(z, labels), strict=True):

@@ -1,4 +1,4 @@
-"""The render process: networks run in a process of their own, so none of them holds up sound.
+"""The render process: networks run in a process of their own, so that none holds up sound.
 
 Python code holds the interpreter lock, and a library that crashes takes its process along. So
 the server's networks live in a second process and are asked over channels. When that process
@@ -17,11 +17,13 @@ from typing import Any
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.options import ServerOptions
+from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.protocol import (
     TIMEOUT_S,
     DropRequest,
     Float32,
+    FramesAtRequest,
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
@@ -32,6 +34,7 @@ from gansynth_server.render.protocol import (
     RenderRequest,
     Serve,
     SpectraRequest,
+    WavesRequest,
 )
 
 _log = logging.getLogger(__name__)
@@ -69,9 +72,11 @@ class RenderProcess:
         """Forget a network."""
         self.ask(Lane.LOAD, DropRequest(path))
 
-    def frames(self, request: FramesRequest) -> tuple[Any, list[Float32]]:
-        """Render frames of notes: the backend's info; magnitudes and increments."""
-        return self.ask(Lane.LIVE if request.live else Lane.WORK, request)
+    def render(
+        self, lane: Lane, request: FramesRequest | FramesAtRequest | WavesRequest
+    ) -> tuple[BackendInfo, list[Float32]]:
+        """Render frames or waves of notes; return what the backend is like now, and the arrays."""
+        return self.ask(lane, request)
 
     def spectra(self, request: SpectraRequest) -> Float32:
         """Compute the network's normalised output, float32 [N, 128, 1024, 2]."""

@@ -1,4 +1,4 @@
-"""What the server and its render process say to each other: plain records, one kind a request."""
+"""Requests to the render process and its replies: plain records, one kind a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.options import ServerOptions
-from gansynth_server.render.backends.base import Labels, Slice
+from gansynth_server.render.backends.base import BackendInfo, Firsts, Labels
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
 
@@ -23,20 +23,20 @@ Float32 = NDArray[np.float32]
 
 
 class Lane(IntEnum):
-    """Requests on one lane wait for none on another: each has a channel and a thread."""
+    """Lanes of requests, each with a channel and a thread: none waits for another lane."""
 
     LIVE = 0
     """Frames of notes that sound."""
     LOAD = 1
     """Checkpoints."""
     WORK = 2
-    """What takes long and is not waited for by a sounding note."""
+    """Work that takes long and that no sounding note waits for."""
     SEARCH = 3
-    """What takes a minute or more."""
+    """Work that takes a minute or more."""
 
 
 TIMEOUT_S = {Lane.LIVE: 120.0, Lane.LOAD: 600.0, Lane.WORK: 3600.0, Lane.SEARCH: 3600.0}
-"""Seconds until a reply is given up: a compilation takes some, a device that hangs for ever."""
+"""Time (s) after which no reply is expected: compilations take some, a device may hang."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,27 @@ class FramesRequest:
     labels: Labels
     window: Span
     live: bool
+
+
+@dataclass(frozen=True)
+class FramesAtRequest:
+    """Render ``length`` frames of notes, each from a frame of its own (see
+    :meth:`Backend.live_at`) → :class:`BackendInfo`, magnitudes and increments."""
+
+    path: str
+    z: Float32
+    labels: Labels
+    firsts: Firsts
+    length: int
+
+
+@dataclass(frozen=True)
+class WavesRequest:
+    """Render whole notes as waves (see :meth:`Backend.waves`) → :class:`BackendInfo`, waves."""
+
+    path: str
+    z: Float32
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -101,21 +122,12 @@ RenderRequest = (
     LoadRequest
     | DropRequest
     | FramesRequest
+    | FramesAtRequest
+    | WavesRequest
     | SpectraRequest
     | HallucinationRequest
     | InvertRequest
 )
-
-
-@dataclass(frozen=True)
-class BackendInfo:
-    """What there is to know of a backend on the other side."""
-
-    name: str
-    precision: str
-    batch: int
-    windows: int
-    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class RenderReply:
-    """What comes back beside arrays, or the reason why nothing does."""
+    """A value that comes back beside arrays, or the reason why nothing does."""
 
     value: Any = None
     user_error: str | None = None

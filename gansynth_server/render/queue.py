@@ -1,4 +1,4 @@
-"""Spectra in the making, in the order in which their next parts are rendered."""
+"""Render tasks, in the order in which their next slices are rendered."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import count
 from gansynth_server.render.jobs import AHEAD, NEW, REST, RenderTask
 from gansynth_server.render.spectrum_cache import Key
 
-FEW = 64
-"""Entries that need not be looked through."""
+MAX_STALE = 64
+"""Entries of an owner that may be out of date before they are looked through."""
 _Heap = list[tuple[float, int, RenderTask]]
 
 
 class RenderQueue:
-    """Tickets by rank; within a rank the owners in turns, each with its own by when their next
+    """Tasks by rank; within a rank the owners in turns, each with its own by when their next
     frames are due. For one thread at a time.
 
-    One ticket per key is open. Pushed again, it has another place. A ticket that
+    One task per key is open. Pushed again, it has another place. A task that
     several owners wait for comes when the first of them has its turn.
     """
 
@@ -30,7 +30,7 @@ class RenderQueue:
         self._entries = count()
 
     def get(self, key: Key) -> RenderTask | None:
-        """The open ticket of a key, queued or busy."""
+        """Return the open task of a key, queued or busy."""
         return self._open.get(key)
 
     def open(self, task: RenderTask) -> None:
@@ -38,7 +38,7 @@ class RenderQueue:
         self.push(task)
 
     def close(self, task: RenderTask) -> None:
-        """Takes a ticket out, if it is not out already."""
+        """Remove a task, if it is not removed already."""
         if self._open.get(task.key) is task:
             del self._open[task.key]
         task.entry = -1
@@ -48,18 +48,18 @@ class RenderQueue:
         owners = self._ranks[task.rank]
         for owner in task.owners:
             heap = owners.setdefault(owner, [])
-            if len(heap) > FEW + 2 * len(self._open):  # most of them no longer count
+            if len(heap) > MAX_STALE + 2 * len(self._open):  # most of them are out of date
                 heap[:] = [entry for entry in heap if entry[2].entry == entry[1]]
                 heapq.heapify(heap)
             heapq.heappush(heap, (task.due, task.entry, task))
 
     def top(self) -> RenderTask | None:
-        """The next ticket."""
+        """Return the next task."""
         first = self._first()
         return None if first is None else first[2]
 
     def take(self) -> list[RenderTask]:
-        """The next tickets that can be rendered together, at least one; they are busy now."""
+        """Return the next tasks that can be rendered together, at least one; they are busy now."""
         first = self._first()
         assert first is not None
         key, part, rank = first[2].key, first[2].part, first[2].rank
@@ -77,7 +77,7 @@ class RenderQueue:
         return tasks
 
     def stale(self) -> list[RenderTask]:
-        """Rests that nobody wants any more, of those that are their owners' next; busy now.
+        """Return rests that no job wants any more, of those that are their owners' next; busy now.
 
         While heads keep coming no rest has its turn, and these would pile up.
         """
@@ -96,8 +96,8 @@ class RenderQueue:
         return found
 
     def _first(self) -> tuple[OrderedDict[Hashable, _Heap], Hashable, RenderTask] | None:
-        """The next ticket, with its rank's owners and whose turn it is; entries that no longer
-        count are gone."""
+        """Return the next task, with its rank's owners and the one whose turn it is; remove
+        entries that are out of date."""
         for owners in self._ranks.values():
             while owners:
                 owner, heap = next(iter(owners.items()))

@@ -1,4 +1,4 @@
-"""Which rows of every block a window of frames needs: each layer is local in time."""
+"""The receptive field of a window of frames: the rows of every block that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class BlockRows:
-    """What one block reads and computes for a window."""
+    """Rows that one block reads and computes for a window."""
 
     source: Span
     """Rows of the block before; of no meaning for the first block."""
@@ -36,7 +36,7 @@ class BlockRows:
 
 
 def plan(config: GeneratorConfig, shares: Sequence[float], window: Span) -> list[BlockRows]:
-    """The rows of each block, first block first.
+    """Plan the rows of each block, first block first.
 
     Args:
         shares: of each block's image in the output (see ``stage_weights``).
@@ -66,7 +66,7 @@ def plan(config: GeneratorConfig, shares: Sequence[float], window: Span) -> list
 
 
 def operations(config: GeneratorConfig, shares: Sequence[float], window: Span) -> float:
-    """Floating-point operations of a window of one note, upsampling convolutions folded."""
+    """Count floating-point operations of a window of one note, upsampling folded."""
     total, inputs, width = 0, config.input_size, config.start[1]
     for b, rows in enumerate(plan(config, shares, window)):
         channels = config.filters[b]

@@ -1,14 +1,20 @@
-"""Models whose network is in the render process: the server's kind."""
+"""Models whose network is in the render process, as the server has them."""
 
 from __future__ import annotations
 
 import contextlib
 
 from gansynth_server.errors import RenderError
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Firsts, Float32, Labels
 from gansynth_server.render.model import Model, Pitches
 from gansynth_server.render.process import RenderProcess
-from gansynth_server.render.protocol import BackendInfo, FramesRequest, SpectraRequest
+from gansynth_server.render.protocol import (
+    FramesAtRequest,
+    FramesRequest,
+    Lane,
+    SpectraRequest,
+    WavesRequest,
+)
 from gansynth_server.render.receptive_field import Span
 
 
@@ -20,14 +26,22 @@ class RemoteBackend(Backend):
     """
 
     def __init__(self, process: RenderProcess, path: str, info: BackendInfo) -> None:
-        self._process, self._path = process, path
-        self._adopt(info)
+        self._process, self._path, self.info = process, path, info
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        return self._rendered(FramesRequest(self._path, z, labels, window, live=False))
+        return self._rendered(Lane.WORK, FramesRequest(self._path, z, labels, window, live=False))
+
+    def waves(self, z: Float32, labels: Labels) -> Float32:
+        self.info, (waves,) = self._process.render(Lane.WORK, WavesRequest(self._path, z, labels))
+        return waves
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        return self._rendered(FramesRequest(self._path, z, labels, window, live=True))
+        return self._rendered(Lane.LIVE, FramesRequest(self._path, z, labels, window, live=True))
+
+    def live_at(
+        self, z: Float32, labels: Labels, firsts: Firsts, length: int
+    ) -> tuple[Float32, Float32]:
+        return self._rendered(Lane.LIVE, FramesAtRequest(self._path, z, labels, firsts, length))
 
     def prepare(self, latent_size: int) -> None:
         """Do nothing: it was prepared as it was loaded."""
@@ -41,15 +55,12 @@ class RemoteBackend(Backend):
         with contextlib.suppress(RenderError):  # it has, where it has ended
             self._process.drop(self._path)
 
-    def _rendered(self, request: FramesRequest) -> tuple[Float32, Float32]:
-        info, (magnitude, increment) = self._process.frames(request)
-        self._adopt(info)
+    def _rendered(
+        self, lane: Lane, request: FramesRequest | FramesAtRequest
+    ) -> tuple[Float32, Float32]:
+        # its info may have changed: it may have fallen back on another backend
+        self.info, (magnitude, increment) = self._process.render(lane, request)
         return magnitude, increment
-
-    def _adopt(self, info: BackendInfo) -> None:
-        """Take over what the backend is like now: it may have fallen back on another."""
-        self.name, self.precision = info.name, info.precision
-        self.batch, self.windows, self.slices = info.batch, info.windows, info.slices
 
 
 class RemoteModel(Model):

@@ -1,4 +1,4 @@
-"""The thread that renders: notes in, spectra out, the heads of new notes first."""
+"""The render thread: notes in, spectra out, the heads of new notes first."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.util.threads import normal_priority
 
 MAX_WAITING = 1024
-QUIET = 0.05
-"""Seconds after a note before anything is rendered ahead: first it begins, or others come."""
+PREFETCH_DELAY_S = 0.05
+"""Time (s) after a note before anything is prefetched: first it begins, or others come."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Renderer:
     """Renders slices of notes by rank, and in the order in which they are due.
 
     Args:
-        cache_bytes: for spectra to use again; with 0 nothing is rendered ahead.
+        cache_bytes: memory for spectra to use again; with 0 nothing is prefetched.
     """
 
     def __init__(self, cache_bytes: int = 0) -> None:
@@ -43,7 +43,7 @@ class Renderer:
         self._requests = WindowRequests()
         self._agenda = Agenda(self._queue, self._requests)
         self._wishes = weakref.WeakKeyDictionary[object, list[RenderTask]]()
-        self._last = -QUIET
+        self._last = -PREFETCH_DELAY_S
         self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
@@ -57,7 +57,7 @@ class Renderer:
         return self._jobs
 
     def submit(self, job: Job) -> None:
-        """Queues a job, or serves it at once from the cache.
+        """Queue a job, or serve it at once from the cache.
 
         Raises:
             UserError: too many wait already.
@@ -83,10 +83,10 @@ class Renderer:
         backend: Backend,
         wishes: Sequence[tuple[NDArray[np.float32], int]],
     ) -> None:
-        """Has heads rendered when nothing else is to do, in place of the owner's last wishes.
+        """Prefetch heads when nothing else is to do, in place of the owner's last ones.
 
         Args:
-            wishes: latents and labels, those most likely to be wanted first.
+            wishes: latents and labels, those most likely to be played first.
         """
         if not self._keeps:
             return
@@ -98,42 +98,42 @@ class Renderer:
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
                 if key not in self._cache and self._queue.get(key) is None:
-                    task = RenderTask(key, z, backend.slices, time.monotonic())
+                    task = RenderTask(key, z, backend.info.slices, time.monotonic())
                     self._queue.open(task)
                     tasks.append(task)
             self._wake.notify_all()
 
     def window(self, request: WindowRequest) -> None:
-        """Asks for frames, in place of what the request's owner asked for before."""
+        """Queue a request for frames, in place of the last one of its owner."""
         with self._wake:
             self._requests.put(request)
             self._wake.notify_all()
 
     def forget(self, client: Hashable) -> None:
-        """Drops what a client asked for with ``window``, if it has not begun."""
+        """Drop what a client asked for with ``window``, if it has not begun."""
         with self._wake:
             self._requests.drop(client)
 
     def drop(self, backend: Backend) -> None:
-        """Forgets what was kept of a backend that is used no more."""
+        """Forget the spectra of a backend that is used no more."""
         with self._wake:
             self._cache.drop(backend)
 
     def finish(self) -> None:
-        """Waits until all is rendered and told, but for what is rendered ahead."""
+        """Wait until all is rendered and told, but for prefetches."""
         with self._wake:
             self._wake.wait_for(lambda: not self._busy and not self._agenda.urgent)
 
-    def stop(self, patience: float | None = None) -> None:
-        """Ends the thread after the batch in hand; jobs left over are dropped.
+    def stop(self, timeout: float | None = None) -> None:
+        """End the thread after the current batch; jobs left over are dropped.
 
         Args:
-            patience: seconds to wait for it at most; further calls wait further.
+            timeout: time (s) to wait for it at most; further calls wait further.
         """
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     # with the lock held
 
@@ -143,7 +143,8 @@ class Renderer:
         task = self._queue.get(key)
         if task is None:
             whole = None if partial is None else Spectrum.begin(partial)
-            task = RenderTask(key, job.z, job.backend.slices, time.monotonic(), whole, [job])
+            slices = job.backend.info.slices
+            task = RenderTask(key, job.z, slices, time.monotonic(), whole, [job])
             self._queue.open(task)
         else:
             if not task.jobs:
@@ -155,11 +156,11 @@ class Renderer:
         return task
 
     def _pause(self) -> float | None:
-        """Seconds to wait before there is something to do; None for as long as it takes."""
+        """Return the time (s) to wait before there is something to do; None until woken."""
         if self._agenda.urgent:
             return 0
         first = self._queue.top()
-        return None if first is None else max(0.0, self._last + QUIET - time.monotonic())
+        return None if first is None else max(0.0, self._last + PREFETCH_DELAY_S - time.monotonic())
 
     # on the render thread
 
@@ -182,7 +183,7 @@ class Renderer:
                 else:
                     self._render(tasks)
             except Exception:
-                _log.exception("who was told of a render failed")
+                _log.exception("a callback of a render failed")
             with self._wake:
                 self._busy = False
                 self._wake.notify_all()
@@ -210,7 +211,7 @@ class Renderer:
     ) -> None:
         with self._wake:
             task.busy = False
-            if not task.jobs:  # a wish
+            if not task.jobs:  # a prefetch
                 self._close(task)
                 self._cache.put(task.key, Spectrum(magnitude, increment, len(magnitude)))
                 return
@@ -232,14 +233,14 @@ class Renderer:
             tell_done(jobs, spectrum)
 
     def _drop(self, task: RenderTask) -> None:
-        """Ends a rest, unless somebody wants it meanwhile."""
+        """End a rest, unless a job wants it meanwhile."""
         if not self._dropped(task):
             with self._wake:
                 task.busy = False
                 self._queue.push(task)
 
     def _dropped(self, task: RenderTask) -> bool:
-        """Ends a rest that nobody wants any more; what there is of it is kept."""
+        """End a rest that no job wants any more, and keep what there is of it; return whether."""
         jobs, spectrum = list(task.jobs), task.spectrum
         if spectrum is None or any(job.wanted() for job in jobs):
             return False
@@ -252,6 +253,6 @@ class Renderer:
         return True
 
     def _close(self, task: RenderTask) -> None:
-        """Takes a ticket out; its jobs no longer count as waiting."""
+        """Remove a task; its jobs no longer count as waiting."""
         self._queue.close(task)
         self._jobs -= len(task.jobs)

@@ -1,4 +1,4 @@
-"""Spectra that were rendered once, within a bounded memory."""
+"""A cache of rendered spectra, within a bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Key = tuple["Backend", bytes, int]
 
 
 class SpectrumCache:
-    """The spectra used last; used by one thread at a time.
+    """The spectra that were used last; for one thread at a time.
 
     Args:
         capacity: bytes.
@@ -35,19 +35,19 @@ class SpectrumCache:
         return key in self._spectra
 
     def get(self, key: Key) -> Spectrum | None:
-        """A spectrum, which counts as used now; None if it is not there."""
+        """Return a spectrum, which counts as used now; None if it is not there."""
         spectrum = self._spectra.get(key)
         if spectrum is not None:
             self._spectra.move_to_end(key)
         return spectrum
 
     def drop(self, backend: Backend) -> None:
-        """Forgets all spectra of a backend."""
+        """Forget all spectra of a backend."""
         for key in [key for key in self._spectra if key[0] is backend]:
             self.size -= self._spectra.pop(key).nbytes
 
     def put(self, key: Key, spectrum: Spectrum) -> None:
-        """Keeps a spectrum, or what there is of one; those not used for longest make room."""
+        """Keep a spectrum, or what there is of one; those not used for longest make room."""
         ready = spectrum.ready
         if ready < FRAMES:
             magnitude, increment = spectrum.magnitude[:ready], spectrum.increment[:ready]

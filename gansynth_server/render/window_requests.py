@@ -1,4 +1,4 @@
-"""Frames of notes that sound already, with another latent: the latest wish of each owner counts."""
+"""Requests for frames of sounding notes with another latent: each owner's latest counts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 class WindowRequest:
     """Some frames of a note, first and one after the last, for a latent [latent_size].
 
-    ``client`` is for whom it is: they come in turns. ``owner`` has one request at a
-    time, the latest. ``done`` is given magnitudes and phase increments in radians,
-    float32 [frames, 1024] each, or ``failed`` is told why not, on the render thread;
-    neither if a later request of the same owner came before this one had begun.
+    Clients come in turns. ``owner`` has one request at a time, the latest. ``done`` is
+    given magnitudes and phase increments (rad), float32 [frames, 1024] each, or
+    ``failed`` is told why not, on the render thread; neither is called if a later
+    request of the same owner came before this one had begun.
     """
 
     client: Hashable
@@ -49,22 +49,22 @@ class WindowRequests:
         return sum(map(len, self._latest.values()))
 
     def put(self, request: WindowRequest) -> None:
-        """Takes a request in place of the owner's last one, which keeps its turn."""
+        """Queue a request in place of the owner's last one, in that one's turn."""
         self._latest.setdefault(request.client, {})[request.owner] = request
 
     def drop(self, client: Hashable) -> None:
-        """Forgets what a client asked for."""
+        """Forget what a client asked for."""
         self._latest.pop(client, None)
 
     def take(self) -> list[WindowRequest]:
-        """The request whose turn it is, and those that can be rendered together with it."""
+        """Return the request whose turn it is, and those that can be rendered with it."""
         first = next(iter(next(iter(self._latest.values())).values()))
         alike = [
             request
             for waiting in self._latest.values()
             for request in waiting.values()
-            if (request.backend, request.window) == (first.backend, first.window)
-        ][: first.backend.windows]
+            if request.backend is first.backend and _together(request.window, first)
+        ][: first.backend.info.windows]
         for request in alike:
             waiting = self._latest.pop(request.client)
             del waiting[request.owner]
@@ -73,13 +73,26 @@ class WindowRequests:
         return alike
 
 
+def _together(window: Span, first: WindowRequest) -> bool:
+    """Return whether a window is rendered with a request: an equal one, or as long a one."""
+    other = first.window
+    if first.backend.info.mixed:
+        return window[1] - window[0] == other[1] - other[0]
+    return window == other
+
+
 def answer(requests: list[WindowRequest]) -> None:
-    """Renders what :meth:`WindowRequests.take` gave, and tells the owners."""
+    """Render requests of :meth:`WindowRequests.take`, and tell the owners."""
     first = requests[0]
     try:
         z = np.stack([request.z for request in requests])
         labels = np.array([request.label for request in requests], np.int64)
-        parts = first.backend.live(z, labels, first.window)
+        if all(request.window == first.window for request in requests):
+            parts = first.backend.live(z, labels, first.window)
+        else:
+            firsts = np.array([request.window[0] for request in requests], np.int64)
+            length = first.window[1] - first.window[0]
+            parts = first.backend.live_at(z, labels, firsts, length)
     except Exception as error:
         plain = not isinstance(error, RenderError)  # those were logged where they came from
         _log.warning("frames %d to %d failed: %s", *first.window, error, exc_info=plain)

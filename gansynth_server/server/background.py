@@ -1,4 +1,4 @@
-"""What a message asks for that takes time, and is not the renderer's work."""
+"""Background work: what messages ask for that takes time, and is not the renderer's."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from gansynth_server.util.fair_queue import FairQueue
 from gansynth_server.util.threads import normal_priority
 
 MAX_WAITING = 1024
-"""Things that may wait, of all clients, for each thread."""
+"""Tasks of all clients that may wait for each thread."""
 
 _log = logging.getLogger(__name__)
 
 
 class Background:
-    """A thread for each kind of work; the clients come in turns, each with its own in the order
-    in which it asked.
+    """A thread for each kind of work; clients come in turns, each with its tasks in their order.
 
     Args:
         wait: see :data:`gansynth_server.util.yielding_json.wait`.
@@ -35,12 +34,12 @@ class Background:
     def run(
         self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
     ) -> None:
-        """Does some work later; ``/sync`` waits for it, and its UserError becomes a ``/fail``.
+        """Do some work later; ``/sync`` waits for it, and its UserError becomes a ``/fail``.
 
         Raises:
             UserError: too much of this client's waits already.
         """
-        finish, fail = self._instrument.work.begin(request.client), request.failing(address)
+        finish, fail = self._instrument.renders.begin(request.client), request.failing(address)
 
         def run() -> None:
             try:
@@ -58,14 +57,13 @@ class Background:
             raise UserError(f"{task.most} of yours wait already; send more once they are answered")
 
     def stop(self) -> None:
-        """Ends the threads: what is to be written is, what is to be loaded or made is not
-        waited for."""
+        """End the threads: files that wait are written, other work is not waited for."""
         for task, thread in self._threads.items():
             thread.stop(finish=task is Task.FILE)
 
 
 class WorkThread:
-    """Does work of one kind, whose owners come in turns."""
+    """A thread that does work of one kind, whose owners come in turns."""
 
     def __init__(self, task: Task, wait: Callable[[float], object] = lambda seconds: None) -> None:
         self._wait = wait
@@ -76,14 +74,14 @@ class WorkThread:
         self._thread.start()
 
     def put(self, owner: object, work: Callable[[], None]) -> bool:
-        """Has something done, which must not raise; False where there is no room for it."""
+        """Queue some work, which must not raise; return whether there was room for it."""
         with self._changed:
             taken = self._waiting.put(owner, work)
             self._changed.notify()
         return taken
 
     def stop(self, finish: bool) -> None:
-        """Takes no more; waits for what waits, or leaves it."""
+        """Take no more work; do what waits and wait for it, or drop it."""
         with self._changed:
             self._running = False
             if not finish:

@@ -1,4 +1,4 @@
-"""Times of bundles on the clock of the instrument."""
+"""Time tags of bundles on the clock of the instrument."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 from gansynth_server.osc.codec import UNIX_EPOCH
 
-STEP = 0.005
-"""Seconds that the wall clock has to jump before it is believed."""
-QUICK = 0.001
-"""Seconds; a look at both clocks that took longer says nothing."""
+MIN_JUMP_S = 0.005
+"""Jump (s) of the wall clock from which it is believed."""
+MAX_MEASURE_S = 0.001
+"""Time (s) of a look at both clocks; one that took longer says nothing."""
 
 
 class TagTime:
     """Turns time tags into seconds of another clock, by an offset that stays.
 
-    Times of one sender keep their distances, for the offset is only taken anew
+    Times of one sender keep their distances, for the offset is only measured again
     when the wall clock has been set. (Where NTP merely corrects its speed, the
     monotonic clock follows.) Used by one thread.
     """
@@ -34,9 +34,9 @@ class TagTime:
         self._offset = self._measure()[0]
 
     def __call__(self, seconds: float) -> float:
-        """Seconds of the clock, of seconds since the epoch."""
+        """Return the time (s) of the clock for seconds since the epoch."""
         offset, took = self._measure()
-        if took < QUICK and abs(offset - self._offset) > STEP:
+        if took < MAX_MEASURE_S and abs(offset - self._offset) > MIN_JUMP_S:
             self._offset = offset
         return seconds + self._offset
 
@@ -48,7 +48,7 @@ class TagTime:
 
 
 class MessageClock:
-    """Monotonic seconds that stand still while a message is dealt with: it has one time."""
+    """Monotonic time (s) that stands still while a message is handled: it has one time."""
 
     def __init__(self) -> None:
         self._held: float | None = None
@@ -59,7 +59,7 @@ class MessageClock:
 
     @contextmanager
     def held(self) -> Iterator[float]:
-        """Stands still; for one thread at a time."""
+        """Stand still; for one thread at a time."""
         self._held = time.monotonic()
         try:
             yield self._held

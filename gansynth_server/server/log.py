@@ -1,8 +1,7 @@
-"""The log: named loggers, lines that nobody waits for, and floods that become a count.
+"""The log: named loggers, lines written by a thread of their own, and floods that become a count.
 
-Lines are written by a thread of their own, so a terminal that stands still
-holds nothing up. Of one kind of line of one source, one a second is
-written; the next of them tells how many were not.
+A terminal that stands still holds up that thread alone. Of one kind of line from
+one source, one a second is written; the next of them tells how many were not.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from logging.handlers import QueueHandler, QueueListener
+from typing import Any
 
 from gansynth_server.errors import UserError
 
+FORMAT = "%(asctime)s %(name)s: %(message)s%(more)s"
 ROOT = "gansynth_server"
 LOGGERS = {
     **{name: name for name in ("osc", "osc.in", "osc.out", "dump", "clients", "watchdog")},
@@ -26,7 +28,7 @@ LOGGERS = {
     "discovery": "server.oscquery",
     "timbre": "instrument.morphing",
 }
-"""What --log knows → the logger that it sets, without the package's name before it."""
+"""Names that --log takes → the logger that each sets, without the package's name before it."""
 LEVELS = {
     "blocks": logging.DEBUG - 1,
     **{name: getattr(logging, name.upper()) for name in ("debug", "info", "warning", "error")},
@@ -34,22 +36,22 @@ LEVELS = {
 _VERBOSITY = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.DEBUG, 2: logging.DEBUG - 1}
 
 PAUSE = 1.0
-"""Seconds from one line of a kind and source to the next."""
+"""Time (s) from one line of a kind and source to the next."""
 MAX_LINES = 20
-"""Lines a second in all that are no debugging."""
+"""Lines a second in all, debugging left out."""
 MAX_DEBUG = 500
 """Lines a second of debugging, and of /dump."""
 MAX_KINDS = 256
 MAX_WAITING = 2000
-"""Lines that may wait to be written; further ones are counted."""
+"""Lines that may wait to be written; further ones are only counted."""
 
 
 class LogThrottle:
-    """Lets through as many lines as can be read, and counts the others; any thread."""
+    """Passes as many lines as can be read, and counts the others; any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.spared = 0
-        """Lines that were not let through."""
+        """Lines that did not pass, or found no room."""
         self._clock = clock
         self._kinds: OrderedDict[object, tuple[float, int]] = OrderedDict()
         self._second = 0
@@ -57,17 +59,17 @@ class LogThrottle:
         self._lock = threading.Lock()
 
     def passes(self, record: logging.LogRecord) -> int | None:
-        """How many of its kind were not let through before this one; None if it is not either."""
+        """Return how many of its kind did not pass before this one; None if it does not either."""
         now = self._clock()
         chatty = record.levelno < logging.INFO or record.name == f"{ROOT}.dump"
         with self._lock:
             if int(now) != self._second:
                 self._second, self._lines = int(now), {False: 0, True: 0}
             kind = record.name, record.msg, getattr(record, "source", None)
-            told, hidden = self._kinds.pop(kind, (-PAUSE, 0))
+            passed, hidden = self._kinds.pop(kind, (-PAUSE, 0))
             full = self._lines[chatty] >= (MAX_DEBUG if chatty else MAX_LINES)
-            if full or (not chatty and now - told < PAUSE):
-                self._kinds[kind] = told, hidden + 1
+            if full or (not chatty and now - passed < PAUSE):
+                self._kinds[kind] = passed, hidden + 1
                 self.spared += 1
                 self._forget()
                 return None
@@ -76,67 +78,83 @@ class LogThrottle:
             self._forget()
         return hidden
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record passes; its ``more`` says how many did not before it."""
+        hidden = self.passes(record)
+        record.more = f" (and {hidden} more like it)" if hidden else ""
+        return hidden is not None
+
     def _forget(self) -> None:
         if len(self._kinds) > MAX_KINDS:
             self._kinds.popitem(last=False)
 
 
-class Writer(logging.Handler):
-    """Hands lines to a thread that writes them."""
+class LogHandler(QueueHandler):
+    """Hands lines to the thread of a :class:`StderrListener`; never waits for it."""
 
     def __init__(self, throttle: LogThrottle) -> None:
-        super().__init__()
-        self._calm = throttle
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        self._throttle = throttle
+        self._lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        super().__init__(self._lines)
+        self._listener = StderrListener(self._lines)
+        self._listener.start()
+        self.addFilter(throttle.filter)
+        self.setFormatter(logging.Formatter(FORMAT, defaults={"more": ""}))
 
-    def emit(self, record: logging.LogRecord) -> None:
-        hidden = self._calm.passes(record)
-        if hidden is None:
-            return
+    def enqueue(self, record: logging.LogRecord) -> None:
+        # the queue has no bound of its own, so that the listener's end always fits in
         if self._lines.qsize() >= MAX_WAITING:
-            self._calm.spared += 1
-            return
-        try:
-            more = f" (and {hidden} more like it)" if hidden else ""
-            self._lines.put(self.format(record) + more)
-        except Exception:
-            self.handleError(record)
+            self._throttle.spared += 1
+        else:
+            super().enqueue(record)
 
     def close(self) -> None:
-        """Writes what waits, for a second at most."""
-        self._lines.put(None)
-        self._thread.join(timeout=1.0)
+        """Write what waits, for a second at most."""
+        self._listener.stop()
         super().close()
 
-    def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
-            try:
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-            except (OSError, ValueError):  # whoever read it has gone
-                pass
+
+class StderrListener(QueueListener):
+    """Writes the lines of a queue to stderr, on a thread of its own."""
+
+    def start(self) -> None:
+        super().start()
+        if self._thread is not None:
+            self._thread.name = "log"
+
+    def handle(self, record: logging.LogRecord) -> None:
+        # not by a StreamHandler: logging.shutdown waits for its lock, and so for a blocked stderr
+        try:
+            sys.stderr.write(f"{record.getMessage()}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):  # its reader has gone
+            pass
+
+    def stop(self) -> None:
+        """End the thread once it has written what waits, or after a second."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.enqueue_sentinel()
+            thread.join(timeout=1.0)
 
 
 def set_up(verbosity: int, levels: Sequence[str] = ()) -> LogThrottle:
-    """Begins to log to stderr.
+    """Begin to log to stderr.
 
     Args:
         verbosity: -1 … 2, see :class:`ServerOptions`.
         levels: of single loggers, as ``osc.in=debug``.
 
     Returns:
-        What counts the lines that were not written.
+        the throttle, which counts the lines that were not written.
 
     Raises:
-        UserError: a logger or a level that there is not.
+        UserError: no such logger, or no such level.
     """
     chosen = dict(_level(text) for text in levels)
     throttle = LogThrottle()
-    writer = Writer(throttle)
-    writer.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    logging.basicConfig(level=_VERBOSITY.get(verbosity, logging.WARNING), handlers=[writer])
+    level = _VERBOSITY.get(verbosity, logging.WARNING)
+    logging.basicConfig(level=level, handlers=[LogHandler(throttle)])
     for name, level in chosen.items():
         logging.getLogger(f"{ROOT}.{LOGGERS[name]}").setLevel(level)
     return throttle

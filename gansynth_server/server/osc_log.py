@@ -1,15 +1,15 @@
-"""What comes in, in print: as scsynth's ``/dumpOSC`` shows it."""
+"""A log of what comes in, as scsynth's ``/dumpOSC`` prints it."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeAlias
 
-from gansynth_server.osc.codec import Arg, Message, TimedMessage
+from gansynth_server.osc.codec import Arg, Message, Source, TimedMessage
 
-CONTENT, HEX = 1, 2
+CONTENT = 1
+"""Level at which messages are shown; at a higher one their bytes are."""
 MAX_PER_SECOND = 200
 """Datagrams a second that are shown; the others are counted."""
 MAX_ARGS = 32
@@ -17,7 +17,6 @@ MAX_ARGS = 32
 MAX_BYTES = 512
 """Bytes of a datagram that are shown."""
 _WIDTH = 16
-Source: TypeAlias = "tuple[str, int]"
 
 _log = logging.getLogger("gansynth_server.dump")
 

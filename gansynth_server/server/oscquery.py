@@ -1,31 +1,34 @@
-"""Others find the server and what it understands: OSCQuery over HTTP, announced by mDNS.
+"""OSCQuery: the table of messages as JSON over HTTP, and the server announced by mDNS.
 
-Only GET is answered, from a tree made once; whoever is slow or comes in a
-crowd is sent away. The address is that of the OSC port (``--bind``).
+https://github.com/Vidvox/OSCQueryProposal
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import socket
+import math
 import threading
+from collections.abc import Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gansynth_server.errors import UserError
+from gansynth_server.osc.schema import INTEGER, LATENT, NUMBER, PAIRS, REQUIRED, Arg, Row
 from gansynth_server.osc.table import TABLE
-from gansynth_server.server.namespace import KNOWN, SUPPORTED, find, namespace
+from gansynth_server.server.http import HTTP_TIMEOUT_S, HttpServer, Page
 from gansynth_server.version import __version__
 
-HTTP_TIMEOUT_S = 5.0
-"""Seconds for a request to come in whole, and for the next one on the same connection."""
-CROWD = 16
-"""Connections at once."""
 NAME = "gansynth-server"
+SUPPORTED = ("ACCESS", "DESCRIPTION", "RANGE", "OVERLOADS")
+"""The proposal's optional attributes that nodes have."""
+_SHOWN = {"FULL_PATH", "CONTENTS", "TYPE", *SUPPORTED}
+_KNOWN = {*_SHOWN, "VALUE", "TAGS", "EXTENDED_TYPE", "UNIT", "CRITICAL", "CLIPMODE", "HTML"}
+_CONTAINER, _SET = 0, 2  # of ACCESS: no value; may be set and not read
+_TYPES = {NUMBER: "f", INTEGER: "i", LATENT: "b"}
+
+Node = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -36,35 +39,18 @@ class OscQuery:
     Args:
         bind: address to listen on.
         port: of HTTP; 0 takes a free one.
-        osc_port: what is told to those who ask.
+        osc_port: UDP port of the OSC socket.
 
     Raises:
-        UserError: the port cannot be had.
+        UserError: the port cannot be opened.
     """
 
     def __init__(self, bind: str, port: int, osc_port: int) -> None:
-        host = {
-            "NAME": f"{NAME} {__version__}",
-            "EXTENSIONS": {
-                **dict.fromkeys(SUPPORTED, True),
-                **dict.fromkeys(("VALUE", "LISTEN", "PATH_CHANGED"), False),
-            },
-            "OSC_PORT": osc_port,
-            "OSC_TRANSPORT": "UDP",
-        }
-        try:
-            self._http = _Http(bind, port, host)
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise UserError(
-                f"TCP port {port} on {bind} cannot be opened ({why}); choose another --oscquery"
-            ) from error
-        self.port: int = self._http.server_address[1]
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, name="oscquery", daemon=True
+        root, host = namespace(TABLE), _host_info(osc_port)
+        self._http = HttpServer(
+            bind, port, "--oscquery", lambda path: _page(root, host, path), _log
         )
-        self._thread.start()
-        self.remark = f"OSCQuery: http://{_url_host(bind)}:{self.port}"
+        self.remark = f"OSCQuery: {self._http.url}"
         if find_spec("zeroconf") is None:
             self.remark += " (not announced: pip install 'gansynth-server[discovery]')"
         self._zeroconf: Any = None
@@ -75,13 +61,11 @@ class OscQuery:
         self._announcing.start()
 
     def stop(self) -> None:
-        """Withdraws the announcement and closes the port."""
+        """Withdraw the announcement and close the port."""
         self._announcing.join(timeout=HTTP_TIMEOUT_S)
         if self._zeroconf is not None:
             self._zeroconf.close()  # says goodbye for its services
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(timeout=HTTP_TIMEOUT_S)
+        self._http.stop()
 
     def _announce(self, bind: str, osc_port: int) -> None:
         try:
@@ -96,7 +80,8 @@ class OscQuery:
 
         everywhere = bind in ("0.0.0.0", "::")
         self._zeroconf = Zeroconf(interfaces=InterfaceChoice.All if everywhere else [bind])
-        for kind, port in (("_oscjson._tcp.local.", self.port), ("_osc._udp.local.", osc_port)):
+        services = ("_oscjson._tcp.local.", self._http.port), ("_osc._udp.local.", osc_port)
+        for kind, port in services:
             info = ServiceInfo(
                 kind,
                 f"{NAME} {osc_port}.{kind}",
@@ -107,77 +92,116 @@ class OscQuery:
             self._zeroconf.register_service(info, allow_name_change=True)
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, bind: str, port: int, host: dict[str, Any]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-        self.host = host
-        self.root = namespace(TABLE)
-        self._room = threading.BoundedSemaphore(CROWD)
-        super().__init__((bind, port), _Request)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        _log.debug("OSCQuery: a request from %s failed", client_address, exc_info=True)
-
-
-class _Request(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = f"{NAME}/{__version__}"
-    sys_version = ""
-    timeout = HTTP_TIMEOUT_S
-    server: _Http
-
-    def do_GET(self) -> None:
-        status, found = self._find()
-        body = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(found).encode()
-        self.send_response(status)
-        if body:
-            self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _find(self) -> tuple[HTTPStatus, Any]:
-        url = urlsplit(self.path)
-        attribute = unquote(url.query)
-        if attribute == "HOST_INFO":
-            return HTTPStatus.OK, self.server.host
-        node = find(self.server.root, unquote(url.path))
-        if node is None:
-            return HTTPStatus.NOT_FOUND, {"error": f"no message {unquote(url.path)}"}
-        if not attribute:
-            return HTTPStatus.OK, node
-        if attribute not in KNOWN:
-            return HTTPStatus.BAD_REQUEST, {"error": f"no attribute {attribute}"}
-        if attribute not in ("FULL_PATH", "CONTENTS", "TYPE", *SUPPORTED):
-            return HTTPStatus.NO_CONTENT, None
-        return HTTPStatus.OK, {attribute: node[attribute]} if attribute in node else {}
-
-    def log_message(self, format: str, *args: Any) -> None:
-        _log.debug("OSCQuery: %s " + format, self.client_address[0], *args)
-
-
 def _addresses() -> list[str]:
-    """Of this machine's network interfaces."""
+    """Return the addresses of this machine's network interfaces."""
     import ifaddr
 
     found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
     return [ip for ip in found if isinstance(ip, str)]
 
 
-def _url_host(bind: str) -> str:
-    return f"[{bind}]" if ":" in bind else bind
+# pages
+
+
+def _host_info(osc_port: int) -> Node:
+    return {
+        "NAME": f"{NAME} {__version__}",
+        "EXTENSIONS": {
+            **dict.fromkeys(SUPPORTED, True),
+            **dict.fromkeys(("VALUE", "LISTEN", "PATH_CHANGED"), False),
+        },
+        "OSC_PORT": osc_port,
+        "OSC_TRANSPORT": "UDP",
+    }
+
+
+def _page(root: Node, host: Node, path: str) -> Page:
+    url = urlsplit(path)
+    address, attribute = unquote(url.path), unquote(url.query)
+    node = find(root, address)
+    if attribute == "HOST_INFO":
+        return _json(HTTPStatus.OK, host)
+    if node is None:
+        return _json(HTTPStatus.NOT_FOUND, {"error": f"no message {address}"})
+    if not attribute:
+        return _json(HTTPStatus.OK, node)
+    if attribute not in _KNOWN:
+        return _json(HTTPStatus.BAD_REQUEST, {"error": f"no attribute {attribute}"})
+    if attribute not in _SHOWN:
+        return Page(HTTPStatus.NO_CONTENT)
+    return _json(HTTPStatus.OK, {attribute: node[attribute]} if attribute in node else {})
+
+
+def _json(status: HTTPStatus, content: Node) -> Page:
+    return Page(status, json.dumps(content).encode(), "application/json")
+
+
+# the tree of nodes
+
+
+def namespace(table: Iterable[Row]) -> Node:
+    """Return the root node of a table, with all others inside of it."""
+    root: Node = {
+        "FULL_PATH": "/",
+        "ACCESS": _CONTAINER,
+        "DESCRIPTION": NAME,
+        "CONTENTS": {},
+    }
+    for row in table:
+        node, path = root, ""
+        for name in row.address[1:].split("/"):
+            path += f"/{name}"
+            inside = node.setdefault("CONTENTS", {})
+            node = inside.setdefault(name, {"FULL_PATH": path, "ACCESS": _CONTAINER})
+        node.update(_method(row))
+    return root
+
+
+def find(root: Node, path: str) -> Node | None:
+    """Return the node at an address; None where there is none."""
+    node: Node | None = root
+    for name in path.strip("/").split("/") if path.strip("/") else []:
+        node = None if node is None else node.get("CONTENTS", {}).get(name)
+    return node
+
+
+def _method(row: Row) -> Node:
+    """Return what a row adds to its node: the shortest form, the longer ones as overloads."""
+    reply = f" Replies {row.reply.replace('`', '')}." if row.reply else ""
+    usage = ", ".join(arg.text for arg in row.args)
+    shortest, *longer = [_form(row.args[:count]) for count in _counts(row)]
+    node: Node = {
+        "ACCESS": _SET,
+        "DESCRIPTION": f"{row.help}.{reply}" + (f" Arguments: {usage}." if usage else ""),
+        **shortest,
+    }
+    if longer:
+        node["OVERLOADS"] = longer
+    return node
+
+
+def _counts(row: Row) -> range:
+    """Return how many arguments a message may have; of pairs, which no tag can tell, none."""
+    most = len(row.args) - any(arg.kind == PAIRS for arg in row.args)
+    least = sum(arg.default is REQUIRED and arg.kind != PAIRS for arg in row.args)
+    return range(least, most + 1)
+
+
+def _form(args: tuple[Arg, ...]) -> Node:
+    if not args:
+        return {"TYPE": "N"}  # nothing to send: a button
+    return {
+        "TYPE": "".join(_TYPES.get(arg.kind, "s") for arg in args),
+        "RANGE": [_range(arg) for arg in args],
+    }
+
+
+def _range(arg: Arg) -> Node | None:
+    limits: Node = {}
+    if arg.choices:
+        limits["VALS"] = list(arg.choices)
+    if math.isfinite(arg.low):
+        limits["MIN"] = arg.low
+    if math.isfinite(arg.high):
+        limits["MAX"] = arg.high
+    return limits or None

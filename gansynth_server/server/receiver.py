@@ -1,4 +1,4 @@
-"""What the OSC thread does: datagrams in, messages handled each at its time."""
+"""The OSC thread: datagrams in, messages handled each at its time."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.util.fair_queue import FairQueue
 from gansynth_server.util.threads import raise_priority
 
-DATAGRAM = 65536
+MAX_DATAGRAM = 65536
 TIME_SLICE_S = 0.001
-"""Seconds of looking at datagrams, and of handling messages, after which the socket is looked at
-again: a pull may be there."""
+"""Time (s) of decoding datagrams, and of handling messages, before the socket is polled again,
+so that stream pulls are not delayed."""
 BLOCK_TIMEOUT_S = 0.008
-"""Seconds that a message waits for the block in hand at most; then it has a spell as its turn."""
+"""Time (s) that a message waits for the current block; then messages have a time slice."""
 BURST = 64
-"""Datagrams that are taken from the socket at one go."""
-INBOX, INBOX_PER_CLIENT, INBOX_BYTES = 1024, 512, 8 << 20
-"""Datagrams that may wait to be looked at, of all and of one client, and bytes of all; further
+"""Datagrams that are read from the socket before any is decoded."""
+MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
+"""Datagrams that may wait to be decoded, of all clients and of one, and bytes of all; further
 ones are lost, as they would be on the wire."""
 MAX_UNPULLED = 20_000
-"""Commands that may wait for a stream which nobody pulls."""
-SWEEP = 1.0
-"""Seconds from one look for silent clients to the next."""
+"""Commands that may wait for a stream that is not pulled."""
+SWEEP_PERIOD_S = 1.0
+"""Time (s) from one look for silent sessions to the next."""
 PULL = b"/stream/pull\0"
-"""What a datagram begins with that no other may hold up."""
+"""Beginning of the datagrams that no other may hold up."""
 
 _log = logging.getLogger(__name__)
 _in = logging.getLogger("gansynth_server.osc.in")
@@ -56,22 +56,22 @@ class Receiver:
 
     Pulls are handled first, then messages for now, each client's in the order of
     their arrival and the clients in turns, and those with a time a little before
-    it. Handling takes turns with receiving, so however much comes, the sound of
-    others is asked for in time; and it waits while a block is being rendered,
-    which would take several times as long beside it.
+    it. Handling takes turns with receiving, so however much comes, the blocks of
+    other clients are asked for in time; and it waits while a block is being
+    rendered, which would take several times as long beside it.
 
     Args:
-        ears: a bound UDP socket.
+        sock: a bound UDP socket.
         clock: the instrument's.
-        desk: where the sound is made that goes first.
-        seed: draws one for what is random.
+        render_lock: held while blocks are rendered.
+        seed: draws a seed for messages that were sent without one.
         rate: messages a second of one source; 0 is no limit.
-        discard_late: messages that come after their time are dropped.
+        discard_late: whether messages that come after their time are dropped.
     """
 
     def __init__(
         self,
-        ears: socket.socket,
+        sock: socket.socket,
         access: Access,
         sessions: Sessions,
         handlers: Handlers,
@@ -81,27 +81,28 @@ class Receiver:
         rate: float = 0,
         discard_late: bool = False,
     ) -> None:
-        self._ears, self._sessions, self._handlers = ears, sessions, handlers
+        self._socket, self._sessions, self._handlers = sock, sessions, handlers
         self._clock, self._seed, self._discard_late = clock, seed, discard_late
         self._render_lock, self._granted = render_lock, 0.0
         self._tags = TagTime(clock)
-        self._gate = Admission(access, sessions, self._send, rate, clock)
+        self._admission = Admission(access, sessions, self._send, rate, clock)
         self.scheduler = Scheduler()
         self.dump = OscLog()
         self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
-            INBOX, INBOX_PER_CLIENT, INBOX_BYTES
+            MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
         )
         self._told: tuple[Session, float] | None = None
         self._swept = clock()
 
     @property
     def counts(self) -> Counter[str]:
-        """Datagrams and messages: see :class:`Admission`; ``lost`` for want of room, ``bad`` OSC,
-        ``handled``, ``failed``, ``late``, ``withheld`` answers to strangers."""
-        return self._gate.counts
+        """Counts of datagrams and messages: see :class:`Admission`; ``lost`` for want of room,
+        ``bad`` OSC, ``handled``, ``failed``, ``late``, replies ``withheld`` from unproven
+        addresses."""
+        return self._admission.counts
 
     def send(self, source: Source, datagram: bytes) -> None:
-        """Sends a reply, unless its receiver is a stranger and it is too much; any thread."""
+        """Send a reply, unless it is too large for an unproven address; any thread."""
         session = self._sessions.get(source)
         if session is not None and not session.affords(len(datagram)):
             self.counts["withheld"] += 1
@@ -112,15 +113,15 @@ class Receiver:
         if _out.isEnabledFor(logging.DEBUG):
             _out.debug("%s:%s %d bytes %.60r", *source[:2], len(datagram), datagram)
         try:
-            self._ears.sendto(datagram, source)
+            self._socket.sendto(datagram, source)
         except OSError as error:
             _out.debug("cannot answer %s:%s: %s", *source[:2], error)
 
     def run(self, stopping: threading.Event) -> None:
-        """Receives until told to stop, which is seen with the next datagram."""
+        """Receive until told to stop, which is noticed with the next datagram."""
         raise_priority(behind=1)  # pulls come this way
         with selectors.DefaultSelector() as selector:
-            selector.register(self._ears, selectors.EVENT_READ)
+            selector.register(self._socket, selectors.EVENT_READ)
             while True:
                 ready = selector.select(self._pause())
                 for _ in range(BURST):
@@ -130,7 +131,7 @@ class Receiver:
                     ready = selector.select(0)
                 if stopping.is_set():
                     return
-                self._look()
+                self._decode_waiting()
                 self._handle_due()
                 self._sweep()
 
@@ -138,11 +139,11 @@ class Receiver:
         if self._inbox:
             return 0.0
         pause = self.scheduler.pause(self._clock())
-        return SWEEP if pause is None else min(SWEEP, pause)
+        return SWEEP_PERIOD_S if pause is None else min(SWEEP_PERIOD_S, pause)
 
     def _sweep(self) -> None:
         now = self._clock()
-        if now - self._swept >= SWEEP:
+        if now - self._swept >= SWEEP_PERIOD_S:
             self._swept = now
             try:
                 self._sessions.sweep()
@@ -151,18 +152,18 @@ class Receiver:
 
     def _receive(self) -> None:
         try:
-            datagram, source = self._ears.recvfrom(DATAGRAM)
-        except OSError:  # an answer that nobody was there to hear
+            datagram, source = self._socket.recvfrom(MAX_DATAGRAM)
+        except OSError:  # a reply has met a closed port
             return
-        if not self._gate.admits(source, len(datagram)):
+        if not self._admission.admits(source, len(datagram)):
             return
         if datagram.startswith(PULL):
             self._guarded(datagram, source)
         elif not self._inbox.put(source, (datagram, source), len(datagram)):
             self.counts["lost"] += 1
 
-    def _look(self) -> None:
-        """Looks at a datagram of each client, as far as there is time."""
+    def _decode_waiting(self) -> None:
+        """Decode a datagram of each client, as far as there is time."""
         begun = self._clock()
         for _ in range(self._inbox.owners):
             self._let_sound_pass()
@@ -171,27 +172,27 @@ class Receiver:
                 break
 
     def _let_sound_pass(self) -> None:
-        """Waits for the end of the block in hand, unless it has done so in vain just now."""
+        """Wait for the end of the current block, unless that was in vain just now."""
         if self._clock() >= self._granted and not self._render_lock.pause(BLOCK_TIMEOUT_S):
             self._granted = self._clock() + TIME_SLICE_S
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:
-            session = self._gate.session(source, datagram)
+            session = self._admission.session(source, datagram)
             if session is not None:
                 self._decode(session, datagram)
         except OscError as error:
             self.counts["bad"] += 1
             why = f"not an OSC packet: {error}"
-            self._gate.complain(source, len(datagram), "osc", why)
+            self._admission.complain(source, len(datagram), "osc", why)
         except UserError as error:
-            self._gate.complain(source, len(datagram), "client", str(error))
+            self._admission.complain(source, len(datagram), "client", str(error))
         except Exception:
             _log.exception("a datagram of %d bytes failed", len(datagram))
 
     def _decode(self, session: Session, datagram: bytes) -> None:
         messages = decode(datagram, self._tags.epoch)
-        if not self._gate.handles(session.source, len(datagram), len(messages)):
+        if not self._admission.handles(session.source, len(datagram), len(messages)):
             return
         if self.dump.level and not datagram.startswith(LOGIN):
             self.dump(session.source, datagram, messages)
@@ -232,13 +233,14 @@ class Receiver:
         self._handle(session, waiting.message, when)
 
     def late(self, session: Session, seconds: float) -> None:
-        """Tells a peer that wants to know it that something came too late; any thread."""
+        """Tell a client that is notified that something came too late; any thread."""
         self.counts["late"] += 1
         if session.notified:
             self.send(session.source, encode("/late", seconds))
 
     def _handle(self, session: Session, message: Message, when: float | None) -> None:
-        if message.address == "/fail":  # of another server: two would never end to answer
+        # of another server: two servers would answer each other without end
+        if message.address == "/fail":
             return
 
         def handle(row: Row, args: list[Any]) -> None:
@@ -272,7 +274,7 @@ class Receiver:
         dispatch(message, handle, lambda address, why: self._fail(session, address, why))
 
     def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
-        """Fills in the seed that was left out; the message as it can be written down."""
+        """Fill in seeds that were left out; return the message as it is recorded."""
         places = [n for n, arg in enumerate(row.args) if arg.name == "seed" and args[n] is None]
         for place in places:
             args[place] = self._seed()

@@ -1,4 +1,4 @@
-"""What runs in the render process: the networks, and a thread a lane that replies to requests."""
+"""The render process from inside: the networks, and a thread a lane that replies to requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from dataclasses import replace
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.options import ServerOptions
+from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.model import Model
 from gansynth_server.render.protocol import (
-    BackendInfo,
     DropRequest,
     Float32,
+    FramesAtRequest,
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
@@ -26,6 +27,7 @@ from gansynth_server.render.protocol import (
     RenderReply,
     RenderRequest,
     SpectraRequest,
+    WavesRequest,
 )
 from gansynth_server.server import log
 from gansynth_server.util.threads import set_threads, switch_often
@@ -54,7 +56,7 @@ def _reply(networks: Networks, channel: Channel) -> None:
             request, _ = channel.receive()
             channel.send(*_replied(networks, request))
         except (EOFError, OSError):
-            os._exit(0)  # whatever other threads are in the midst of
+            os._exit(0)  # without waiting for other threads
 
 
 def _replied(networks: Networks, request: RenderRequest) -> tuple[RenderReply, Sequence[Float32]]:
@@ -96,7 +98,16 @@ class Networks:
                 model = self._model(path)
                 render = model.backend.live if live else model.backend.frames
                 parts = render(z, labels, window)
-                return _info(model), *parts  # after rendering: it may have fallen back
+                # read after rendering: the backend may have fallen back on another
+                return model.backend.info, *parts
+            case FramesAtRequest(path, z, labels, firsts, length):
+                model = self._model(path)
+                parts = model.backend.live_at(z, labels, firsts, length)
+                return model.backend.info, *parts
+            case WavesRequest(path, z, labels):
+                model = self._model(path)
+                waves = model.backend.waves(z, labels)
+                return model.backend.info, waves
             case SpectraRequest(path, z, pitches):
                 return None, self._model(path).spectra(z, pitches)
             case HallucinationRequest(path, sequence, sample_rate):
@@ -111,10 +122,10 @@ class Networks:
     def _loaded(self, name: str) -> Loaded:
         model = self._load(name)
         copy = replace(model.checkpoint)  # without the network
-        return Loaded(copy, _info(model), model.nbytes, model.remark)
+        return Loaded(copy, model.backend.info, model.nbytes, model.remark)
 
     def _model(self, path: str) -> Model:
-        """Return the model; load it where it was dropped, or not loaded in this life."""
+        """Return the model; load it where it was dropped, or not loaded since the process began."""
         return self._models.get(path) or self._load(path)
 
     def _load(self, name: str) -> Model:
@@ -126,8 +137,3 @@ class Networks:
                 model.warm()
                 self._models[str(model.checkpoint.weights)] = model
             return model
-
-
-def _info(model: Model) -> BackendInfo:
-    b = model.backend
-    return BackendInfo(b.name, b.precision, b.batch, b.windows, b.slices)

@@ -1,28 +1,28 @@
 """The server: puts the rooms together.
 
-Which thread runs what:
+Threads:
 
     osc      receives datagrams, checks them, changes latents and notes, replies
-    render   has notes rendered, in batches, by the render process
-    timbre   has the frames rendered of notes whose latent moves
+    render   asks the render process for notes, in batches
+    timbre   asks for the frames of notes whose latent moves
     stream   renders the blocks that clients pull, and sends them
     output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
-    file     reads and writes what clients keep in --root
-    sound    has pictures and sounds made as a whole
-    search   has timbres looked for
-    load     loads checkpoints
+    file     reads and writes clients' files in --root
+    sound    asks for spectra and sounds as a whole
+    search   asks for searches of latents
+    load     asks for checkpoints
     log      writes the log
-    watchdog looks whether the sound is held up, and by what
-    midi     plays what a MIDI device sends, if there is to be one
-    oscquery answers what messages there are, if asked to (and one thread per connection)
-    metrics  answers Prometheus, if asked to (and one thread per connection)
+    watchdog watches whether an audio thread is held up, and by what
+    midi     plays what a MIDI device sends, with --midi
+    oscquery answers OSCQuery, with --oscquery (and one thread per connection)
+    metrics  answers Prometheus, with --metrics (and one thread per connection)
     main     waits for the end
 
 Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
-the others but posted commands, so no datagram, render or load holds them up.
+the others but posted commands, so that no datagram, render or load holds them up.
 The networks live in a second process (:mod:`gansynth_server.render.process`),
-which renders, loads checkpoints, and works off what takes long.
+which renders, loads checkpoints, and does what takes long.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
-from gansynth_server.net.pulls import Pulls
 from gansynth_server.net.sessions import Session, Sessions
+from gansynth_server.net.stream_renderer import StreamRenderer
 from gansynth_server.net.streams import PullStream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
@@ -62,13 +62,15 @@ from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.server.background import Background
 from gansynth_server.server.clock import MessageClock
-from gansynth_server.server.metrics import Metrics, PrometheusExporter, resident_mb
+from gansynth_server.server.metrics import Metrics, resident_mb
 from gansynth_server.server.oscquery import OscQuery
+from gansynth_server.server.prometheus import PrometheusExporter
 from gansynth_server.server.receiver import Receiver
 from gansynth_server.server.render_worker import serve
 from gansynth_server.server.startup import bind, check, warm_up
 from gansynth_server.server.watchdog import Watchdog
 from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.synth.bank import Bank
 from gansynth_server.synth.bus import Bus, bank_rate
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.render_lock import RenderLock
@@ -76,12 +78,16 @@ from gansynth_server.util.sandbox import SandboxedFolder
 from gansynth_server.util.threads import set_threads, switch_often, use_realtime
 
 FADE_TIMEOUT_S = 0.1
-"""Seconds in which all that is heard should have faded out at the end."""
+"""Time (s) at the end in which all sound should fade out."""
 RENDER_TIMEOUT_S = 0.3
-"""Seconds for the render in hand at the end, before it is broken off."""
+"""Time (s) at the end for the current render, before it is broken off."""
 PASSWORD = "GANSYNTH_PASSWORD"
+"""Environment variable of the password."""
 NOTES_PER_VOICE = 4
-"""Notes that a client may have begun and not ended, by --max-voices."""
+"""Notes that a client may have begun and not ended, for each of --max-voices."""
+
+MAX_ROWS = 1024
+"""Notes of all listeners of a rate that may sound at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,22 +97,23 @@ class Server:
 
     Args:
         options: see :class:`ServerOptions`.
-        spared: lines of the log that were not written.
+        spared: returns how many lines of the log were not written.
 
     Raises:
-        UserError: the port, the checkpoint, the device or the output cannot be had.
+        UserError: the port, the checkpoint, the device or the output cannot be opened.
     """
 
     def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
         self.options = options
         self._spared = spared
         switch_often()
-        with bind(options) as probe:  # a taken port is told before anything is loaded
+        # before anything is loaded, so that a taken port is told at once
+        with bind(options) as probe:
             password = options.password or os.environ.get(PASSWORD)
             access = Access(probe.getsockname()[0], options.allow, password)
         check(options)
         self.render_process = RenderProcess(options, serve)
-        set_threads(1)  # of this process, which has the sound to make and no network
+        set_threads(1)  # of this process, which renders sound and runs no network
         self.root = SandboxedFolder(options.root)
         self._output, remark = open_output(
             options.output,
@@ -117,7 +124,8 @@ class Server:
         )
         check_rate(self._output.rate)
         self._sessions = Sessions(
-            options.max_clients, self._join, self._busy, self._leave, options.client_timeout
+            *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
+            options.client_timeout,
         )
         self.models = Models(
             lambda name: RemoteModel(self.render_process, name),
@@ -127,10 +135,11 @@ class Server:
         )
         self.model = self._first_model()
         self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
+        """Lines for the user about how the server was set up."""
         if options.realtime:
             self.remarks.append(use_realtime())
-        """What there is to say about how the server was set up."""
         self._render_lock = RenderLock()
+        self._banks: dict[int, Bank] = {}
         self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
         self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
         self.main_bus = self.new_bus(self._output.rate, self._output.channels)
@@ -142,7 +151,7 @@ class Server:
             self._renderer, seed, self._tell, self._clock, most_notes=most_notes
         )
         self.background = Background(self.instrument, self._render_lock.pause)
-        self._pulls = Pulls(self.send)
+        self._stream_renderer = StreamRenderer(self.send, self._render_lock)
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         warm_up(self.model, self._renderer, self._output.rate)
@@ -156,12 +165,12 @@ class Server:
             rate=options.rate_limit,
             discard_late=options.discard_late,
         )
-        self._pulse = BlockTimer("the output")
-        self._watchdog = Watchdog([self._pulse, self._pulls.pulse])
+        self._output_timer = BlockTimer("the output")
+        self._watchdog = Watchdog([self._output_timer, self._stream_renderer.timer])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
-                ("stream", self._pulls.run),
+                ("stream", self._stream_renderer.run),
                 ("notify", self._run_notify),
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
@@ -179,50 +188,52 @@ class Server:
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:
-        """Starts the clocks and opens the ears."""
+        """Start the threads: from now on messages are received and sound is rendered."""
         gc.collect()
-        gc.freeze()  # what lives for ever need not be looked at while sound is made
-        self._output.start(Watched(self.main_bus, self._output.rate, self._pulse))
+        gc.freeze()  # collections need not look at what lives as long as the server
+        self._output.start(Watched(self.main_bus, self._output.rate, self._output_timer))
         self.instrument.morpher.start()
         for thread in self._threads:
             thread.start()
         self._watchdog.start()
 
     def ready_line(self) -> str:
-        """The last line of the start, for people and scripts."""
-        model = self.model
+        """Return the last line of the start, for people and scripts."""
+        model, info = self.model, self.model.backend.info
         latency = 1000 * (self._output.latency + self.main_bus.delay)
         return (
             f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
-            f"backend {model.backend.name} {model.backend.precision}, output {self._output.name}, "
+            f"backend {info.name} {info.precision}, output {self._output.name}, "
             f"latency {latency:.1f} ms"
         )
 
     def wait(self) -> None:
-        """Returns when somebody wants the server to end."""
+        """Wait until the server is asked to end."""
         while True:
             with contextlib.suppress(queue.Empty):
-                self._end.get(timeout=0.5)  # in turns, so that signals are heard everywhere
+                # in turns, so that signals are handled on every system
+                self._end.get(timeout=0.5)
                 return
 
     @property
     def output_name(self) -> str:
-        """Where the main bus goes, in words."""
+        """The output of the main bus, in words."""
         return self._output.name
 
     def quit(self) -> None:
-        """Asks the server to end; may be called from anywhere, also from a signal handler."""
-        self._end.put(None)  # an event's lock might be held by what the signal has interrupted
+        """Ask the server to end; any thread, also from a signal handler."""
+        # not an event: its lock might be held by what the signal has interrupted
+        self._end.put(None)
 
     def stop(self) -> None:
-        """Ends all threads and fades the sound out."""
+        """Fade the sound out and end all threads."""
         self._watchdog.stop()
         buses = list(self._buses)
         for bus in buses:
             bus.end()
-        patience = time.monotonic() + FADE_TIMEOUT_S  # streams may be pulled no more
-        while not all(bus.over for bus in buses) and time.monotonic() < patience:
+        deadline = time.monotonic() + FADE_TIMEOUT_S  # streams may be pulled no more
+        while not all(bus.over for bus in buses) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._output.stop()
         for tap in [bus.tap for bus in list(self._buses)]:
@@ -232,7 +243,7 @@ class Server:
         self._stopping.set()  # not before the fades, which are pulled
         # wakes the socket's thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
-        self._pulls.stop()
+        self._stream_renderer.stop()
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -250,8 +261,8 @@ class Server:
 
     @cached_property
     def midi(self) -> MidiPlayer:
-        """Who plays what MIDI devices send; there are no such where none was asked for."""
-        return MidiPlayer(self.instrument, self.instrument.join(0, self.model, self.main_bus))
+        """The player of MIDI, a client of its own; made when it is first needed."""
+        return MidiPlayer(self.instrument, self.instrument.add_client(0, self.model, self.main_bus))
 
     @property
     def sounding(self) -> int:
@@ -267,11 +278,11 @@ class Server:
 
     @property
     def underruns(self) -> int:
-        """Blocks that came too late, of the output and of all streams."""
-        return self._output.underruns + self._pulls.late
+        """Late blocks, of the output and of all streams."""
+        return self._output.underruns + self._stream_renderer.late
 
     def metrics(self) -> Metrics:
-        """All that is counted, now."""
+        """Return a snapshot of all that is counted."""
         buses, counts = list(self._buses), self._receiver.counts
         return Metrics(
             clients=self.clients,
@@ -286,7 +297,7 @@ class Server:
             longest_stall_ms=1000 * self._watchdog.longest,
             stalls_total=self._watchdog.stalls,
             underruns_total=self.underruns,
-            blocks_total=self._pulls.blocks,
+            blocks_total=self._stream_renderer.blocks,
             spoilt_total=sum(bus.voices.non_finite for bus in buses),
             shed_total=sum(bus.voices.sheds for bus in buses),
             datagrams_total=counts["in"],
@@ -306,22 +317,22 @@ class Server:
         return self.metrics().values()
 
     def dump(self, level: int) -> None:
-        """Logs what comes in: 1 messages, 2 bytes, 0 nothing."""
+        """Log what comes in: 1 messages, 2 bytes, 0 nothing."""
         self._receiver.dump.level = level
 
     def send(self, source: Source, datagram: bytes) -> None:
         self._receiver.send(source, datagram)
 
     def schedule(self, session: Session, message: Message, when: float) -> None:
-        """Has a peer's message handled for a time; UserError if it is too far ahead."""
+        """Handle a client's message at a time; UserError if it is too far ahead."""
         self._receiver.scheduler.put(session, message, when, self.instrument.time(None))
 
     def clear_scheduled(self, session: Session) -> None:
-        """Forgets what a peer has sent for later; the OSC thread alone."""
+        """Forget what a client has sent for later; the OSC thread alone."""
         self._receiver.scheduler.clear(session)
 
     def stream(self, id: int) -> PullStream:
-        """The stream of this number; UserError if nobody has it."""
+        """Return the stream of this number; UserError if there is none."""
         return self._sessions.stream(id)
 
     def move(self, old: Bus, new: Bus) -> None:
@@ -329,12 +340,12 @@ class Server:
         # cycles keep it alive until a collection of garbage
         self._buses.discard(old)
         for session in self._sessions.heard_on(old):
-            session.client.bus = new
+            session.client.set_bus(new)
         if isinstance(old.tap, Recorder):
             old.tap.stop()
 
     def clients_on(self, bus: Bus) -> list[Client]:
-        """The clients that are heard on a bus."""
+        """Return the clients that are heard on a bus."""
         return [session.client for session in self._sessions.heard_on(bus)]
 
     def new_bus(self, rate: int, channels: int) -> Bus:
@@ -347,17 +358,24 @@ class Server:
             link=ClockLink(bank_rate(rate)),
             channels=channels,
             render_lock=self._render_lock,
+            bank=self._bank(bank_rate(rate)),
         )
         self._buses.add(bus)
         return bus
 
+    def _bank(self, rate: int) -> Bank:
+        """Return the bank that all listeners of a rate share."""
+        if rate not in self._banks:
+            self._banks[rate] = Bank(rate, MAX_ROWS)
+        return self._banks[rate]
+
     def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        self._pulls.put(source, stream, number)
+        self._stream_renderer.put(source, stream, number)
 
     # the threads
 
-    def _join(self, number: int) -> Client:
-        return self.instrument.join(number, self.model, self.main_bus)
+    def _add_client(self, number: int) -> Client:
+        return self.instrument.add_client(number, self.model, self.main_bus)
 
     def _first_model(self) -> Model:
         try:
@@ -375,18 +393,18 @@ class Server:
         return [*(client.model for client in clients), *playing]
 
     def _busy(self, session: Session) -> bool:
-        """Whether notes of a peer sound for somebody, or something waits for its time."""
+        """Return whether notes of a session are heard, or something waits for its time."""
         client = session.own or session.client
         heard = not client.bus.link.idle
         return (heard and bool(client.alive)) or self._receiver.scheduler.waits(session)
 
-    def _leave(self, session: Session) -> None:
-        """Puts away what a peer had that is gone."""
+    def _on_forgotten(self, session: Session) -> None:
+        """End the client and the stream of a session that is forgotten."""
         if session.own is not None:
-            session.client.bus = self.main_bus
+            session.client.set_bus(self.main_bus)
             session.client, session.own = session.own, None
         self._receiver.scheduler.clear(session)
-        self.instrument.leave(session.client)
+        self.instrument.remove_client(session.client)
         if session.stream is not None:
             self.move(session.stream.bus, self.main_bus)
             session.stream = None
@@ -395,7 +413,7 @@ class Server:
         while (event := self._events.get()) is not None:
             what, note = event
             if what == "/note/end":
-                self.instrument.ended(note)
+                self.instrument.on_note_ended(note)
                 if note.late:
                     _log.info("note %s: %d frames were rendered too late", note.id, note.late)
             session = self._sessions.of(note.owner)

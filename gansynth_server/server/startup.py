@@ -1,4 +1,4 @@
-"""What must hold before a server starts: numbers in range, a free port, a network that works."""
+"""Checks before a server starts: numbers in range, a free port, a network that works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from gansynth_server.util.threads import check_threads
 
-BUFFER = 1 << 20
+SOCKET_BUFFER = 1 << 20
 """Bytes of the socket's queues, for bursts."""
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("max_voices", 1, 1024, ""),
@@ -26,11 +26,11 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("models_mb", 0, 1 << 20, ""),
     ("cache_mb", 0, 1 << 20, ""),
 )
-"""Setting, least, most, and what is to be said of these."""
+"""Setting, minimum, maximum, and their unit."""
 
 
 def check(options: ServerOptions) -> None:
-    """UserError for a number that is out of range."""
+    """Check the numbers; UserError for one that is out of range."""
     check_threads(options.threads)
     for name, least, most, remark in RANGES:
         value = getattr(options, name)
@@ -40,27 +40,27 @@ def check(options: ServerOptions) -> None:
 
 
 def bind(options: ServerOptions) -> socket.socket:
-    """A UDP socket on the address and port that are asked for; UserError if it cannot be had."""
+    """Open a UDP socket on the address and port of the options; UserError if that fails."""
     family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
-    ears = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        ears.bind((options.bind, options.port))
+        sock.bind((options.bind, options.port))
     except OSError as error:
-        ears.close()
+        sock.close()
         raise UserError(
             f"UDP port {options.port} on {options.bind} cannot be opened ({error.strerror}): "
             "is another gansynth-server running? End it, or choose another --port"
         ) from error
     except OverflowError as error:
-        ears.close()
+        sock.close()
         raise UserError(f"--port must be 0 to 65535, not {options.port}") from error
     for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        ears.setsockopt(socket.SOL_SOCKET, queue_, BUFFER)
-    return ears
+        sock.setsockopt(socket.SOL_SOCKET, queue_, SOCKET_BUFFER)
+    return sock
 
 
 def warm_up(model: Model, renderer: Rendering, rate: int) -> None:
-    """Renders and plays a note that nobody hears, so that the first is as fast as the rest.
+    """Render and play a silent note, so that the first one heard is as fast as the rest.
 
     Raises:
         UserError: the network does not work here.

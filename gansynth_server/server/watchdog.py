@@ -1,4 +1,4 @@
-"""Who held the audio up, and for how long."""
+"""The watchdog: says what held an audio thread up, and for how long."""
 
 from __future__ import annotations
 
@@ -12,45 +12,43 @@ from collections.abc import Callable
 
 from gansynth_server.audio.block_timer import BlockTimer
 
-TICK = 0.005
-"""Seconds from one look at the clocks to the next."""
-LIMIT = 0.010
-"""Seconds beyond its time from which a block counts as held up."""
-GRAVE = 0.250
-"""Seconds from which that is told in any case; before, --log watchdog=info tells it."""
+PERIOD_S = 0.005
+"""Time (s) from one look at the clocks to the next."""
+LIMIT_S = 0.010
+"""Time (s) beyond its own from which a block counts as held up."""
+GRAVE_S = 0.250
+"""Time (s) from which that is logged in any case; below, with --log watchdog=info."""
 DEPTH = 6
 """Lines of a stack that are shown, the innermost."""
-PAUSE = 1.0
-"""Seconds from one line in the log to the next."""
+PAUSE_S = 1.0
+"""Time (s) from one line in the log to the next."""
 
 _log = logging.getLogger("gansynth_server.server.watchdog")
 
 
 class Watchdog:
-    """A thread that looks at the pulses, and says what an audio thread was doing that was late.
+    """A thread that watches block timers, and says what an audio thread was doing that was late.
 
     Args:
-        pulses: of all audio threads.
-        tick: called once a second, for whatever else is to be done then.
+        timers: those of all audio threads.
     """
 
     def __init__(
         self,
-        pulses: list[BlockTimer],
-        each_second: Callable[[], None] = lambda: None,
+        timers: list[BlockTimer],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stalls = 0
-        self._pulses, self._each_second, self._clock = pulses, each_second, clock
+        self._timers, self._clock = timers, clock
         self._caught: dict[BlockTimer, tuple[float, float, str]] = {}  # due, worst, where
-        self._told = -PAUSE
+        self._logged = -PAUSE_S
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     @property
     def longest(self) -> float:
-        """Seconds by which any clock was held up most."""
-        return max(pulse.longest for pulse in self._pulses)
+        """Longest time (s) that any audio thread was held up."""
+        return max(timer.longest for timer in self._timers)
 
     def start(self) -> None:
         self._thread.start()
@@ -62,57 +60,53 @@ class Watchdog:
 
     def _run(self) -> None:
         last = self._clock()
-        second = last
-        while not self._stopped.wait(TICK):
+        while not self._stopped.wait(PERIOD_S):
             now = self._clock()
             try:
-                self.look(now, now - last - TICK)
+                self.look(now, now - last - PERIOD_S)
             except Exception:
                 _log.exception("the watchdog could not look")
             last = now
-            if now - second >= 1.0:
-                second = now
-                self._each_second()
 
     def look(self, now: float, overslept: float) -> None:
-        """One look at all pulses.
+        """Look at all timers once.
 
         Args:
-            overslept: seconds by which this look is late itself.
+            overslept: time (s) by which this look is late itself.
         """
-        for pulse in self._pulses:
-            due, behind = pulse.due, pulse.behind(now)
-            caught = self._caught.get(pulse)
+        for timer in self._timers:
+            due, behind = timer.due, timer.behind(now)
+            caught = self._caught.get(timer)
             if caught is not None and due != caught[0]:  # it has moved on
-                del self._caught[pulse]
-                self._tell(pulse, caught[1], caught[2])
+                del self._caught[timer]
+                self._log_stall(timer, caught[1], caught[2])
                 caught = None
-            if behind > LIMIT:
+            if behind > LIMIT_S:
                 where = caught[2] if caught else ""
-                # to look holds the others up for a moment, so only if it is to be told
-                if not where and self._tells(behind):
-                    where = _doing(pulse.thread, overslept)
-                self._caught[pulse] = due, behind, where
+                # looking holds the other threads up for a moment, so only if it is to be told
+                if not where and self._may_log(behind):
+                    where = _doing(timer.thread, overslept)
+                self._caught[timer] = due, behind, where
 
-    def _tells(self, seconds: float) -> bool:
-        """Whether a block held up for so long has a line in the log."""
-        listens = seconds >= GRAVE or _log.isEnabledFor(logging.INFO)
-        return listens and self._clock() - self._told >= PAUSE
+    def _may_log(self, seconds: float) -> bool:
+        """Return whether a block held up for so long has a line in the log."""
+        listens = seconds >= GRAVE_S or _log.isEnabledFor(logging.INFO)
+        return listens and self._clock() - self._logged >= PAUSE_S
 
-    def _tell(self, pulse: BlockTimer, seconds: float, where: str) -> None:
+    def _log_stall(self, timer: BlockTimer, seconds: float, where: str) -> None:
         self.stalls += 1
-        if self._tells(seconds):
-            self._told = self._clock()
+        if self._may_log(seconds):
+            self._logged = self._clock()
             _log.log(
-                logging.WARNING if seconds >= GRAVE else logging.INFO,
+                logging.WARNING if seconds >= GRAVE_S else logging.INFO,
                 "%s was held up for %.0f ms (%d so far)%s",
-                *(pulse.name, 1000 * seconds, self.stalls, where and f"; {where}"),
+                *(timer.name, 1000 * seconds, self.stalls, where and f"; {where}"),
             )
 
 
 def _doing(thread: int, overslept: float) -> str:
-    """What a thread does, and where the others are, in words."""
-    if overslept > LIMIT:
+    """Say what a thread does, and where the others are."""
+    if overslept > LIMIT_S:
         return f"so was everything, for {1000 * overslept:.0f} ms: the machine was busy"
     stacks = _stacks()
     stack = stacks.pop(thread, None)
@@ -128,12 +122,10 @@ def _doing(thread: int, overslept: float) -> str:
 
 
 def _stacks() -> dict[int, list[str]]:
-    """Where each thread is, the innermost first.
-
-    Taken down by faulthandler, which only reads. Walking the frames of threads that run, as
-    objects of sys._current_frames, has broken the memory of CPython 3.11.7: an array stood
-    where a frame should have been, and the server crashed.
-    """
+    """Return where each thread is, the innermost first."""
+    # by faulthandler, which only reads: walking the frames of running threads, as objects of
+    # sys._current_frames, has broken the memory of CPython 3.11.7. An array stood where a
+    # frame should have been, and the server crashed
     with tempfile.TemporaryFile() as file:
         faulthandler.dump_traceback(file)
         file.seek(0)

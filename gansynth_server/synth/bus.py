@@ -1,16 +1,17 @@
-"""What one listener hears: a voice bank, its gain, its sample rate and its limiter."""
+"""The bus of one listener: a voice bank, its gain, its sample rate and its limiter."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
+from gansynth_server.synth.bank import Bank
 from gansynth_server.synth.limiter import Limiter
 from gansynth_server.synth.note import CAUSE, Note
 from gansynth_server.synth.render_lock import RenderLock
@@ -19,20 +20,20 @@ from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Tim
 from gansynth_server.synth.voices import Voices
 
 FADE = 0.010
-"""Seconds in which the sound ends when the server does."""
+"""Fade (s) of the sound when the server ends."""
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
 PART = 512
-"""Frames that are rendered at one turn at most, so that nobody waits long for theirs."""
+"""Most frames rendered in one turn, so that no listener waits long for its own."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 EXACT, GRAIN = 6, 128
-"""In how many parts a turn may be rendered to the sample, and the samples of further ones: a
-thousand commands, each for a sample of its own, would take a thousand turns' time."""
+"""Parts of a turn that are exact to the sample, and length (samples) of further ones: a thousand
+commands, each for a sample of its own, would take a thousand turns' time."""
 
 
 def bank_rate(rate: int) -> int:
-    """Rate of the voices for a listener's rate."""
+    """Return the voices' rate for a listener's rate."""
     return rate if direct(rate) else BANK_RATE
 
 
@@ -40,18 +41,18 @@ _log = logging.getLogger(__name__)
 
 
 class Tap(Protocol):
-    """Whoever listens to a bus, on the thread that renders."""
+    """A listener of a bus, called on the thread that renders."""
 
     def begins(self, sample: int) -> None:
-        """A block begins with this sample of the voices."""
+        """Take note of a block that begins with this sample of the voices."""
         ...
 
     def ran(self, entry: Entry, sample: int) -> None:
-        """A command was run before this sample."""
+        """Take note of a command that was run before this sample."""
         ...
 
     def sounded(self, sound: NDArray[np.float32]) -> None:
-        """This is the block, [channels, frames]."""
+        """Take the block [channels, frames]."""
         ...
 
 
@@ -65,8 +66,9 @@ class Bus:
     seconds) from there.
 
     Args:
-        desk: that of all buses that are rendered in time, by one process; where that time
-            does not suffice, voices are ended.
+        render_lock: that of all buses that are rendered in real time; where that time does
+            not suffice, voices are ended.
+        bank: shared with other buses of the same rate of voices; None has one of its own.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Bus:
         link: Link | None = None,
         channels: int = 1,
         render_lock: RenderLock | None = None,
+        bank: Bank | None = None,
     ) -> None:
         self.rate = rate
         self._render_lock = render_lock
-        self.voices = Voices(bank_rate(rate), voices, channels)
+        self.voices = Voices(bank_rate(rate), voices, channels, bank)
         self.channels = channels
         self.load = Load()
         self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
@@ -99,19 +102,19 @@ class Bus:
 
     @property
     def delay(self) -> float:
-        """Seconds that the limiter and the resampler add."""
+        """Latency (s) of the limiter and the resampler."""
         return self._limiter.delay / self.rate + (
             0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
         )
 
     @property
     def busy(self) -> bool:
-        """Whether anything sounds or is yet to happen; for the thread that renders."""
+        """Return whether anything sounds or is yet to happen; for the thread that renders."""
         return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
     @property
     def waiting(self) -> int:
-        """Commands that are yet to be run."""
+        """Number of commands that are yet to be run."""
         return len(self._timeline)
 
     def post(
@@ -122,7 +125,7 @@ class Bus:
         starts: bool = False,
         coarse: bool = False,
     ) -> None:
-        """Has a command run on the voices, about a note or none.
+        """Post a command for the voices, about a note or none.
 
         Args:
             when: seconds of the link's clock; None is before the next block.
@@ -145,7 +148,7 @@ class Bus:
     def silence(
         self, of: Callable[[Note], bool] = lambda note: True, when: float | None = None
     ) -> None:
-        """Ends the notes of one kind within 5 ms, and drops those that are yet to come."""
+        """End the notes of one kind within 5 ms, and drop those that are yet to come."""
 
         def cut(voices: Voices) -> None:
             voices.cut_all(of)
@@ -154,72 +157,47 @@ class Bus:
         self.post(cut, when)
 
     def end(self) -> None:
-        """Fades all sound out in 10 ms, for good; any thread."""
+        """Fade all sound out in 10 ms, for good; any thread."""
         steps = round(FADE * self.rate)
         self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
 
     def pause(self, seconds: float) -> None:
-        """Waits until nothing is rendered on its desk, see :meth:`RenderLock.pause`; any thread."""
+        """Wait until no block is rendered, see :meth:`RenderLock.pause`; any thread."""
         if self._render_lock is not None:
             self._render_lock.pause(seconds)
 
     @property
     def over(self) -> bool:
-        """Whether it was ended and has faded out."""
+        """Return whether it was ended and has faded out."""
         return self._fade is not None and not len(self._fade)
 
     def render(self, frames: int) -> NDArray[np.float32]:
-        """The next float32 [channels, frames] for the listener: finite, within ±1.
+        """Render the next float32 [channels, frames] for the listener: finite, within ±1.
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        if self._render_lock is None:
-            return self._render(frames)
-        parts = []
-        for at in range(0, frames, PART):
-            with self._render_lock.of(self):
-                parts.append(self._render(min(PART, frames - at)))
-        if self._render_lock.too_much(self):
-            _log.warning(
-                "%d voices are more than can be rendered in time: %d are ended; "
-                "a lower --max-voices does so before",
-                self.voices.sounding,
-                self.voices.shed_voices(),
-            )
-            self._render_lock.reset_load()
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return render_together([(self, frames)], self._render_lock)[0]
 
-    def _render(self, frames: int) -> NDArray[np.float32]:
-        begun = time.perf_counter()
-        tap = self.tap
-        if tap is not None:
-            tap.begins(self.time)
-        if self._resampler is None:
-            sound = self._voices(frames)
-        else:
-            sound = self._resampler(self._voices(self._resampler.needed(frames)), frames)
-        sound = self._limiter(sound * self._gain)
-        if self._fade is not None:
-            fade, self._fade = self._fade[:frames], self._fade[frames:]
-            sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
-        if tap is not None:
-            tap.sounded(sound)
-        for note in self.voices.take_started():
-            self._on_start(note)
-        for note in self.voices.take_ended():
-            self._on_end(note)
-        self.load.add(time.perf_counter() - begun, frames / self.rate)
-        return sound
-
-    def _voices(self, frames: int) -> NDArray[np.float32]:
-        """The next samples of the voices, with each command at its own."""
-        end = self.time + frames
-        self.link.rendered(end)
+    def begin(self, frames: int) -> int:
+        """Begin a block: run what is due now; return the samples that the voices must give."""
+        if self.tap is not None:
+            self.tap.begins(self.time)
+        samples = frames if self._resampler is None else self._resampler.needed(frames)
+        self.link.rendered(self.time + samples)
         self._timeline.receive()
+        self._run_due()
+        return samples
+
+    def is_plain(self, samples: int) -> bool:
+        """Return whether no command is due within the next samples."""
+        return self._timeline.until(self.time, samples) == samples
+
+    def render_parts(self, samples: int) -> NDArray[np.float32]:
+        """Render the next samples of the voices alone, with each command at its own sample."""
+        end = self.time + samples
         parts: list[NDArray[np.float32]] = []
         while True:
-            for entry in self._timeline.run(self.voices, self.time):
-                self._ran(entry)
+            self._run_due()
             size = self._timeline.until(self.time, end - self.time)
             if self._render_lock is not None and len(parts) >= EXACT:
                 size = min(max(size, GRAIN), end - self.time)
@@ -234,16 +212,105 @@ class Bus:
                 break
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
+    def finish(self, sound: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        """End a block: turn the sound of the voices into that of the listener."""
+        if self._resampler is not None:
+            sound = self._resampler(sound, frames)
+        sound = self._limiter(sound * self._gain)
+        if self._fade is not None:
+            fade, self._fade = self._fade[:frames], self._fade[frames:]
+            sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
+        if self.tap is not None:
+            self.tap.sounded(sound)
+        for note in self.voices.take_started():
+            self._on_start(note)
+        for note in self.voices.take_ended():
+            self._on_end(note)
+        return sound
+
+    def shed(self) -> None:
+        """End an eighth of the voices, and say so."""
+        _log.warning(
+            "%d voices are more than can be rendered in time: %d are ended; "
+            "a lower --max-voices does so before",
+            self.voices.sounding,
+            self.voices.shed_voices(),
+        )
+
+    def _run_due(self) -> None:
+        for entry in self._timeline.run(self.voices, self.time):
+            self._ran(entry)
+
     def _ran(self, entry: Entry) -> None:
-        """Takes note of a command that was just run."""
+        """Take note of a command that was just run."""
         if self.tap is not None:
             self.tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 
 
+def render_together(
+    due: Sequence[tuple[Bus, int]], render_lock: RenderLock | None
+) -> list[NDArray[np.float32]]:
+    """Render the next blocks of several listeners, so many frames of each; see :meth:`Bus.render`.
+
+    Those that share a bank, and for which nothing happens within the block, take one pass.
+    """
+    if render_lock is None:
+        return _turn(due)
+    parts: list[list[NDArray[np.float32]]] = [[] for _ in due]
+    for at in range(0, max(frames for _, frames in due), PART):
+        left = [(n, bus, frames - at) for n, (bus, frames) in enumerate(due) if frames > at]
+        with render_lock.of(*(bus for _, bus, _ in left)):
+            sounds = _turn([(bus, min(PART, frames)) for _, bus, frames in left])
+        for (n, _, _), sound in zip(left, sounds, strict=True):
+            parts[n].append(sound)
+    for bus, _ in due:
+        if render_lock.too_much(bus):
+            bus.shed()
+            render_lock.reset_load()
+    return [part[0] if len(part) == 1 else np.concatenate(part, axis=1) for part in parts]
+
+
+def _turn(due: Sequence[tuple[Bus, int]]) -> list[NDArray[np.float32]]:
+    begun = time.perf_counter()
+    samples = [bus.begin(frames) for bus, frames in due]
+    found = _together([(bus, count) for (bus, _), count in zip(due, samples, strict=True)])
+    sounds = [
+        bus.finish(found[bus] if bus in found else bus.render_parts(count), frames)
+        for (bus, frames), count in zip(due, samples, strict=True)
+    ]
+    spent = (time.perf_counter() - begun) / len(due)
+    for bus, frames in due:
+        bus.load.add(spent, frames / bus.rate)
+    return sounds
+
+
+def _together(due: Sequence[tuple[Bus, int]]) -> dict[Bus, NDArray[np.float32]]:
+    """Render the voices of those buses that can share a pass with another."""
+    found: dict[Bus, NDArray[np.float32]] = {}
+    groups: dict[tuple[Bank, int], list[Bus]] = {}
+    for bus, count in due:
+        if bus.is_plain(count):
+            groups.setdefault((bus.voices.bank, count), []).append(bus)
+    for (bank, count), buses in groups.items():
+        if len(buses) == 1:
+            continue
+        try:
+            sounds = bank.render([bus.voices for bus in buses], count)
+        except Exception:
+            _log.exception("the voices failed: all of them are ended")
+            for bus in buses:
+                bus.voices.clear()
+            sounds = [np.zeros((bus.channels, count), np.float32) for bus in buses]
+        for bus, sound in zip(buses, sounds, strict=True):
+            bus.time += count
+            found[bus] = sound
+    return found
+
+
 class Load:
-    """Time spent per second of sound, as a moving average and its peak, in percent."""
+    """Load (% of real time): a moving average and its peak."""
 
     def __init__(self) -> None:
         self.average = 0.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 ATTACK = 0.010
 RELEASE = 0.300
 CUT = 0.005
-"""Seconds of attack, of release and of the fade when a voice is cut off."""
+"""Default attack, default release, and fade of a voice that is cut off (s)."""
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Envelopes:
         self.off = np.full(count, np.inf)
         """Age at which the release begins."""
         self.cut = np.zeros(count, bool)
-        """Whether a row is being cut off."""
+        """True for a row that is being cut off."""
         self._base = np.ones(count)  # level from which a cut fades
         self._attack = np.ones(count)  # all in samples
         self._decay = np.ones(count)
@@ -59,7 +59,7 @@ class Envelopes:
         self._curve = np.zeros(count)
 
     def begin(self, row: int, envelope: Envelope, held: float | None) -> None:
-        """Starts a row, which is released after ``held`` seconds where that is known already."""
+        """Start a row, which is released after ``held`` seconds where that is known already."""
         self.age[row] = 0
         self.cut[row] = False
         self._base[row] = 1
@@ -68,7 +68,7 @@ class Envelopes:
         self.off[row] = seconds * self._rate
 
     def shape(self, row: int, envelope: Envelope) -> None:
-        """Changes what is still to come of a row's envelope."""
+        """Change what is still to come of a row's envelope."""
         if self.cut[row]:
             return
         self._attack[row] = envelope.attack * self._rate
@@ -82,11 +82,11 @@ class Envelopes:
         return bool(self.age[row] >= self.off[row])
 
     def release(self, row: int) -> None:
-        """Begins the release of a row, unless that was begun before."""
+        """Begin the release of a row, unless that was begun before."""
         self.off[row] = min(self.off[row], self.age[row])
 
     def cut_off(self, row: int) -> None:
-        """Fades a row out in 5 ms from where it is."""
+        """Fade a row out in 5 ms from where it is."""
         if self.cut[row]:
             return
         self._base[row] = self.levels(np.array([row]), 1)[0, 0]
@@ -98,19 +98,19 @@ class Envelopes:
         self._curve[row] = 0
 
     def moving(self, rows: Rows, size: int) -> NDArray[np.bool_]:
-        """Which rows are not at level 1 throughout the next samples."""
+        """Mask the rows that are not at level 1 throughout the next samples."""
         age = self.age[rows]
         settled = (age >= self._attack[rows]) & (self._sustain[rows] == 1)
         return ~settled | (age + size > self.off[rows]) | self.cut[rows]
 
     def levels(self, rows: Rows, size: int) -> Float32:
-        """Levels of the next samples, [rows, size]."""
+        """Compute the levels of the next samples, [rows, size]."""
         begin, steps = self.age[rows], np.arange(size)
         columns = (self._attack, self._decay, self._sustain, self._fade, self._curve, self.off)
         attack, decay, sustain, fade, curve, off = (column[rows] for column in columns)
 
         def gone(within: NDArray[np.bool_], since: Float64, length: Float64) -> Float64:
-            """How much of a segment is over, of some rows; its last sample reaches its end."""
+            """Share of a segment that is over, of some rows; its last sample reaches its end."""
             age = (begin[within] - since[within])[:, None] + steps
             return np.clip(age / np.maximum(length[within, None] - 1, 1), 0, 1)
 
@@ -131,7 +131,7 @@ class Envelopes:
         self.age[rows] += size
 
     def over(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows have faded out."""
+        """Mask the rows that have faded out."""
         return self.age[rows] >= self.off[rows] + self._fade[rows]
 
 

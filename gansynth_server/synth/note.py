@@ -14,12 +14,12 @@ from gansynth_server.synth.envelope import PLAIN, Envelope
 
 NoteId = int | float | str
 CAUSE: ContextVar[object] = ContextVar("cause", default=None)
-"""The message that is being dealt with, for who records what comes of it."""
+"""The message that is being handled, for the recorder of what comes of it."""
 
 
 @dataclass(slots=True, eq=False)
 class Overlay:
-    """Frames that a note has in place of its own, float32 [N, 1024] each, from frame ``first``."""
+    """Frames that replace a note's own, float32 [N, 1024] each, from frame ``first``."""
 
     first: int
     magnitude: NDArray[np.float32]
@@ -28,7 +28,7 @@ class Overlay:
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Note:
-    """One note; ``owner`` is whoever plays it, of no concern to the voices.
+    """One note; ``owner`` is its player, of no concern to the voices.
 
     ``pitch`` is a MIDI note number that may be fractional; ``rendered`` is the
     pitch of the spectrum that plays it, which the voice repitches by the rest.
@@ -52,10 +52,10 @@ class Note:
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
     over: bool = False
-    """Whether its sound has ended, or will not begin."""
+    """True once its sound has ended, or will not begin."""
 
     skip: float = 0.0
-    """Seconds of its sound that are left out at its beginning."""
+    """Length (s) left out at the beginning of its sound."""
     then: Callable[[], None] | None = None
     """Called by the player once it is over, or could not be rendered."""
 
@@ -63,11 +63,11 @@ class Note:
     hold: bool = False
     """Stays in the steady part of its spectrum until released, so it may last for ever."""
     region: tuple[float, float] | None = None
-    """That part, in frames; None is what was found in its spectrum."""
+    """Steady part (frames); None is the one found in its spectrum."""
     speed: float = 1.0
-    """Of the way through its frames; 0 stays, below 0 goes back."""
+    """Speed through its frames; 0 stays, below 0 goes back."""
     gain: float = 1.0
-    """Linear, on top of the velocity."""
+    """Linear gain on top of the velocity."""
     pan: float = 0.0
     """-1 left … 1 right."""
     bend: float = 0.0
@@ -81,12 +81,12 @@ class Note:
     pressed: tuple[str, float] = ("gain", 6.0)
     """Which of gain (dB), brightness, bend and vibrato full pressure raises, and by how much."""
     pedalled: bool = False
-    """Would be released, if the sustain pedal were not down."""
+    """True if only the sustain pedal holds it."""
     overlay: Overlay | None = None
 
     @property
     def offset(self) -> float:
-        """Semitones above the pitch that was rendered."""
+        """Interval (semitones) above the pitch that was rendered."""
         return self.pitch - self.rendered
 
     @property
@@ -97,9 +97,9 @@ class Note:
 
     @property
     def loudness(self) -> float:
-        """Linear in the velocity, as in Magenta's mixdown."""
+        """Gain, linear in the velocity as in Magenta's mixdown."""
         return self.gain * self.velocity / 127 * 10 ** (self.pressed_by("gain") / 20)
 
     def pressed_by(self, target: str) -> float:
-        """What the pressure adds to one of its targets."""
+        """Return what the pressure adds to one of its targets."""
         return self.pressure * self.pressed[1] if self.pressed[0] == target else 0.0

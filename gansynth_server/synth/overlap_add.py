@@ -23,7 +23,7 @@ from gansynth_server.synth.resample import TAPS, Interpolator
 Float32 = NDArray[np.float32]
 
 REACH = 11
-"""Hops that a voice reads at one go; those that are faster than that go several times."""
+"""Most hops that a voice reads at once; a faster voice reads several times."""
 SEGMENTS = REACH + 8  # hops in a voice's ring: the sound read, four being added up, and room
 OPENING = 4  # frames that sound in a note's first hop
 TAIL = 3  # hops that sound on after the last frame, less the lead before the first
@@ -55,10 +55,10 @@ class OverlapAdd:
         self._position = np.zeros(count)  # place in the note's sound, samples
         self._end = np.full(count, np.inf)  # position after the last frame's sound
         self.ratio = np.ones(count)
-        """How many times as fast as it was made each row was read last."""
+        """Speed at which each row was read last; 1 is that of its frames."""
 
     def begin(self, row: int, note: Note) -> None:
-        """A row from the start of a note, or from where the note is to begin."""
+        """Begin a row at the start of a note, or where the note is to begin."""
         place = min(FIRST + round(note.skip * SAMPLE_RATE / HOP), FRAMES - 1)
         self._ring[row] = 0
         self.frames.begin(row, note, place)
@@ -70,16 +70,16 @@ class OverlapAdd:
         self._end[row] = np.inf
 
     def seek(self, row: int, place: float) -> None:
-        """A row goes on from another of its frames."""
+        """Continue a row from another of its frames."""
         self.motion.seek(row, place)
         self._end[row] = np.inf
 
     def over(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows have been read to their end."""
+        """Mask the rows that have been read to their end."""
         return self._position[rows] >= self._end[rows]
 
     def read(self, rows: Rows, size: int) -> Float32:
-        """The next samples of rows [rows, size ≤ hop], repitched where they are to be."""
+        """Read the next samples of rows [rows, size ≤ hop], repitched where they are to be."""
         fast = self.tune.highest(rows, size) * size > REACH * self.hop
         if not fast.any():
             return self._read(rows, size)
@@ -92,7 +92,7 @@ class OverlapAdd:
         return sound
 
     def _read(self, rows: Rows, size: int) -> Float32:
-        """As :meth:`read`, for rows that read no more than ``REACH`` hops."""
+        """Read as :meth:`read`, for rows that need no more than ``REACH`` hops."""
         start = self._position[rows]
         ratio = self.ratio[rows] = self.tune.ratios(rows)
         after = start + size * ratio
@@ -123,13 +123,13 @@ class OverlapAdd:
         return sound
 
     def _windows(self, size: int) -> Float32:
-        """All stretches of so many samples in the rings, [count, places, size], not copied."""
+        """View all stretches of so many samples in the rings, [count, places, size]."""
         ring = self._ring.reshape(self._count, -1)
         shape = (self._count, ring.shape[1] - size + 1, size)
         return np.ndarray(shape, np.float32, ring, 0, (*ring.strides, ring.strides[1]))
 
     def _fill(self, rows: Rows, need: NDArray[np.float64]) -> None:
-        """Adds frames until every row holds the sound up to a position."""
+        """Add frames until every row holds the sound up to a position."""
         for row in rows[self._hops[rows] == FIRST]:
             self._open(int(row))
         # frame t completes the sound up to sample (t + 1 - LEAD/HOP)·hop
@@ -140,7 +140,7 @@ class OverlapAdd:
             self._hop_rows(rows[hungry], missing[hungry])
 
     def _open(self, row: int) -> None:
-        """The frames of a note's first hop at once, if it reads them as they are."""
+        """Add the frames of a note's first hop at once, if it reads them as they are."""
         note = self._notes[row]
         assert note is not None and note.spectrum is not None
         if (
@@ -162,7 +162,7 @@ class OverlapAdd:
         self.motion.place[row] += OPENING
 
     def _hop_rows(self, rows: Rows, counts: NDArray[np.int64]) -> None:
-        """The next frames of some rows, so many for each, through one inverse FFT."""
+        """Add the next frames of some rows, so many for each, through one inverse FFT."""
         first = self._hops[rows]
         steps, ends = self.motion.walk(rows, counts)
         live = steps.playing[steps.first]
@@ -183,7 +183,7 @@ class OverlapAdd:
         self._hops[rows] += counts
 
     def _add(self, rows: Rows, first: NDArray[np.int64], steps: Steps, sound: Float32) -> None:
-        """Adds frames [frames, 4, hop] to the rings of rows, each a hop after the one before.
+        """Add frames [frames, 4, hop] to the rings of rows, each a hop after the one before.
 
         Args:
             first: the hop of each row at which they begin.

@@ -23,11 +23,11 @@ from gansynth_server.util.midi_pitch import midi_to_hz
 Float32 = NDArray[np.float32]
 
 LIFT = 10 ** (24 / 20)
-"""At most so much is a frame raised to the level that a held note keeps."""
+"""Largest factor that raises a frame to the level that a held note keeps."""
 RETURN = 0.7
-"""Share of that, in dB, that is left a hop after it is held no more."""
+"""Share of that (in dB) that is left after each hop once the note is released."""
 TILT = 10 ** (24 / 20)
-"""At most so much does brightness raise a bin."""
+"""Largest factor by which brightness raises a bin."""
 
 _OCTAVES = np.log2((np.arange(BINS) + 1) * (SAMPLE_RATE / 2 / BINS)).astype(np.float32)
 
@@ -41,7 +41,7 @@ class PhaseVocoder:
 
     def __init__(self, count: int) -> None:
         self._phase = np.zeros((count, BINS))  # radians; float64, so that it never drifts
-        self._kept = np.full(count, np.nan)  # level that a held note keeps
+        self._held_level = np.full(count, np.nan)  # level that a held note keeps
         self._lift = np.ones(count)
         self.level = np.zeros(count)
         """Root of the sum of squares of each row's last frame."""
@@ -53,17 +53,17 @@ class PhaseVocoder:
         """Bins that remain when the sound is read fast."""
 
     def begin(self, row: int, note: Note, place: int = FIRST) -> None:
-        """Phases of the frame before ``place``, the first that is heard."""
+        """Set the phases to those of the frame before ``place``, the first that is heard."""
         assert note.spectrum is not None
         increments = note.spectrum.increment[: min(place, note.spectrum.ready)]
         self._phase[row] = np.mod(increments.sum(axis=0, dtype=np.float64), 2 * np.pi)
-        self._kept[row] = np.nan
+        self._held_level[row] = np.nan
         self._lift[row] = 1
         self.band[row] = BINS
         self.pivot[row] = np.log2(midi_to_hz(note.rendered))
 
     def first(self, row: int, note: Note, count: int) -> tuple[Float32, NDArray[np.float64]]:
-        """The frames that a note begins with, as they are: magnitudes and phases [count, 1024]."""
+        """Return a note's first frames as they are: magnitudes and phases [count, 1024]."""
         assert note.spectrum is not None
         span = slice(FIRST, FIRST + count)
         magnitude = note.spectrum.magnitude[span]
@@ -76,7 +76,7 @@ class PhaseVocoder:
     def next(
         self, rows: Rows, notes: Sequence[Note | None], steps: Steps
     ) -> tuple[Float32, NDArray[np.float64], int]:
-        """The next frames of each row.
+        """Compute the next frames of each row.
 
         Args:
             notes: of these rows.
@@ -103,7 +103,7 @@ class PhaseVocoder:
         return magnitude, phase, late
 
     def _shape(self, rows: Rows, magnitude: Float32, steps: Steps) -> None:
-        """Level, brightness and band of [frames, 1024], in place."""
+        """Apply level, brightness and band to [frames, 1024], in place."""
         level = np.sqrt(np.einsum("nb,nb->n", magnitude, magnitude, dtype=np.float64))
         lift = np.ones_like(level)
         if steps.within.any() or (self._lift[rows] != 1).any():
@@ -112,7 +112,7 @@ class PhaseVocoder:
                 at = steps.first[on] + hop
                 lift[at] = self._lifted(rows[on], level[at], steps.within[at])
         else:
-            self._kept[rows] = np.nan
+            self._held_level[rows] = np.nan
         last = steps.first + steps.counts - 1
         self.level[rows] = level[last] * lift[last]
         lifted = lift != 1
@@ -131,18 +131,18 @@ class PhaseVocoder:
     def _lifted(
         self, rows: Rows, level: NDArray[np.float64], held: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
-        """By how much a frame of each row is raised, so that a held note keeps its level."""
-        kept = np.where(np.isnan(self._kept[rows]) & held, level, self._kept[rows])
-        self._kept[rows] = np.where(held, kept, np.nan)
+        """Gain for a frame of each row, so that a held note keeps its level."""
+        target = np.where(np.isnan(self._held_level[rows]) & held, level, self._held_level[rows])
+        self._held_level[rows] = np.where(held, target, np.nan)
         free = self._lift[rows] ** RETURN
-        lift = np.where(held, np.minimum(kept / np.maximum(level, 1e-9), LIFT), free)
+        lift = np.where(held, np.minimum(target / np.maximum(level, 1e-9), LIFT), free)
         lift[np.abs(lift - 1) < 1e-3] = 1
         self._lift[rows] = lift
         return lift
 
 
 def gather(notes: Sequence[Note | None], steps: Steps) -> tuple[Float32, Float32, int]:
-    """Magnitudes and phase increments [frames, 1024] of steps in notes, zero where none plays.
+    """Gather magnitudes and phase increments [frames, 1024] of steps, zero where no note plays.
 
     Between two frames magnitudes are mixed and the increments those of the nearer
     one. For a frame that is not there yet the last one is taken; the third
@@ -183,7 +183,7 @@ def gather(notes: Sequence[Note | None], steps: Steps) -> tuple[Float32, Float32
 
 
 def lock(magnitude: Float32, increment: Float32) -> Float32:
-    """Gives all bins of [N, 1024] the increment of the nearest peak: a bin that none of its four
+    """Give all bins of [N, 1024] the increment of the nearest peak: a bin that none of its four
     neighbours exceeds. Half way between two peaks the lower one has it."""
     rows, bins = magnitude.shape
     padded = np.full((rows, bins + 4), -1, np.float32)

@@ -1,4 +1,4 @@
-"""How fast a voice reads its sound: pitch, bend and vibrato."""
+"""The speed at which a voice reads its sound: pitch, bend and vibrato."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gansynth_server.synth.ramps import Ramps, Rows
 
 Float64 = NDArray[np.float64]
 LIMIT = 60.0
-"""Semitones from the rendered pitch, at most."""
+"""Largest interval (semitones) from the rendered pitch."""
 TOP = 135.0
 """Pitch, 20 kHz, beyond which there is nothing to be heard of a note."""
 
@@ -33,11 +33,11 @@ class Tune:
         self._angle = np.zeros(count)
 
     def begin(self, row: int, rendered: int) -> None:
-        """A row has a note that was rendered at this pitch."""
+        """Give a row a note that was rendered at this pitch."""
         self._most[row] = min(LIMIT, TOP - rendered)
 
     def vibrato(self, row: int, depth: float, hertz: float) -> None:
-        """Depth in semitones to either side; 0 is none, and begins anew."""
+        """Set the depth (semitones to either side); 0 is none, and restarts the cycle."""
         if self._depth[row] == 0:
             self._angle[row] = 0
         self._depth[row] = depth
@@ -47,18 +47,18 @@ class Tune:
         return self.pitch.moving(rows) | self.bend.moving(rows) | (self._depth[rows] != 0)
 
     def ratios(self, rows: Rows) -> Float64:
-        """Speeds [rows] at this moment, without vibrato."""
+        """Return the speeds [rows] at this moment, without vibrato."""
         total = self.pitch.now[rows, 0] + self.bend.now[rows, 0]
         return self._ratio(rows, total)
 
     def highest(self, rows: Rows, size: int) -> Float64:
-        """Speeds [rows] that none of them exceeds within the next samples."""
+        """Return bounds [rows] of the speeds within the next samples."""
         pitch = np.maximum(self.pitch.now[rows, 0], self.pitch.next(rows, size)[:, 0])
         bend = np.maximum(self.bend.now[rows, 0], self.bend.next(rows, size)[:, 0])
         return self._ratio(rows, pitch + bend + np.abs(self._depth[rows]))
 
     def paths(self, rows: Rows, size: int) -> Float64:
-        """Speeds of the next samples [rows, size]."""
+        """Return the speeds of the next samples [rows, size]."""
         total = self.pitch.ramp(rows, size)[..., 0] + self.bend.ramp(rows, size)[..., 0]
         angle = self._angle[rows][:, None] + self._speed[rows][:, None] * np.arange(1, size + 1)
         total += self._depth[rows][:, None] * np.sin(angle)
@@ -68,7 +68,7 @@ class Tune:
         return np.exp2(np.clip(semitones, -LIMIT, self._most[rows]) / 12)
 
     def band(self, ratios: Float64) -> NDArray[np.int64]:
-        """Bins that stay below half the sample rate at these speeds."""
+        """Count the bins that stay below half the sample rate at these speeds."""
         share = BINS * self._rate / (2 * ratios) / (SAMPLE_RATE / 2)
         return np.minimum(share, BINS).astype(np.int64)
 

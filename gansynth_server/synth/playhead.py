@@ -1,4 +1,4 @@
-"""Which frame of its note a voice reads next: forward, backward, slowly, or to and fro."""
+"""The frame of its note that a voice reads next: forward, backward, slowly, or to and fro."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CENTRE = LEAD / HOP - 2
 
 
 def place(seconds: float) -> float:
-    """The frame at a time of the note."""
+    """Return the frame at a time (s) of the note."""
     return seconds * SAMPLE_RATE / HOP + CENTRE
 
 
 def seconds(place: float) -> float:
-    """The time of the note at a frame."""
+    """Return the time (s) of the note at a frame."""
     return (place - CENTRE) * HOP / SAMPLE_RATE
 
 
@@ -48,16 +48,16 @@ class Steps:
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """The first frame of each row."""
+        """First frame of each row."""
         return np.cumsum(self.counts) - self.counts
 
     @cached_property
     def row(self) -> NDArray[np.int64]:
-        """The row of each frame."""
+        """Row of each frame."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def of(self, rows: NDArray[np.bool_]) -> Steps:
-        """Those of some of the rows."""
+        """Return the steps of some of the rows."""
         if rows.all():
             return self
         ours = rows[self.row]
@@ -78,14 +78,14 @@ class Playhead:
         self.place = np.zeros(count)
         self.held = np.zeros(count, bool)
         self.strayed = np.zeros(count, bool)
-        """Whether a row has left the frames' own order, so that its phases are its own."""
+        """True for a row that has left the frames' own order, so that its phases are its own."""
         self._speed = np.ones(count)
         self._way = np.ones(count)
         self._tempo = np.ones(count)
         self._region = np.tile(np.array(STEADY, float), (count, 1))
 
     def begin(self, row: int, tempo: float, place: int = FIRST) -> None:
-        """From a frame on, at ``tempo`` frames per hop."""
+        """Begin at a frame, at ``tempo`` frames per hop."""
         self.place[row] = place
         self._way[row] = 1
         self._speed[row] = 1
@@ -96,7 +96,7 @@ class Playhead:
     def steer(
         self, row: int, held: bool, speed: float, region: tuple[float, float], strayed: bool
     ) -> None:
-        """Sets how a row goes on: whether it stays in a region, and its speed and direction."""
+        """Set how a row goes on: whether it stays in a region, and its speed and direction."""
         self.strayed[row] |= strayed
         if speed != self._speed[row]:
             self.strayed[row] = True
@@ -112,18 +112,18 @@ class Playhead:
         self.strayed[row] = True
 
     def next_frame(self, row: int) -> tuple[float, float]:
-        """The next place of a row, and the step after it."""
+        """Return the next place of a row, and the step after it."""
         step = self._way[row] * self._speed[row] * self._tempo[row]
         return float(self.place[row]), float(step)
 
     def within(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows are held, and have come to where they stay."""
+        """Mask the rows that are held, and have come to where they stay."""
         low, high = self._region[rows].T
         at = self.place[rows]
         return self.held[rows] & (at >= low) & (at <= high)
 
     def walk(self, rows: Rows, counts: NDArray[np.int64]) -> tuple[Steps, NDArray[np.int64]]:
-        """Moves rows on by so many hops each, and tells by which frames.
+        """Move rows on by so many hops each, and return the frames on the way.
 
         Returns:
             the frames, and which of its own [rows] is the last of each note, ``counts`` for none.
@@ -156,7 +156,7 @@ class Playhead:
         return steps, ends
 
     def _advance(self, rows: Rows) -> None:
-        """One hop on."""
+        """Move rows on by one hop."""
         step = self._way[rows] * self._speed[rows] * self._tempo[rows]
         at = self.place[rows] + step
         held = rows[self.held[rows]]
@@ -172,5 +172,5 @@ class Playhead:
 
 
 def _inside(place: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where there is a frame that is heard."""
+    """Mask the places where there is a frame that is heard."""
     return (place < FRAMES) & (place >= FIRST)

@@ -1,4 +1,4 @@
-"""The mixing desk: who renders when several threads have sound to make; is there time for all."""
+"""The render lock: threads that make sound take turns, and their load is measured."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from weakref import WeakKeyDictionary
 
 TIME_SLICE_S = 0.2
-"""Seconds in which more work than there is time for tells."""
+"""Time constant (s) of the measured load."""
 FULL = 0.92
-"""Share of the time that the work may take."""
+"""Share of real time that the work may take."""
 
 
 class RenderLock:
-    """Has threads that make sound do so one after the other, first come, first served.
+    """A fair lock for the threads that make sound: first come, first served.
 
     At the same time each would take several times as long: at every array
     Python's lock goes to and fro between them. So it does with threads that
@@ -39,20 +39,21 @@ class RenderLock:
         self._by = WeakKeyDictionary[object, float]()  # seconds of late, of each
 
     @contextmanager
-    def of(self, who: object) -> Iterator[None]:
-        """A turn, once all who came before have had theirs."""
+    def of(self, *owners: object) -> Iterator[None]:
+        """Take a turn for the work of some owners, after all turns asked for before."""
         self._enter()
         begun, worked = self._clock(), self._processor()
         try:
             yield
         finally:
-            self._count(who, self._clock() - begun, self._processor() - worked)
+            self._count(owners, self._clock() - begun, self._processor() - worked)
             self._leave()
 
     def pause(self, seconds: float) -> bool:
-        """Waits until nobody has a turn, so many seconds at most; whether that came. Any thread.
+        """Wait until no thread has a turn, so long (s) at most; return whether that came.
 
-        Holds nothing meanwhile that a turn might wait for: who pauses may be set aside for long.
+        Any thread. Holds nothing meanwhile that a turn might wait for, because the scheduler
+        may suspend the waiting thread for long.
         """
         if not self._busy:
             return True
@@ -65,18 +66,18 @@ class RenderLock:
             self._pausing.remove(mine)
         return False
 
-    def too_much(self, who: object) -> bool:
-        """Whether there is no time left, and it is mostly this one that takes it.
+    def too_much(self, owner: object) -> bool:
+        """Return whether there is no time left, and this owner takes the most of it.
 
-        Who stands still has not worked: time that the processor was not there does not count.
+        Time in which a thread was suspended does not count.
         """
         if self._held < FULL or self._worked < FULL / 2:
             return False
         with self._lock:  # others have their turns meanwhile
-            return self._by.get(who, 0.0) >= max(self._by.values(), default=0.0)
+            return self._by.get(owner, 0.0) >= max(self._by.values(), default=0.0)
 
     def reset_load(self) -> None:
-        """Less is to be done from now on; gives that a while to show."""
+        """Reset the measured load, so that shed work has a while to show."""
         self._held = self._worked = 0.0
 
     def _enter(self) -> None:
@@ -99,16 +100,17 @@ class RenderLock:
             while True:
                 self._pausing.popleft().release()
 
-    def _count(self, who: object, held: float, worked: float) -> None:
-        """Takes note of a turn, while it lasts."""
+    def _count(self, owners: Sequence[object], held: float, worked: float) -> None:
+        """Take note of a turn, while it lasts."""
         now = self._clock()
         passed = max(now - self._last, held, 1e-9)
         self._last = now
         weight = min(1.0, passed / TIME_SLICE_S)
         self._held += weight * (held / passed - self._held)
         self._worked += weight * (worked / passed - self._worked)
-        kept = math.exp(-passed / TIME_SLICE_S)
+        decay = math.exp(-passed / TIME_SLICE_S)
         with self._lock:
             for other in list(self._by):
-                self._by[other] *= kept
-            self._by[who] = self._by.get(who, 0.0) + held
+                self._by[other] *= decay
+            for owner in owners:
+                self._by[owner] = self._by.get(owner, 0.0) + held / len(owners)

@@ -18,7 +18,7 @@ Float32 = NDArray[np.float32]
 
 @cache
 def kernel(phases: int) -> Float32:
-    """[phases, TAPS] weights for a place p/phases between sample TAPS/2-1 and the next."""
+    """Return weights [phases, TAPS] for a place p/phases between sample TAPS/2-1 and the next."""
     at = np.arange(TAPS) - (TAPS // 2 - 1) - np.arange(phases)[:, None] / phases
     # half the band: the sound ends at a third of it, the images begin at five thirds
     weights = np.sinc(at) * np.i0(9.0 * np.sqrt(np.clip(1 - (at / (TAPS / 2)) ** 2, 0, 1)))
@@ -34,7 +34,7 @@ class Interpolator:
     def __call__(
         self, windows: Float32, rows: NDArray[np.int64], at: NDArray[np.float64], span: int
     ) -> Float32:
-        """Values of the rings rows[n] at the places at[n, :], in samples, 0 to less than twice
+        """Interpolate the rings rows[n] at the places at[n, :] (samples), 0 to less than twice
         ``span``, which is one turn.
 
         Args:
@@ -60,20 +60,20 @@ class Resampler:
         divisor = int(np.gcd(source, target))
         self._step, self._phases = source // divisor, target // divisor
         self._kernel = kernel(self._phases)
-        self._kept = np.zeros((channels, TAPS), np.float32)
-        self._phase = 0  # place of the next output, in 1/phases of a sample after _kept[TAPS/2]
+        self._history = np.zeros((channels, TAPS), np.float32)
+        self._phase = 0  # place of the next output, in 1/phases of a sample after _history[TAPS/2]
 
     def needed(self, frames: int) -> int:
-        """Source samples that the next ``frames`` output samples use up."""
+        """Return the source samples that the next ``frames`` output samples use up."""
         return (self._phase + frames * self._step) // self._phases
 
     def __call__(self, source: Float32, frames: int) -> Float32:
-        """[channels, ``needed(frames)``] source samples → [channels, ``frames``]."""
+        """Resample [channels, ``needed(frames)``] to [channels, ``frames``]."""
         place = self._phase + np.arange(frames) * self._step
         whole, phase = np.divmod(place, self._phases)
-        sound = np.concatenate([self._kept, source], axis=1)
+        sound = np.concatenate([self._history, source], axis=1)
         windows = np.lib.stride_tricks.sliding_window_view(sound, TAPS, axis=1)
         out = np.einsum("cft,ft->cf", windows[:, whole], self._kernel[phase])
         self._phase = (self._phase + frames * self._step) % self._phases
-        self._kept = sound[:, source.shape[1] :]
+        self._history = sound[:, source.shape[1] :]
         return out

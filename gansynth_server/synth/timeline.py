@@ -19,33 +19,33 @@ Command = Callable[[Voices], None]
 
 
 class Link(Protocol):
-    """How the seconds of a clock and the samples of a listener belong together."""
+    """The relation between the seconds of a clock and the samples of a listener."""
 
     @property
     def idle(self) -> bool:
-        """Whether nobody has asked for samples lately, so that what waits there goes on waiting."""
+        """Return whether the listener has stopped asking for samples, so that commands wait."""
         ...
 
     def rendered(self, sample: int) -> None:
-        """Notes that so many samples have been asked for, the last of them just now."""
+        """Take note that so many samples have been asked for, the last of them just now."""
         ...
 
     def sample(self, seconds: float) -> int:
-        """The sample that is meant by a time; may be called from any thread."""
+        """Return the sample at a time (s); may be called from any thread."""
         ...
 
     def seconds(self, sample: float) -> float:
-        """The time that means a sample."""
+        """Return the time (s) of a sample."""
         ...
 
     def place(self, when: float | None, cause: object) -> int:
-        """The sample for what is to be done at a time, or at once (0), and what brought it about;
-        may be called from any thread."""
+        """Return the sample for a command due at a time (s), or at once (0), with the message
+        that caused it; may be called from any thread."""
         ...
 
 
 class SteadyLink:
-    """Time is counted by the samples themselves: for sound that nobody waits for."""
+    """Counts time by the samples themselves: for sound that no listener waits for."""
 
     idle = False
 
@@ -95,17 +95,17 @@ class Timeline:
         starts: bool = False,
         cause: object = None,
     ) -> None:
-        """Has a command run before a sample is rendered; before the next one where it is past."""
+        """Post a command to run before a sample is rendered, or the next one where it is past."""
         self._inbox.append(Entry(sample, command, note, starts, cause))
 
     def receive(self) -> None:
-        """Takes in what was posted, but for what an unfinished message has brought about."""
+        """Take in what was posted, except by a message that is still being handled."""
         while self._inbox and not getattr(self._inbox[0].cause, "unfinished", False):
             entry = self._inbox.popleft()
             heapq.heappush(self._due, (entry.sample, next(self._order), entry))
 
     def run(self, voices: Voices, sample: int) -> Iterator[Entry]:
-        """Runs what is due at a sample, and gives each entry after it was run."""
+        """Run what is due at a sample, and yield each entry after it was run."""
         while self._due and self._due[0][0] <= sample:
             entry = heapq.heappop(self._due)[2]
             try:
@@ -115,19 +115,19 @@ class Timeline:
             yield entry
 
     def until(self, sample: int, frames: int) -> int:
-        """Frames from a sample to the next command, at most ``frames``."""
+        """Return the frames from a sample to the next command, at most ``frames``."""
         return min(frames, self._due[0][0] - sample) if self._due else frames
 
     def drop(self, of: Callable[[Note], bool]) -> list[Note]:
-        """Forgets what is to happen to the notes of one kind; returns those that never began."""
-        kept: list[tuple[int, int, Entry]] = []
+        """Forget what is to happen to the notes of one kind; return those that never began."""
+        remaining: list[tuple[int, int, Entry]] = []
         never: list[Note] = []
         for due in self._due:
             entry = due[2]
             if entry.note is None or not of(entry.note):
-                kept.append(due)
+                remaining.append(due)
             elif entry.starts:
                 never.append(entry.note)
-        self._due = kept
+        self._due = remaining
         heapq.heapify(self._due)
         return never

@@ -1,11 +1,4 @@
-"""The voice bank: every sounding note is a row of arrays.
-
-A voice keeps its place in its note, its phases and its place in the sound (see
-:mod:`gansynth_server.synth.overlap_add`). The phases are kept by the voice and only advanced by
-the spectrum's increments, so frames can be repeated, skipped or exchanged
-without a seam. A frame that is not rendered in time is replaced by the last
-one that is, at the pitch that it has.
-"""
+"""The voices of one listener: its share of a bank, which notes wait for one, and which must go."""
 
 from __future__ import annotations
 
@@ -16,271 +9,201 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.synth.envelope import Envelopes
+from gansynth_server.synth.bank import Bank
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.overlap_add import OverlapAdd
-from gansynth_server.synth.playhead import STEADY
-from gansynth_server.synth.ramps import Ramps, Rows
+from gansynth_server.synth.ramps import Rows
 
 Float32 = NDArray[np.float32]
 
 COSTLY = 4
-"""Times as fast as it was made is a voice whose frames take most of the work."""
+"""Reading speed from which a voice counts as costly."""
 BUDGET = 2
-"""Frames a hop that there may be for each voice of a bank. One that is read n times as fast as it
-was made takes n."""
+"""Frames per hop that there may be for each voice, on average; one read n times as fast takes n."""
 SMOOTH = 0.010
-"""Seconds that a change of loudness, pan or pitch takes at least."""
-LOUDEST = 64.0
-"""Beyond it a voice is broken: 36 dB above full scale, where a note peaks at about 0.3."""
+"""Least time (s) that a change of loudness, pan or pitch takes."""
 
 
 class Voices:
-    """A bank of voices at one sample rate; used by one thread at a time.
+    """Up to ``count`` rows of a bank; used by one thread at a time.
 
     Args:
         rate: samples per second (see :class:`FrameInverse`).
-        count: voices that may sound at once; beyond it the one that is missed least
-            (see :meth:`_admit`) is faded out in 5 ms.
+        count: notes that may sound at once; beyond it the one that is missed least
+            (see :meth:`admit`) is faded out in 5 ms.
         channels: 1, or 2 for stereo.
+        bank: where the rows are; None makes one for these voices alone.
     """
 
-    def __init__(self, rate: int, count: int, channels: int = 1) -> None:
+    def __init__(self, rate: int, count: int, channels: int = 1, bank: Bank | None = None) -> None:
+        self.bank = bank or Bank(rate, count)
         self.rate = rate
         self.count = count
         self.channels = channels
-        self.notes: list[Note | None] = [None] * count
+        self.rows: set[int] = set()
+        """Rows of the bank that are this listener's."""
         self.waiting: deque[Note] = deque()
-        self._started: list[Note] = []
-        self._ended: list[Note] = []
         self.non_finite = 0
+        """Voices that were ended because their sound was not finite."""
         self.sheds = 0
         """Voices that were ended because there was no time for them."""
-        self._active = np.zeros(count, bool)
-        self._tape = OverlapAdd(rate, count, self.notes)
-        self._envelopes = Envelopes(rate, count)
-        self._weights = Ramps(count, channels)  # loudness times pan
+        self._started: list[Note] = []
+        self._ended: list[Note] = []
 
     @property
     def late(self) -> int:
-        """Frames that were not there yet when they were needed."""
-        return self._tape.late
+        """Number of the bank's frames that were not there yet when they were needed."""
+        return self.bank.overlap.late
 
     @property
     def sounding(self) -> int:
-        return int(self._active.sum())
+        return len(self.rows)
+
+    @property
+    def notes(self) -> list[Note | None]:
+        """Notes that sound."""
+        return [self.bank.notes[row] for row in sorted(self.rows)]
 
     def start(self, note: Note) -> None:
-        """Gives a rendered note a voice; when all are taken it waits for the cut of one."""
+        """Give a rendered note a voice; when all are taken it waits for the cut of one."""
         if note.choke is not None:
             self.cut_all(lambda other: (other.owner, other.choke) == (note.owner, note.choke))
         self.waiting.append(note)
 
     def release(self, note: Note) -> None:
-        """Begins the release of a note, unless that was begun before."""
-        row = self._row(note)
+        """Begin the release of a note, unless that was begun before."""
+        row = self.bank.row(note)
         if row is not None:
-            self._envelopes.release(row)
+            self.bank.envelopes.release(row)
 
     def change(self, note: Note, seconds: float = 0.0, **changes: Any) -> None:
-        """Sets attributes of a note, which may sound already or be yet to come.
+        """Set attributes of a note, which may sound already or be yet to come.
 
         Args:
             seconds: that a change of pitch, bend, loudness or pan takes; 10 ms at least.
         """
         for name, value in changes.items():
             setattr(note, name, value)
-        row = self._row(note)
+        row = self.bank.row(note)
         if row is not None:
-            self._apply(row, note, max(1, round(max(seconds, SMOOTH) * self.rate)))
+            samples = max(1, round(max(seconds, SMOOTH) * self.rate))
+            self.bank.apply(row, note, samples, self.channels)
 
     def seek(self, note: Note, place: float) -> None:
-        """Goes on from another frame of a note that sounds."""
-        row = self._row(note)
+        """Go on from another frame of a note that sounds."""
+        row = self.bank.row(note)
         if row is not None:
-            self._tape.seek(row, place)
+            self.bank.overlap.seek(row, place)
 
     def next_frame(self, note: Note) -> tuple[float, float] | None:
-        """The frame that a note reads next, and the way to the one after; None if it is silent."""
-        row = self._row(note)
-        return None if row is None else self._tape.motion.next_frame(row)
+        """Return a note's next frame and the step to the one after; None if it is silent."""
+        row = self.bank.row(note)
+        return None if row is None else self.bank.overlap.motion.next_frame(row)
 
     def cut_all(self, of: Callable[[Note], bool]) -> None:
-        """Fades the notes of one kind out in 5 ms; those that wait end unheard."""
-        kept = [note for note in self.waiting if not of(note)]
+        """Fade the notes of one kind out in 5 ms; those that wait end unheard."""
+        remaining = [note for note in self.waiting if not of(note)]
         self._ended += [note for note in self.waiting if of(note)]
-        self.waiting = deque(kept)
-        for row in np.flatnonzero(self._active):
-            note = self.notes[row]
+        self.waiting = deque(remaining)
+        for row in sorted(self.rows):
+            note = self.bank.notes[row]
             if note is not None and of(note):
-                self._envelopes.cut_off(int(row))
+                self.bank.envelopes.cut_off(row)
 
     def shed_voices(self) -> int:
-        """Fades an eighth of the voices out, for there are more than can be rendered in time.
+        """Fade an eighth of the voices out, for there are more than can be rendered in time.
 
         First those that are read many times as fast as they were made, which take as much
         more work, then those that are missed least.
 
         Returns:
-            How many.
+            Number of voices.
         """
-        rows = np.flatnonzero(self._active & ~self._envelopes.cut)
-        ratio = self._tape.ratio[rows]
+        rows = self._uncut()
+        ratio = self.bank.overlap.ratio[rows]
         order = np.lexsort((self._steal_priority(rows), -ratio * (ratio > COSTLY)))
         gone = rows[order][: -(-len(rows) // 8)]
         for row in gone:
-            self._envelopes.cut_off(int(row))
+            self.bank.envelopes.cut_off(int(row))
         self.sheds += len(gone)
         return len(gone)
 
     def clear(self) -> None:
-        """Ends all notes at once, without a fade: for when they cannot be rendered."""
-        for row in np.flatnonzero(self._active):
-            self._finish(int(row))
+        """End all notes at once, without a fade: for when they cannot be rendered."""
+        for row in sorted(self.rows):
+            self.bank.finish(row)
         self.cut_all(lambda note: True)
 
     def drop(self, notes: Iterable[Note]) -> None:
-        """Ends notes unheard that never came."""
+        """End notes unheard that never came."""
         self._ended += notes
 
     def take_started(self) -> list[Note]:
-        """Notes that began to sound since the last call."""
+        """Return the notes that began to sound since the last call."""
         taken, self._started = self._started, []
         return taken
 
     def take_ended(self) -> list[Note]:
-        """Notes whose sound is over since the last call."""
+        """Return the notes whose sound is over since the last call."""
         taken, self._ended = self._ended, []
         return taken
 
     def render(self, frames: int) -> Float32:
-        """The next samples of all voices together, float32 [channels, frames], not limited.
+        """Render these voices alone, float32 [channels, frames]; see :meth:`Bank.render`."""
+        return self.bank.render([self], frames)[0]
 
-        A voice whose sound is not finite, or far too loud, is ended and counted in ``non_finite``;
-        the others go on.
-        """
-        out = np.zeros((self.channels, frames), np.float32)
-        done = 0
-        while done < frames:
-            self._admit()
-            rows = np.flatnonzero(self._active)
-            size = min(self._tape.hop, frames - done)
-            if len(rows):
-                out[:, done : done + size] = self._mix(rows, size)
-            done += size
-        return out
+    def on_row_ended(self, note: Note) -> None:
+        """Take note of a row that the bank has ended."""
+        self._ended.append(note)
 
-    def _row(self, note: Note) -> int | None:
-        return self.notes.index(note) if note in self.notes else None
-
-    def _admit(self) -> None:
-        """Moves waiting notes into free rows and makes room for those left over.
+    def admit(self) -> None:
+        """Move waiting notes into free rows and make room for those left over.
 
         As FluidSynth does, the first to go are those released, then those that
         only the pedal holds, then what is old or quiet.
         """
-        while self.waiting and not self._active.all():
-            self._begin(int(np.argmin(self._active)), self.waiting.popleft())
-        self._save()
+        while self.waiting and len(self.rows) < self.count:
+            if self.bank.begin(self, self.waiting[0]) is None:
+                break  # other listeners have all rows: it waits until one of them ends
+            self._started.append(self.waiting.popleft())
+        self._limit_work()
         if not self.waiting:
             return
-        cut = self._active & self._envelopes.cut
-        rows = np.flatnonzero(self._active & ~cut)
+        rows = self._uncut()
         order = np.argsort(self._steal_priority(rows), kind="stable")
-        for row in rows[order][: len(self.waiting) - int(cut.sum())]:
-            self._envelopes.cut_off(int(row))
+        leaving = len(self.rows) - len(rows)
+        for row in rows[order][: max(0, len(self.waiting) - leaving)]:
+            self.bank.envelopes.cut_off(int(row))
 
-    def _save(self) -> None:
-        """Fades out what is read so fast that it takes the work of many others."""
-        rows = np.flatnonzero(self._active & ~self._envelopes.cut)
-        ratio = self._tape.ratio[rows]
+    def _uncut(self) -> Rows:
+        """Return the rows that are not being cut off."""
+        rows = np.array(sorted(self.rows), np.int64)
+        return rows[~self.bank.envelopes.cut[rows]]
+
+    def _limit_work(self) -> None:
+        """Fade out what is read so fast that it takes the work of many others."""
+        if not self.rows:
+            return
+        rows = self._uncut()
+        ratio = self.bank.overlap.ratio[rows]
         excess = np.maximum(ratio, 1).sum() - BUDGET * self.count
         if excess <= 0:
             return
         fast = np.flatnonzero(ratio > COSTLY)
         order = fast[np.argsort(self._steal_priority(rows)[fast], kind="stable")]
         for n in order[:-1]:  # one of them there is always time for
-            self._envelopes.cut_off(int(rows[n]))
+            self.bank.envelopes.cut_off(int(rows[n]))
             excess -= ratio[n]
             if excess <= 0:
                 return
 
     def _steal_priority(self, rows: Rows) -> NDArray[np.float64]:
-        """How much rows would be missed."""
-        seconds = self._envelopes.age[rows] / self.rate
-        level = self._tape.frames.level[rows] * self._weights.now[rows].max(axis=1)
-        level *= self._envelopes.levels(rows, 1)[:, 0]
+        """Rate how much rows would be missed."""
+        envelopes = self.bank.envelopes
+        seconds = envelopes.age[rows] / self.rate
+        level = self.bank.overlap.frames.level[rows] * self.bank.weights.now[rows].max(axis=1)
+        level *= envelopes.levels(rows, 1)[:, 0]
         worth = 1 / np.maximum(seconds, 1e-3) + 0.5 * level / max(level.max(initial=0), 1e-9)
-        worth -= 2e3 * (self._envelopes.age[rows] >= self._envelopes.off[rows])
-        worth -= 1e3 * np.array([note is not None and note.pedalled for note in self._at(rows)])
+        worth -= 2e3 * (envelopes.age[rows] >= envelopes.off[rows])
+        notes = [self.bank.notes[row] for row in rows]
+        worth -= 1e3 * np.array([note is not None and note.pedalled for note in notes])
         return np.asarray(worth)
-
-    def _at(self, rows: Rows) -> list[Note | None]:
-        return [self.notes[row] for row in rows]
-
-    def _begin(self, row: int, note: Note) -> None:
-        self.notes[row] = note
-        self._started.append(note)
-        self._active[row] = True
-        self._tape.begin(row, note)
-        self._envelopes.begin(
-            row, note.envelope, None if note.off is None else max(0.0, note.off - note.on)
-        )
-        self._apply(row, note, 0)
-
-    def _apply(self, row: int, note: Note, samples: int) -> None:
-        """Makes a row what its note wants, within so many samples."""
-        assert note.spectrum is not None
-        self._weights.set(row, note.loudness * _pan(note.pan, self.channels), samples)
-        self._tape.tune.pitch.set(row, note.offset, samples)
-        self._tape.tune.bend.set(row, note.bend + note.pressed_by("bend"), samples)
-        depth, hertz = note.vibrato
-        self._tape.tune.vibrato(row, depth + note.pressed_by("vibrato"), hertz)
-        self._tape.frames.tilt[row] = note.brightness + note.pressed_by("brightness")
-        self._envelopes.shape(row, note.envelope)
-        region = note.region or note.spectrum.region or STEADY
-        self._tape.motion.steer(row, note.hold, note.speed, region, note.overlay is not None)
-
-    def _finish(self, row: int) -> None:
-        note = self.notes[row]
-        if note is not None:
-            self._ended.append(note)
-        self.notes[row] = None
-        self._active[row] = False
-
-    def _mix(self, rows: Rows, size: int) -> Float32:
-        sound = self._tape.read(rows, size)  # [rows, size]
-        moving = self._envelopes.moving(rows, size)
-        if moving.any():
-            sound[moving] *= self._envelopes.levels(rows[moving], size)
-        mix = self._weighted(rows, sound)
-        if not np.abs(mix).max() <= LOUDEST:  # NaN is not either
-            good = np.abs(sound).max(axis=1) <= LOUDEST
-            for row in rows[~good]:
-                self.non_finite += 1
-                self._finish(int(row))
-            mix = self._weighted(rows[good], sound[good])
-        self._weights.advance(rows, size)
-        self._envelopes.advance(rows, size)
-        over = self._tape.over(rows) | self._envelopes.over(rows)
-        for row in rows[over & self._active[rows]]:
-            self._finish(int(row))
-        return mix
-
-    def _weighted(self, rows: Rows, sound: Float32) -> Float32:
-        """The sum of rows with their loudness and pan, [channels, size]."""
-        moving = self._weights.moving(rows)
-        still = self._weights.now[rows] * ~moving[:, None]
-        mix = still.T.astype(np.float32) @ sound
-        if moving.any():
-            ramp = self._weights.ramp(rows[moving], sound.shape[1]).astype(np.float32)
-            mix += np.einsum("nsc,ns->cs", ramp, sound[moving])
-        return mix
-
-
-def _pan(pan: float, channels: int) -> NDArray[np.float64]:
-    """Equal power, 1 in the middle: [channels]."""
-    if channels == 1:
-        return np.ones(1)
-    angle = (pan + 1) * np.pi / 4
-    return np.sqrt(2) * np.array([np.cos(angle), np.sin(angle)])

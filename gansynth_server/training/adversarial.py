@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.spectral import transform
 from gansynth_server.training import parallel
 from gansynth_server.training.losses import (
@@ -41,13 +42,13 @@ class Adversarial:
         }
         run.optimisers = dict(self.adams)
         self.generate, self.judge = run.generator.forward, run.judge.forward
-        if self.options.compile and stage.start == stage.end:
-            # a growing network would be compiled anew at each step
+        if self.options.compile and stage.start == stage.end and can_compile(run.device):
+            # a growing network would be compiled again at each step
             self.generate = torch.compile(self.generate)
             self.judge = torch.compile(self.judge)
 
     def step(self, position: float) -> dict[str, Tensor]:
-        """One update of each network at a position 0…1 of the stage; the losses by name."""
+        """Update each network once at a position 0…1 of the stage; return the losses by name."""
         run, options = self.run, self.options
         progress = self.stage.progress(position)
         run.progress = progress if progress < len(run.config.filters) - 1 else None
@@ -114,7 +115,7 @@ class Adversarial:
         return judgement
 
     def _fakes(self, progress: float, purpose: str) -> tuple[Tensor, Tensor]:
-        """Spectra in physical units [N, 2, 128, 1024] of pitches as frequent as the data's."""
+        """Generate physical spectra [N, 2, 128, 1024], pitches as frequent as the data's."""
         run, size = self.run, self.options.batch
         chance = run.chance(purpose)
         shape = (size, run.config.latent_size)
@@ -128,7 +129,7 @@ class Adversarial:
         return spectra.permute(0, 3, 1, 2), labels
 
     def _judged(self, judge: Judge) -> Judge:
-        """A judge in the run's precision, whose answers are float32."""
+        """Return a judge in the run's precision, whose answers are float32."""
 
         def judged(spectra: Tensor, progress: float) -> tuple[Tensor, Tensor]:
             with self.run.precision():

@@ -1,4 +1,4 @@
-"""Timbre codes: where in the latent space each instrument of the data lies."""
+"""Timbre codes: the place of each instrument of the data in the latent space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gansynth_server.training.regression import spread
 SAMPLES = 16
 """Notes of an instrument that its code is taken from."""
 WHITENING = 0.5
-"""1 gives all axes equal variance, 0 that of the spectra, where the first has nearly all."""
+"""Whitening: 1 gives all axes equal variance, 0 the spectra's, where the first has nearly all."""
 
 
 class Codes(nn.Module):
@@ -38,7 +38,7 @@ class Codes(nn.Module):
         self.register_buffer("axes", axes)
 
     def latents(self, instruments: Tensor, chance: torch.Generator) -> Tensor:
-        """[N] instrument indices → [N, latent_size] noisy latents."""
+        """Draw noisy latents [N, latent_size] for instrument indices [N]."""
         size = self.axes.shape[1]
         noise = torch.randn(len(instruments), size, device=self.axes.device, generator=chance)
         along = noise @ self.axes.T
@@ -46,7 +46,7 @@ class Codes(nn.Module):
         return noise + (code - along) @ self.axes
 
     def presets(self) -> list[NDArray[np.float32]]:
-        """The latent of each instrument: its code, and a fixed draw across the axes."""
+        """Return the latent of each instrument: its code, and a fixed draw across the axes."""
         axes, found = self.axes.cpu(), []
         for number, code in enumerate(self.values.cpu() * math.sqrt(1 - self.noise**2)):
             rest = torch.randn(axes.shape[1], generator=torch.Generator().manual_seed(number))
@@ -55,7 +55,7 @@ class Codes(nn.Module):
 
     @classmethod
     def of_data(cls, reals: Reals, axes: Tensor, noise: float) -> Codes:
-        """Principal components of the instruments' mean coarse log magnitudes, partly whitened."""
+        """Compute principal components of the instruments' mean coarse log magnitudes, whitened."""
         groups = spread(reals.instruments, SAMPLES).values()
         means = torch.stack([_look(reals, places) for places in groups])
         left, scale, _ = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False)
@@ -65,16 +65,16 @@ class Codes(nn.Module):
 
     @classmethod
     def of_presets(cls, presets: Tensor, axes: Tensor, noise: float) -> Codes:
-        """The codes whose presets these are, [instruments, latent_size]."""
+        """Recover the codes of presets [instruments, latent_size]."""
         return cls(presets @ axes.T / math.sqrt(1 - noise**2), axes, noise)
 
 
 def random_axes(count: int, latent_size: int, seed: int) -> Tensor:
-    """Directions at right angles, [count, latent_size]."""
+    """Draw directions at right angles, [count, latent_size]."""
     chance = torch.Generator().manual_seed(seed)
     return torch.linalg.qr(torch.randn(latent_size, count, generator=chance))[0].T.contiguous()
 
 
 def _look(reals: Reals, places: NDArray[np.int64]) -> Tensor:
-    """Mean coarse log magnitudes of some notes, [16 · 32]."""
+    """Return the mean coarse log magnitudes of some notes, [16 · 32]."""
     return F.avg_pool2d(reals.normalised(places)[:, :1], (8, 32)).flatten(1).mean(dim=0)

@@ -12,7 +12,7 @@ NOT_LOSSES = ("stage", "images", "minutes", "images_per_second")
 
 
 def curves(folder: Path) -> None:
-    """Draws ``curves.png`` from a run's ``log.jsonl``: a panel per loss, and the pace.
+    """Draw ``curves.png`` from a run's ``log.jsonl``: a panel per loss, and the pace.
 
     Raises:
         UserError: matplotlib is missing.

@@ -2,9 +2,10 @@
 
 A data folder holds ``notes.s16`` (little-endian int16 [N, 64000] at 16 kHz)
 and ``index.json``: ``format``, ``about`` (where the notes come from and under
-which licence), ``notes``, one row per note, and ``left_out``, how many were
-not taken, by reason. Spectra are made from the waves while training, on the
-training's device.
+which licence), ``notes``, one row per note, ``left_out``, how many were not
+taken, by reason, and ``origins``, the place in ``about["sources"]`` of what
+each instrument comes from, if there are several. Spectra are made from the
+waves while training, on the training's device.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class Dataset:
     about: Mapping[str, Any]
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many notes were not taken, by reason."""
+    origins: Mapping[str, int] = field(default_factory=dict)
+    """Instrument → its place in :attr:`sources`; 0 where it is not there."""
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
@@ -85,11 +88,12 @@ class Dataset:
                 raise UserError(f"{folder} has data of format {index['format']}, not {FORMAT}")
             notes = tuple(Note(**entry) for entry in index["notes"])
             waves = np.memmap(folder / WAVES, "<i2", mode="r", shape=(len(notes), SAMPLES))
-            return cls(folder, notes, waves, index["about"], index.get("left_out", {}))
+            left_out, origins = index.get("left_out", {}), index.get("origins", {})
+            return cls(folder, notes, waves, index["about"], left_out, origins)
         except FileNotFoundError as error:
             raise UserError(
                 f"{folder} holds no finished data set; make one, or go on with one, with: "
-                f"gansynth dataset soundfont|nsynth|folder … --output {folder}"
+                f"gansynth dataset soundfont|dssi|nsynth|folder|merge … --output {folder}"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"the data in {folder} is damaged ({error}); make it anew") from error
@@ -121,6 +125,15 @@ class Dataset:
     def instruments(self) -> tuple[str, ...]:
         """Names of the instruments, in the order of their first notes."""
         return tuple(dict.fromkeys(note.instrument for note in self.notes))
+
+    @property
+    def sources(self) -> list[Mapping[str, Any]]:
+        """Where the notes come from: ``kind``, ``title`` and ``licence`` of each source."""
+        return list(self.about.get("sources", [self.about]))
+
+    def source_of(self, instrument: str) -> Mapping[str, Any]:
+        """Where an instrument comes from, one of :attr:`sources`."""
+        return self.sources[self.origins.get(instrument, 0)]
 
     @property
     def families(self) -> dict[str, str]:
@@ -238,8 +251,12 @@ class Writer:
         if key not in self._keys:
             self._write({"left_out": reason, "key": key})
 
-    def finish(self) -> Dataset:
-        """Writes the index and opens the data; UserError if there are no notes."""
+    def finish(self, origins: Mapping[str, int] | None = None) -> Dataset:
+        """Writes the index and opens the data; UserError if there are no notes.
+
+        Args:
+            origins: instrument → place in ``about["sources"]``, if there are several.
+        """
         self.close()
         if not self._notes:
             reasons = ", ".join(f"{n} {reason}" for reason, n in self._left_out.items())
@@ -248,6 +265,8 @@ class Writer:
             )
         index = {"format": FORMAT, "about": self.about, "notes": self._notes}
         index["left_out"] = dict(self._left_out)
+        if origins:
+            index["origins"] = dict(origins)
         partial = self.folder / (INDEX + ".partial")
         partial.write_text(json.dumps(index), encoding="utf-8")
         partial.replace(self.folder / INDEX)

@@ -1,8 +1,7 @@
 """Distillation (Hinton et al. 2015): a small network learns the notes of a larger one.
 
-What is not convolutions, the teacher lends: a pupil has its axes, templates and
-bias. So a latent means the same to both, and the teacher's presets are the
-pupil's.
+The teacher lends all but the convolutions: axes, templates and bias. So a latent
+means the same to both, and the teacher's presets are the pupil's.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Teacher:
         self.generator: Generator = net.to(memory_format=order)  # type: ignore[call-overload]
 
     def pupil(self, config: GeneratorConfig) -> GeneratorConfig:
-        """A network with the channels and enlargement of a config, and all else the teacher's.
+        """Return a config's channels and enlargement, with all else the teacher's.
 
         Raises:
             UserError: the config has pitches that the teacher does not know.
@@ -55,7 +54,7 @@ class Teacher:
         return replace(ours, filters=config.filters, upscale=config.upscale)
 
     def lend(self, generator: Generator) -> None:
-        """Gives a new pupil all but the convolutions, which add nothing to templates yet."""
+        """Give a new pupil all but the convolutions, which add nothing to templates yet."""
         state = self.generator.state_dict()
         lent = {key: value for key, value in state.items() if not key.startswith("blocks.")}
         generator.load_state_dict(lent, strict=False)
@@ -66,7 +65,7 @@ class Teacher:
 
     @torch.no_grad()
     def notes(self, z: Tensor, labels: Tensor, precision: AbstractContextManager[Any]) -> Tensor:
-        """[N, latent_size] latents and [N] labels → [N, 2, 128, 1024] normalised spectra.
+        """Render normalised spectra [N, 2, 128, 1024] of z [N, latent_size] and labels [N].
 
         Args:
             precision: of the convolutions alone.

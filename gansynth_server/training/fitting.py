@@ -1,7 +1,7 @@
-"""Templates fitted to the data in closed form, which is where a regression begins.
+"""Templates fitted to the data in closed form, from which a regression begins.
 
 At every pitch the templates of magnitude are the principal components of all
-frames, those of phase a weighted principal component analysis of what stays
+frames, those of phase a weighted principal component analysis of the means
 over a note. Neighbouring pitches are turned towards each other (orthogonal
 Procrustes), so that an instrument's levels change little from one pitch to the
 next, and then a perceptron learns the levels.
@@ -24,19 +24,19 @@ from gansynth_server.training.regression import Loudness
 from gansynth_server.util.progress import track
 
 FLOOR = 80 * math.log(10) / 20
-"""Nepers of amplitude under a note's peak where its spectrum counts as flat."""
+"""Level (nepers of amplitude) under a note's peak below which its spectrum counts as flat."""
 SILENT = 3
-"""Frames before the first that hears the note."""
+"""Frames of silence before the note."""
 MAX_SPECTRUM = 0.95
 """Largest value of a spectrum that a tanh is asked for."""
 ROUNDS, RIDGE = 6, 1e-3
-"""Of the alternating least squares of phases, whose loudest bins weigh 1."""
+"""Rounds and ridge of the alternating least squares of phases; the loudest bins weigh 1."""
 EPOCHS, BATCH, RATE = 150, 128, 2e-3
-"""Of the perceptron."""
+"""Training of the perceptron."""
 
 
 def fit(generator: Generator, reals: Reals, codes: Codes, seed: int) -> None:
-    """Gives a new generator's templates what they can know of the data.
+    """Fit a new generator's templates to the data.
 
     Args:
         generator: with a pitch bias that is fitted already; its templates are changed.
@@ -77,7 +77,7 @@ def _places(reals: Reals, label: int) -> Tensor:
 
 
 def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
-    """Labels from the middle up, then from there down, each with the one before it."""
+    """List labels from the middle up, then from there down, each with the one before it."""
     middle = len(labels) // 2
     up = [(labels[n], labels[n - 1]) for n in range(middle + 1, len(labels))]
     down = [(labels[n], labels[n + 1]) for n in reversed(range(middle))]
@@ -85,7 +85,7 @@ def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
 
 
 def _pairs(instruments: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Places in both lists of notes of the same instruments."""
+    """Return the places in both lists of notes of the same instruments."""
     same = instruments[here][:, None] == instruments[there]
     one, other = same.nonzero().T
     return one, other
@@ -94,7 +94,7 @@ def _pairs(instruments: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Te
 def _residual(
     generator: Generator, reals: Reals, label: int, places: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the bias leaves of the notes of a pitch, as arguments of the tanh.
+    """Compute the residual of a pitch's notes after the bias, as arguments of the tanh.
 
     Returns:
         log magnitude [n, frames, bins]; instantaneous frequency, the mean of each bin
@@ -125,14 +125,14 @@ def _residual(
 
 
 def _principal(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """[n, frames, bins] → orthonormal spectra [count, bins] and their levels [n, frames, count]."""
+    """Split [n, frames, bins] into orthonormal [count, bins] and levels [n, frames, count]."""
     flat = values.flatten(0, 1)
     spectra = torch.linalg.eigh(flat.T @ flat)[1][:, -count:].flip(1)
     return spectra.T, values @ spectra
 
 
 def _weighted_principal(values: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """[n, bins] of which some matter more → spectra [count, bins] and levels [n, count]."""
+    """Split weighted [n, bins] into spectra [count, bins] and levels [n, count]."""
     start = torch.linalg.svd(values * weight.sqrt(), full_matrices=False)[2][:count]
     spectra = F.pad(start, (0, 0, 0, count - len(start)))
     for _ in range(ROUNDS):
@@ -142,7 +142,7 @@ def _weighted_principal(values: Tensor, weight: Tensor, count: int) -> tuple[Ten
 
 
 def _solve(basis: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-    """Levels [n, k] for which levels @ basis.T is nearest to values [n, m]; basis [m, k]."""
+    """Solve for levels [n, k] whose product with basis.T is nearest to values [n, m]."""
     size = basis.shape[1]
     products = (basis[:, :, None] * basis[:, None, :]).flatten(1)
     matrix = (weight @ products).view(-1, size, size)
@@ -151,7 +151,7 @@ def _solve(basis: Tensor, values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _procrustes(ours: Tensor, theirs: Tensor) -> Tensor:
-    """The rotation [k, k] that brings ours [..., k] nearest to theirs."""
+    """Return the rotation [k, k] that brings ours [..., k] nearest to theirs."""
     left, _, right = torch.linalg.svd(ours.flatten(0, -2).T @ theirs.flatten(0, -2))
     return left @ right
 
@@ -164,7 +164,7 @@ def _learn(
     constant: Tensor,
     seed: int,
 ) -> None:
-    """Trains the perceptron on the levels [N, templates, curves] and [N, phase_templates]."""
+    """Train the perceptron on the levels [N, templates, curves] and [N, phase_templates]."""
     templates, labels = generator.templates, reals.labels
     assert isinstance(templates, Templates)
     size = min(BATCH, len(labels))

@@ -28,7 +28,7 @@ Judge = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
 def blend(real: Tensor, config: GeneratorConfig, progress: float) -> Tensor:
-    """Real spectra as coarse as the generator's output is at a training progress.
+    """Blur real spectra to the generator's resolution at a training progress.
 
     The sum of the image at every resolution grown so far, each pooled and
     blown up again, with the generator's own shares.
@@ -45,14 +45,14 @@ def blend(real: Tensor, config: GeneratorConfig, progress: float) -> Tensor:
 
 
 def generator_loss(loss: Loss, scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """How far the fakes are from being taken for real, + 10 · cross entropy of their pitch."""
+    """Return the generator's adversarial loss + 10 · cross entropy of the pitch."""
     deception = -scores.mean() if loss == "wgan-gp" else F.softplus(-scores).mean()
     return deception + PITCH_WEIGHT * F.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The discriminator's loss and what it is made of, each a scalar tensor."""
+    """The discriminator's loss and its parts, each a scalar tensor."""
 
     contrast: Tensor
     """Wasserstein: E[D(fake)] - E[D(real)]; non-saturating: both softplus terms."""
@@ -74,7 +74,7 @@ class Judgement:
 def gradient_penalty(
     judge: Judge, real: Tensor, fake: Tensor, amounts: Tensor, progress: float
 ) -> Tensor:
-    """Mean squared distance from 1 of the slope between reals and fakes.
+    """Return the mean squared distance from 1 of the slope between reals and fakes.
 
     Args:
         amounts: [N, 1, 1, 1] places between real (0) and fake (1), drawn from U(0, 1).
@@ -94,7 +94,7 @@ def wasserstein_judgement(
     progress: float,
     penalty_weight: float = 10.0,
 ) -> Judgement:
-    """Magenta's: Wasserstein distance, gradient penalty, drift, and the pitch of the reals.
+    """Compute Magenta's: Wasserstein distance, gradient penalty, drift, and the reals' pitch.
 
     Args:
         real: blended reals; labels [N] are theirs.
@@ -114,10 +114,10 @@ def wasserstein_judgement(
 def slope_at_reals(
     judge: Judge, real: Tensor, progress: float, normalizer: Normalizer
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """R1: half the mean squared slope of the score at the reals, per normalised unit.
+    """Compute R1: half the mean squared slope of the score at the reals, per normalised unit.
 
     Returns:
-        the penalty, and the scores and logits that came by the way.
+        the penalty, and the scores and logits computed on the way.
     """
     real = real.detach().requires_grad_(True)
     scores, logits = judge(real, progress)
@@ -135,7 +135,7 @@ def non_saturating_judgement(
     normalizer: Normalizer,
     penalty_weight: float | None,
 ) -> Judgement:
-    """Logistic loss of reals and fakes; R1 only if it has a weight in this step."""
+    """Compute the logistic loss of reals and fakes; R1 only if it has a weight in this step."""
     if penalty_weight is None:
         penalty = real.new_zeros(())
         scores, logits = judge(real, progress)

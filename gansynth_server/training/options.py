@@ -1,4 +1,4 @@
-"""What a training run is told: the one table of its settings and defaults."""
+"""Settings of a training run: the one table of them and their defaults."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class TrainOptions:
     teacher: str | None = None
     """Checkpoint whose notes a smaller network learns; it lends its axes, bias and templates."""
     taught: float = 0.5
-    """Part of each batch that are its notes at random latents; the others are the data's."""
+    """Part of each batch that is its notes at random latents; the others are the data's."""
 
     start: str | None = None
     """Checkpoint whose weights (and discriminator, if kept) a new run begins with."""
     precision: Precision = "float32"
-    """Of convolutions; bfloat16 where the hardware multiplies it faster."""
+    """Precision of convolutions; bfloat16 where the hardware multiplies it faster."""
     channels_last: bool = True
     """Memory order of images; faster on CPUs and tensor cores."""
     compile: bool = False
@@ -99,11 +99,11 @@ class TrainOptions:
     device: str = "auto"
     """cpu, cuda, cuda:1 …; auto takes a GPU where there is one."""
     keep_minutes: float = 10.0
-    """Between two savings of the run."""
+    """Time between two savings of the run."""
     sample_minutes: float = 10.0
-    """Between two grids of notes, drawn and written as sound; 0 for none but the last."""
+    """Time between two grids of notes, drawn and written as sound; 0 for none but the last."""
     seed: int = 0
-    """Of weights, noise and order."""
+    """Seed of weights, noise and order."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.reconstruction <= 1:
@@ -127,12 +127,12 @@ class TrainOptions:
 
     @property
     def judge_features(self) -> int:
-        """Channels of the discriminator's last layer."""
+        """Number of channels of the discriminator's last layer."""
         base, most, _, _ = _NETWORKS[self.config]
         return min(self.fmap_base or base, self.fmap_max or most)
 
     def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
-        """The generator that is to be trained, for the pitches of the data."""
+        """Return the config of the generator to train, for the pitches of the data."""
         base, most, latent_size, representation = _NETWORKS[self.config]
         blocks = 8 - self.upscale
         return GeneratorConfig(

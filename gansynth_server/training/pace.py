@@ -1,4 +1,4 @@
-"""How fast a run would go here: images per second of every stage, and share of the peak."""
+"""The pace of a run on this machine: images per second of every stage, and share of the peak."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gansynth_server.training.schedule import Stage, stages
 from gansynth_server.training.train import begin
 
 SECONDS = 5.0
-"""Time spent on each stage, after its first two steps."""
+"""Time (s) spent on each stage, after its first two steps."""
 
 
 def pace(data: Dataset, options: TrainOptions) -> list[dict[str, float | str]]:
-    """Measures and prints a row per stage: images/s, FLOP per image, share of the peak.
+    """Measure and print a row per stage: images/s, FLOP per image, share of the peak.
 
     The peak is that of a large matrix product in the run's precision, measured
     here. FLOPs are those of the mathematics, counted by PyTorch; a stage that
@@ -55,7 +55,7 @@ def pace(data: Dataset, options: TrainOptions) -> list[dict[str, float | str]]:
 
 
 def _measure(run: Run, reals: Reals, stage: Stage) -> tuple[float, float]:
-    """Images per second and FLOP per image; the step is a whole one, of both networks."""
+    """Measure images per second and FLOP per image of a whole step of both networks."""
     trainer = Adversarial(run, reals, stage) if stage.adversarial else Reconstruction(run, reals)
     with FlopCounterMode(display=False) as counter:
         trainer.step(0.5)
@@ -70,7 +70,7 @@ def _measure(run: Run, reals: Reals, stage: Stage) -> tuple[float, float]:
 
 
 def matrix_peak(device: torch.device, precision: str, size: int = 2048) -> float:
-    """FLOP per second of a square matrix product, best of ten."""
+    """Measure the FLOP per second of a square matrix product, best of ten."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(size, size, device=device, dtype=dtype)
     best = float("inf")

@@ -9,7 +9,7 @@ from torch import distributed
 
 
 def join(device: torch.device) -> torch.device:
-    """Joins the processes that torchrun started, if it did; the device of this one."""
+    """Join the processes that torchrun started, if it did; return this one's device."""
     if "WORLD_SIZE" not in os.environ:
         return device
     if device.type == "cuda":
@@ -26,17 +26,17 @@ def leave() -> None:
 
 
 def rank() -> int:
-    """Number of this process among those that train together, from 0."""
+    """Return the number of this process among those that train together, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def world() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def average_gradients(optimiser: torch.optim.Optimizer) -> None:
-    """Gives every process the mean gradients of all, so that their weights stay equal."""
+    """Give every process the mean gradients of all, so that their weights stay equal."""
     if world() == 1:
         return
     gradients = [
@@ -52,7 +52,7 @@ def average_gradients(optimiser: torch.optim.Optimizer) -> None:
 
 
 def agree(seconds: float) -> float:
-    """The first process's clock, so that all end a stage at the same step."""
+    """Return the first process's clock (s), so that all end a stage at the same step."""
     if world() == 1:
         return seconds
     shared = torch.tensor([seconds], dtype=torch.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ MARGIN = 0.8
 
 
 def order(count: int, first: int, size: int, seed: int) -> NDArray[np.int64]:
-    """Places in a data set of the samples ``first`` … ``first + size - 1`` of a training.
+    """Return places in a data set of the samples ``first`` … ``first + size - 1`` of a training.
 
     Every epoch is a permutation of its own, so a run that is resumed at any
     sample sees what it would have seen.
@@ -30,10 +32,14 @@ def order(count: int, first: int, size: int, seed: int) -> NDArray[np.int64]:
     epochs = numbers // count
     places = np.empty(size, np.int64)
     for epoch in np.unique(epochs):
-        shuffled = np.random.default_rng([seed, int(epoch)]).permutation(count)
         here = epochs == epoch
-        places[here] = shuffled[numbers[here] % count]
+        places[here] = _shuffled(count, int(epoch), seed)[numbers[here] % count]
     return places
+
+
+@lru_cache(maxsize=2)  # a step may end one epoch and begin the next
+def _shuffled(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 class Reals:
@@ -70,17 +76,18 @@ class Reals:
         return len(self.rows)
 
     def normalised(self, places: NDArray[np.int64]) -> Tensor:
-        """Spectra of some places as the network gives them: [n, 2, 128, 1024] in ±1."""
+        """Return spectra of some places as the network gives them: [n, 2, 128, 1024] in ±1."""
         if self._cache is None:
             return self._make(places)
-        missing = np.unique(places[~self._made[places].numpy()])
-        for place in missing:  # one by one: sums differ in their last bits with their company
-            self._cache[place] = self._make(np.array([place]))[0].half()
-            self._made[place] = True
+        # sums differ in their last bits with their company, so a note's is always the same
+        for block in np.unique(places[~self._made[places].numpy()] // AT_ONCE):
+            some = slice(block * AT_ONCE, min((block + 1) * AT_ONCE, len(self.rows)))
+            self._cache[some] = self._make(np.arange(some.start, some.stop)).half()
+            self._made[some] = True
         return self._cache[torch.from_numpy(places).to(self.device)].float()
 
     def physical(self, places: NDArray[np.int64]) -> Tensor:
-        """The same in physical units, [n, 2, 128, 1024]."""
+        """Return the same in physical units, [n, 2, 128, 1024]."""
         spectra = self.normalised(places).permute(0, 2, 3, 1)
         return transform.denormalise(spectra, self.config.normalizer).permute(0, 3, 1, 2)
 
@@ -91,7 +98,7 @@ class Reals:
 
 
 def pitches_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[int, ...]:
-    """The pitches that a generator of these notes needs; UserError if there are none."""
+    """Return the pitches that a generator of these notes needs; UserError if there are none."""
     pitches = tuple(sorted({data.notes[row].pitch for row in rows}))
     if not pitches:
         raise UserError("the data holds no notes of this kind to train on; see --sources")
@@ -101,7 +108,7 @@ def pitches_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[int, ...]:
 def fit_normalizer(
     data: Dataset, rows: NDArray[np.int64], representation: Representation
 ) -> Normalizer:
-    """Magenta's prespecified one for mel spectra; for others, the range of the data."""
+    """Return Magenta's normaliser for mel spectra; for others, one of the data's range."""
     if representation == "mel":
         return Normalizer()
     low, high = float("inf"), float("-inf")

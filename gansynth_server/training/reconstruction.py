@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model.generator import Block, Generator
+from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.fitting import fit
@@ -35,7 +36,7 @@ COARSE = 4  # index of the 32×256 block: the first part trains magnitudes there
 ROWS = 32  # of its image
 HALO = 6  # frames at each cut edge of a window that see its zero padding
 SLOW = 0.1
-"""Share of the learning rate that what was fitted to the data gets."""
+"""Share of the learning rate for parameters that were fitted to the data."""
 WARM_UP = 100  # steps until the learning rate is reached
 
 
@@ -47,27 +48,27 @@ class Windows(nn.Module):
         self.generator = generator
 
     def coarse(self, x: Tensor, outline: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Conditions [N, input_size] → features [N, C, 32, 256], their image [N, 2, 32, 256]."""
+        """Compute features [N, C, 32, 256] and image [N, 2, 32, 256] of x [N, input_size]."""
         for block in self.generator.blocks[: COARSE + 1]:
             x = block(x)
         return x, self.generator.image(COARSE, x, outline)
 
     def fine(self, x: Tensor, outline: Tensor | None) -> Tensor:
-        """features [N, C, rows, 256], outline of these frames → image [N, 2, 4·rows, 1024]."""
+        """Compute [N, 2, 4·rows, 1024] of features [N, C, rows, 256] and their outline."""
         for block in self.generator.blocks[COARSE + 1 :]:
             x = block(x)
         return self.generator.image(len(self.generator.blocks) - 1, x, outline)
 
 
 def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
-    """Rows starts[n] … starts[n]+rows of every [N, C, H, W]."""
+    """Cut rows starts[n] … starts[n]+rows out of every [N, C, H, W]."""
     return torch.stack(
         [image[:, s : s + rows] for image, s in zip(x, starts.tolist(), strict=True)]
     )
 
 
 def prepare(generator: Generator, reals: Reals, noise: float, seed: int) -> Codes:
-    """Has a new generator start with what can be fitted to the data in closed form."""
+    """Fit a new generator to the data as far as that has a closed form; return the codes."""
     assert generator.axes is not None
     generator.axes.copy_(random_axes(len(generator.axes), generator.axes.shape[1], seed))
     codes = Codes.of_data(reals, generator.axes.clone(), noise)
@@ -93,15 +94,16 @@ class Reconstruction:
         self.fast = [p for name, p in named if name.startswith("blocks.")]
         groups = [{"params": self.fast, "share": 1.0}]
         groups += [{"params": slow, "share": SLOW}] if slow else []
-        self.adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99))
+        fused = run.device.type == "cuda"  # one kernel for all weights
+        self.adam = torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), fused=fused)
         run.optimisers = {"generator": self.adam}
         self.halves = Windows(run.generator)
-        if self.options.compile:
+        if self.options.compile and can_compile(run.device):
             self.halves.coarse = torch.compile(self.halves.coarse)  # type: ignore[method-assign]
             self.halves.fine = torch.compile(self.halves.fine)  # type: ignore[method-assign]
 
     def step(self, position: float) -> dict[str, Tensor]:
-        """One step at a position 0…1 of the stage; its losses by name."""
+        """Make a step at a position 0…1 of the stage; return its losses by name."""
         run, options = self.run, self.options
         size = options.reconstruction_batch
         places = order(len(self.reals), run.first_sample(size), size, options.seed)
@@ -133,7 +135,7 @@ class Reconstruction:
         return losses
 
     def _notes(self, places: NDArray[np.int64], label: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents [N, latent_size] and the spectra [N, 2, 128, 1024] that they should become.
+        """Return latents [N, latent_size] and their target spectra [N, 2, 128, 1024].
 
         The first ones are the teacher's, if there is one, at random latents.
         """
@@ -154,7 +156,7 @@ class Reconstruction:
     def _window_losses(
         self, x: Tensor, outline: Tensor | None, target: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Magnitude and phase loss of one window of frames per note.
+        """Compute magnitude and phase loss of one window of frames per note.
 
         Args:
             x: [N, C, 32, 256] features of whole notes.
@@ -185,7 +187,7 @@ class Reconstruction:
         return self.options.reconstruction_rate * warm * (1 + math.cos(math.pi * position)) / 2
 
     def _starts(self, size: int) -> Tensor:
-        """First rows of windows: onsets are short and matter most, so a third begin there."""
+        """Draw first rows of windows: onsets are short and matter most, so a third begin there."""
         chance = np.random.default_rng(self.run.seeds("windows"))
         later = chance.random(size) > 1 / 3
         return torch.from_numpy(

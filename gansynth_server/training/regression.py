@@ -1,4 +1,4 @@
-"""What regression on spectra starts from and what it minimises.
+"""Start and losses of regression on spectra.
 
 ``Loudness`` reads normalised magnitudes, so that the same losses serve mel
 spectra (log power) and linear ones (log magnitude).
@@ -30,12 +30,12 @@ class Loudness:
         """Phase increment in radians per normalised unit."""
 
     def amplitude(self, level: Tensor) -> Tensor:
-        """Relative amplitude of normalised magnitudes."""
+        """Return the relative amplitude of normalised magnitudes."""
         return torch.exp(level / self.per_neper)
 
 
 def spread(groups: Tensor, most: int) -> dict[int, np.ndarray]:
-    """Evenly spread places of each group, at most so many."""
+    """Return evenly spread places of each group, at most so many."""
     found = {}
     numbers = groups.cpu().numpy()
     for group in np.unique(numbers):
@@ -45,7 +45,7 @@ def spread(groups: Tensor, most: int) -> dict[int, np.ndarray]:
 
 
 def pitch_means(reals: Reals) -> Tensor:
-    """[pitches, 2, 1024]: what notes of a pitch have in common, as tanh arguments; else 0.
+    """Compute the mean of each pitch, [pitches, 2, 1024], as tanh arguments; 0 without notes.
 
     Mean log magnitude, and the circular mean of the phase increment weighted
     by magnitude, over notes and frames that sound.
@@ -66,16 +66,16 @@ def pitch_means(reals: Reals) -> Tensor:
 
 
 def magnitude_loss(level: Tensor, target: Tensor, peak: Tensor) -> Tensor:
-    """Squared error of normalised log magnitudes, where a listener would hear it most."""
+    """Compute the squared error of log magnitudes, weighted where a listener hears it most."""
     weight = 0.1 + torch.sigmoid(12 * (target - (peak - 0.9)))
     return (weight * (level - target).square()).mean()
 
 
 def band_loss(level: Tensor, target: Tensor, loudness: Loudness) -> Tensor:
-    """Squared error of the log powers of 128 bands over a window, the loud ones above all.
+    """Compute the squared error of 128 bands' log powers over a window, the loud ones above all.
 
-    Regression of log magnitudes alone makes what varies too soft; the power of
-    a band is what a listener hears as its level.
+    Regression of log magnitudes alone makes noise too soft; a listener hears the
+    power of a band as its level.
 
     Args:
         level, target: [N, 1, frames, 1024] normalised log magnitudes.
@@ -91,7 +91,7 @@ def band_loss(level: Tensor, target: Tensor, loudness: Loudness) -> Tensor:
 
 
 def phase_loss(phase: Tensor, target: Tensor, level: Tensor, loudness: Loudness) -> Tensor:
-    """Magnitude-weighted 1 - cos of the error of the phase increments, 0…2."""
+    """Compute the magnitude-weighted 1 - cos of the phase increments' error, 0…2."""
     weight = loudness.amplitude(level - level.amax(dim=(1, 2), keepdim=True))
     error = 1 - torch.cos((phase - target) * loudness.radians)
     return (weight * error).sum() / weight.sum()

@@ -33,7 +33,7 @@ FREE = ("device", "compile", "cache_gb", "keep_minutes", "sample_minutes", "star
 
 @dataclass
 class Run:
-    """All that a run consists of.
+    """The state of a run.
 
     Nothing random lives between two steps: every draw is seeded by the run's
     seed and the number of images so far, and so is the order of the data.
@@ -42,12 +42,12 @@ class Run:
     options: TrainOptions
     generator: Generator
     average: Generator
-    """Moving average of the generator's weights: what is kept and played."""
+    """Moving average of the generator's weights, which is kept and played."""
     judge: Discriminator
     codes: Codes | None
     device: torch.device
     instruments: tuple[str, ...] = ()
-    """Whose the codes are."""
+    """Instruments of the codes."""
     provenance: dict[str, Any] = field(default_factory=dict)
     optimisers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     stage: int = 0
@@ -60,7 +60,7 @@ class Run:
     progress: float | None = None
     """Growth of the networks in the present stage; None is full."""
     judged: bool = False
-    """Whether the discriminator has learnt anything."""
+    """True once the discriminator has learnt anything."""
     teacher: Teacher | None = None
     _since: float = field(default_factory=time.monotonic)
     _waiting: dict[str, Tensor] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Run:
     # one step
 
     def seeds(self, purpose: str) -> list[int]:
-        """Seeds of a random draw of the present step, different for every purpose and device."""
+        """Return seeds of a draw of the present step, different for every purpose and device."""
         return [
             self.options.seed,
             self.stage,
@@ -82,36 +82,34 @@ class Run:
         ]
 
     def chance(self, purpose: str) -> torch.Generator:
-        """Randomness of the present step for one purpose."""
+        """Return the random generator of the present step for one purpose."""
         seed = int(np.random.SeedSequence(self.seeds(purpose)).generate_state(1, "uint64")[0])
         return torch.Generator(self.device).manual_seed(seed >> 1)
 
     def first_sample(self, size: int) -> int:
-        """Number of the first of this step's samples on this device."""
+        """Return the number of the first of this step's samples on this device."""
         return self.images + parallel.rank() * size
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Within it, convolutions run in the precision of the options."""
+        """Return a context in which convolutions run in the precision of the options."""
         lower = self.options.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=lower)
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:
-        """Moves the average towards the generator's weights."""
-        for ours, theirs in zip(
-            self.average.parameters(), self.generator.parameters(), strict=True
-        ):
-            ours.lerp_(theirs, 1 - decay)
+        """Move the average towards the generator's weights."""
+        ours, theirs = tuple(self.average.parameters()), tuple(self.generator.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - decay)  # a few kernels instead of one for each
 
     def count(self, images: int) -> None:
-        """Ends a step."""
+        """End a step."""
         self.images += images * parallel.world()
         self.stage_images += images * parallel.world()
         self.stage_steps += 1
         self.tick()
 
     def tick(self) -> None:
-        """Brings the clocks up to date."""
+        """Bring the clocks up to date."""
         now = time.monotonic()
         passed = parallel.agree(now - self._since)
         self._since = now
@@ -121,14 +119,15 @@ class Run:
     # stages
 
     def take_up(self) -> None:
-        """Gives new optimisers the moments that were kept, when a stage is resumed."""
+        """Give new optimisers the moments that were kept, when a stage is resumed."""
         for name, optimiser in self.optimisers.items():
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             for key, value in self._waiting.items():
                 owner, index, kind = key.split("/")
                 if owner == name:
                     parameter = parameters[int(index)]
-                    value = value if kind == "step" else value.to(parameter.device)
+                    here = kind == "step" and not optimiser.defaults.get("fused")
+                    value = value if here else value.to(parameter.device)
                     optimiser.state[parameter][kind] = value.clone()
         self._waiting = {}
 
@@ -141,7 +140,7 @@ class Run:
     # keeping
 
     def keep(self, folder: Path) -> None:
-        """Writes the run to ``state.safetensors`` and what can be played beside it."""
+        """Write the run to ``state.safetensors`` and what can be played beside it."""
         tensors: dict[str, Tensor] = {}
         nets: dict[str, Any] = {
             "generator": self.generator,
@@ -170,7 +169,7 @@ class Run:
         self.export(folder)
 
     def export(self, folder: Path) -> None:
-        """Writes the checkpoint: the average as float16, presets, and the discriminator."""
+        """Write the checkpoint: the average as float16, presets, and the discriminator."""
         provenance = self.provenance | {
             "images": self.images,
             "minutes": round(self.seconds / 60, 1),
@@ -200,7 +199,7 @@ COUNTERS = (
 
 
 def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | None:
-    """The run that was kept in a folder, or None where there is none.
+    """Load the run that was kept in a folder; None where there is none.
 
     Raises:
         UserError: it was begun with other options, or the file is damaged.
@@ -237,7 +236,7 @@ def load(folder: Path, options: TrainOptions, device: torch.device) -> Run | Non
 
 
 def teacher(options: TrainOptions, device: torch.device) -> Teacher | None:
-    """Who teaches the run, if anybody does; UserError if it is not there."""
+    """Load the run's teacher, if it has one; UserError if it is not there."""
     if options.teacher is None:
         return None
     return Teacher(checkpoint.load(options.teacher), device, _order(options))
@@ -246,7 +245,7 @@ def teacher(options: TrainOptions, device: torch.device) -> Teacher | None:
 def networks(
     config: GeneratorConfig, options: TrainOptions, device: torch.device
 ) -> tuple[Generator, Generator, Discriminator]:
-    """New weights from the seed: generator, its average, discriminator."""
+    """Make new weights from the seed: generator, its average, discriminator."""
     torch.manual_seed(options.seed)
     order = _order(options)
     generator = Generator(config)

@@ -1,4 +1,4 @@
-"""Stages of a run: what is trained, and how far the network has grown.
+"""Stages of a run: the kind of training, and the growth of the network.
 
 Magenta's recipe (``train_util.py``) has a stable stage for each resolution
 and one between two of them in which the new one fades in, all counted in
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from gansynth_server.training.options import TrainOptions
 
 GROWTH = 1.3
-"""In a time budget each stage before the last gets so much more time than the one before it."""
+"""Ratio of the times of two successive stages before the last, in a time budget."""
 LAST = 0.4
 """Share of the time budget for the last stage, at full resolution."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run. Exactly one of ``images`` and ``seconds`` says how long it is."""
+    """A part of the run; its length is exactly one of ``images`` and ``seconds``."""
 
     name: str
     start: float
@@ -32,7 +32,7 @@ class Stage:
     adversarial: bool = True
 
     def position(self, images: int, seconds: float) -> float:
-        """How far into the stage these are, 0…1."""
+        """Return the position in the stage, 0…1."""
         done = images / self.images if self.images is not None else seconds / (self.seconds or 1)
         return min(1.0, done)
 
@@ -41,7 +41,7 @@ class Stage:
 
 
 def stages(options: TrainOptions, blocks: int) -> list[Stage]:
-    """All stages of a run, in their order.
+    """Return all stages of a run, in their order.
 
     A run that begins by regression, or with a checkpoint's weights, is at full
     resolution from there on; others grow. Stages without a length are left out.
@@ -69,7 +69,7 @@ def stages(options: TrainOptions, blocks: int) -> list[Stage]:
 
 
 def _growth(options: TrainOptions, blocks: int) -> list[tuple[str, float, float, int]]:
-    """(name, start, end, images) of every stage before the last."""
+    """Return (name, start, end, images) of every stage before the last."""
     found = []
     for b in range(blocks - 1):
         size = f"{2 * 2**b}×{16 * 2**b}"

@@ -1,4 +1,4 @@
-"""What is in a data folder: tables for the terminal and a sheet of pictures."""
+"""The summary of a data folder: tables for the terminal and a sheet of pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "–"
 
 
 def summary(data: Dataset) -> RenderableType:
-    """Counts by family, kind and split, what was left out, and where all of it comes from."""
+    """Count notes by family, kind and split, and those left out; name the sources."""
     about = Table("", "", box=None, show_header=False)
     pitches = [note.pitch for note in data.notes]
     velocities = sorted({note.velocity for note in data.notes})
@@ -40,6 +40,8 @@ def summary(data: Dataset) -> RenderableType:
     }.items():
         about.add_row(name, value)
     parts: list[RenderableType] = [about, _counts(data)]
+    if len(data.sources) > 1:
+        parts.append(_sources(data))
     if data.left_out:
         left_out = Table("left out", "notes")
         for reason, count in sorted(data.left_out.items()):
@@ -48,10 +50,10 @@ def summary(data: Dataset) -> RenderableType:
     return Group(*parts)
 
 
-def _short(text: str) -> str:
-    """The first lines of a licence; the index has all of it."""
+def _short(text: str, most: int = LINES) -> str:
+    """Return the first lines of a licence; the index has all of it."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return "\n".join(lines[:LINES]) + ("\n…" if len(lines) > LINES else "")
+    return "\n".join(lines[:most]) + ("\n…" if len(lines) > most else "")
 
 
 def _counts(data: Dataset) -> Table:
@@ -71,8 +73,20 @@ def _counts(data: Dataset) -> Table:
     return table
 
 
+def _sources(data: Dataset) -> Table:
+    """What comes from where, and under which licence."""
+    table = Table("from", "licence", "instruments", "notes")
+    notes = Counter(data.origins.get(note.instrument, 0) for note in data.notes)
+    instruments = Counter(data.origins.get(name, 0) for name in data.instruments)
+    for place, source in enumerate(data.sources):
+        licence = _short(str(source.get("licence") or "not known"), 1)
+        counts = map(str, (instruments[place], notes[place]))
+        table.add_row(str(source.get("title", "")), licence, *counts)
+    return table
+
+
 def draw_sheet(data: Dataset) -> Path:
-    """Writes a PNG of up to 12 instruments at 5 pitches, marked where held out.
+    """Write a PNG of up to 12 instruments at 5 pitches, marked where held out.
 
     Raises:
         UserError: matplotlib is missing or the file cannot be written.
@@ -94,7 +108,7 @@ def draw_sheet(data: Dataset) -> Path:
 
 
 def _shown(data: Dataset, columns: Sequence[int]) -> dict[tuple[str, int], int]:
-    """The row that comes closest to each column, of those that come closest to no other."""
+    """Return the row closest to each column, of those that are closest to no other."""
     shown: dict[tuple[str, int], int] = {}
     for row, note in enumerate(data.notes):
         column = min(columns, key=lambda pitch: abs(pitch - note.pitch))
@@ -105,6 +119,6 @@ def _shown(data: Dataset, columns: Sequence[int]) -> dict[tuple[str, int], int]:
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:
-    """Up to a count of the items, evenly, the first and the last among them."""
+    """Pick up to a count of the items, evenly, the first and the last among them."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]

@@ -37,7 +37,7 @@ CHECKPOINTS = ("start", "teacher")
 
 
 def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
-    """Trains a checkpoint; goes on with the run that the folder holds, if there is one.
+    """Train a checkpoint; go on with the run that the folder holds, if there is one.
 
     Args:
         data: notes; those of the training split are learnt.
@@ -50,6 +50,7 @@ def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
             that the folder holds.
     """
     device = parallel.join(torch_device(options.device))
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     source = None if options.sources == "all" else options.sources
     rows = data.rows("train", source)
     run = runs.load(folder, options, device)
@@ -79,7 +80,7 @@ def train(data: Dataset, folder: Path, options: TrainOptions) -> Run:
 def begin(
     data: Dataset, rows: np.ndarray, options: TrainOptions, device: torch.device
 ) -> tuple[Run, Reals]:
-    """A new run: fresh weights, or those of the checkpoint that ``--start`` names."""
+    """Begin a run: fresh weights, or those of the checkpoint that ``--start`` names."""
     config = options.network(pitches_of(data, rows))
     config = replace(config, normalizer=fit_normalizer(data, rows, config.representation))
     teacher = runs.teacher(options, device)
@@ -129,7 +130,7 @@ def begin(
 def _codes_of(
     known: Checkpoint, generator: Generator, reals: Reals, options: TrainOptions
 ) -> Codes | None:
-    """The codes whose presets a checkpoint has; None if it has not all, and none are needed."""
+    """Recover the codes of a checkpoint's presets; None if some are missing and none needed."""
     strange = sorted(set(reals.names) - set(known.presets))
     if generator.axes is not None and not strange:
         presets = torch.from_numpy(np.stack([known.presets[name] for name in reals.names]))

@@ -1,4 +1,4 @@
-"""What can be seen of a run: progress bar, JSONL, TensorBoard, curves, and grids of notes."""
+"""The displays of a run: progress bar, JSONL, TensorBoard, curves, and grids of notes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from gansynth_server.training.run import Run
 from gansynth_server.training.schedule import Stage
 
 EVERY = 20.0
-"""Seconds between two rows of the log."""
+"""Time (s) between two rows of the log."""
 TIMBRES, PITCHES = 4, 6
 
 
 class Silent:
-    """For all processes but the first."""
+    """A watch that shows nothing, for all processes but the first."""
 
     def step(self, stage: Stage, losses: dict[str, Tensor]) -> None: ...
 
@@ -77,7 +77,7 @@ class Watch(Silent):
         return self
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C: the step in hand is finished and the run kept; a second one ends it at once."""
+        """Finish the step and keep the run on Ctrl-C; end at once on the second."""
         self._stop = True
         signal.signal(signal.SIGINT, self._handler)
 
@@ -90,11 +90,12 @@ class Watch(Silent):
             self._events.close()
 
     def step(self, stage: Stage, losses: dict[str, Tensor]) -> None:
-        """After each step: shows, logs and keeps what is due."""
+        """Show, log and keep what is due after a step."""
         for name, value in losses.items():
             # added up on the device: asking for a number each step would wait for the GPU
             self._tensors[name] = self._tensors.get(name, torch.zeros_like(value)) + value
         self._steps += 1
+        self._stage = stage
         if self._stop:
             self.keep()
             raise KeyboardInterrupt
@@ -133,12 +134,12 @@ class Watch(Silent):
         self._tensors, self._steps, self._shown = {}, 0, now
 
     def keep(self) -> None:
-        """Writes the run and its checkpoint."""
+        """Write the run and its checkpoint."""
         self.run.keep(self.folder)
         self._kept = time.monotonic()
 
     def sample(self) -> None:
-        """A grid of notes, pitches across and timbres down: spectrograms and sound."""
+        """Draw a grid of notes, pitches across and timbres down: spectrograms and sound."""
         waves = grid(self.run)
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
@@ -150,14 +151,16 @@ class Watch(Silent):
         self._sampled = time.monotonic()
 
     def _draw(self, draw: Callable[..., None], *args: Any) -> None:
-        """A picture that cannot be drawn does not end a training."""
+        """Draw a picture, or log why not: a training goes on without it."""
         try:
             draw(*args)
         except UserError as error:
             self._progress.console.print(str(error))
 
     def finish(self) -> None:
-        """The last grid, the curves, and where it all is."""
+        """Log the last steps, draw the last grid and the curves, and say where they are."""
+        if self._steps:
+            self._report(self._stage, time.monotonic())
         self.sample()
         self._draw(curves, self.folder)
         self._progress.console.print(
@@ -167,7 +170,7 @@ class Watch(Silent):
 
 
 def _tensorboard(folder: Path) -> Any:
-    """A writer of TensorBoard's event files, or None without tensorboardX."""
+    """Make a writer of TensorBoard's event files; None without tensorboardX."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
@@ -176,14 +179,14 @@ def _tensorboard(folder: Path) -> Any:
 
 
 def grid_labels(run: Run) -> list[int]:
-    """Labels of the pitches in a grid, spread over those that the generator has."""
+    """Return the labels of a grid's pitches, spread over those that the generator has."""
     ends = np.linspace(0, len(run.config.pitches) - 1, PITCHES + 2)
     return [int(label) for label in ends.round()[1:-1]]
 
 
 @torch.no_grad()
 def grid(run: Run) -> Tensor:
-    """Notes of the averaged generator, always of the same latents: [TIMBRES · PITCHES, 64000]."""
+    """Render the averaged generator's notes, always of the same latents: [N, 64000]."""
     config, labels = run.config, grid_labels(run)
     chance = torch.Generator().manual_seed(0)
     z = torch.randn(TIMBRES, config.latent_size, generator=chance).to(run.device)

@@ -38,11 +38,11 @@ PITCHED_PROGRAMS = tuple(p for p in (*range(96), *range(104, 112)) if p not in (
 
 
 def family(program: int) -> str:
-    """Family of a program."""
+    """Return the family of a program."""
     return FAMILIES[program // 8]
 
 
 def family_of(name: str) -> str:
-    """Family of the General MIDI instrument whose name ``name`` ends with; else ``name``."""
+    """Return the family of the instrument whose name ``name`` ends with; else ``name``."""
     ends = [known for known in GENERAL_MIDI if name == known or name.endswith(f"_{known}")]
     return family(GENERAL_MIDI.index(max(ends, key=len))) if ends else name

@@ -9,10 +9,10 @@ A4_HZ = 440.0
 
 
 def midi_to_hz(pitch: float) -> float:
-    """Frequency (Hz) of a MIDI note number."""
+    """Return the frequency (Hz) of a MIDI note number."""
     return float(A4_HZ * 2 ** ((pitch - A4) / 12))
 
 
 def hz_to_midi(frequency: float) -> float:
-    """MIDI note number of a frequency (Hz) above 0."""
+    """Return the MIDI note number of a frequency (Hz) above 0."""
     return A4 + 12 * math.log2(frequency / A4_HZ)

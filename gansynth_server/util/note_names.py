@@ -12,7 +12,7 @@ _NAME = re.compile(r"([a-gA-G])([#♯sS♭bBfF]*)(-?\d)?")
 
 
 def note_number(name: str, octave: int | None = None) -> int | None:
-    """The MIDI note number of a name such as c4, eb3, F♯-1 or cs; None if it is no such name.
+    """Return the MIDI note number of a name such as c4, eb3, F♯-1 or cs; None for other text.
 
     Args:
         octave: of a name that has none; None refuses such names.

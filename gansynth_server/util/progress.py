@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def bar(*columns: ProgressColumn, **options: Any) -> Progress:
-    """A progress bar on standard error, which is shown only on a terminal."""
+    """Make a progress bar on standard error, which is shown only on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -42,7 +42,7 @@ class SandboxedFolder:
             self._folder = given.resolve()
 
     def find(self, name: str) -> Path:
-        """Path at which a file lies or would lie, with all links followed.
+        """Return the path at which a file lies or would lie, with all links followed.
 
         Raises:
             UserError: there is no ``--root``, or the name leads out of it.
@@ -66,7 +66,7 @@ class SandboxedFolder:
         return found
 
     def read(self, name: str, most: int = MAX_BYTES) -> bytes:
-        """Content of a file.
+        """Read the content of a file.
 
         Raises:
             UserError: the file cannot be reached or read, is no plain file, or has more
@@ -84,7 +84,7 @@ class SandboxedFolder:
         return data
 
     def text(self, name: str, most: int = MAX_BYTES) -> str:
-        """Text of a file in UTF-8; UserError as for :meth:`read`, and where it is no text."""
+        """Read a file in UTF-8; UserError as for :meth:`read`, and where it is no text."""
         try:
             return self.read(name, most).decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from functools import cache
 from gansynth_server.errors import UserError
 
 AHEAD, NORMAL, BEHIND = -11, 0, 5
-"""Niceness."""
+"""Niceness of the threads that make sound, of others, and of native work behind them."""
 RANK = 70
 """Real-time priority (1…99) of the audio thread; the receiver of messages runs one below."""
 ALL_PAGES = 1 | 2 | 4
@@ -109,7 +109,7 @@ def behind_others() -> Iterator[None]:
 
 @cache
 def _may_change() -> bool:
-    """Whether the system lets a lowered thread be raised again."""
+    """Return whether the system lets a lowered thread be raised again."""
     if sys.platform != "linux":
         return False
 

@@ -36,8 +36,8 @@ def steps(things: Iterable[T]) -> Iterator[T]:
 
 
 def dumps(content: Any) -> bytes:
-    """JSON of tables, lists, texts, numbers, and arrays [N] of finite numbers, which are written
-    with the fewest digits that give the same numbers again."""
+    """Write JSON of tables, lists, texts, numbers, and arrays [N] of finite numbers, with the
+    fewest digits that give the same numbers again."""
     return "".join(_pieces(content)).encode()
 
 
@@ -63,7 +63,7 @@ def _text(value: Any) -> str:
 
 
 def loads(data: bytes) -> Any:
-    """Content of JSON; ValueError where it is none."""
+    """Read the content of JSON; ValueError where it is none."""
     try:
         return json.loads(data, cls=_YieldingDecoder if len(data) > SHORT else None)
     except RecursionError as error:
@@ -71,7 +71,7 @@ def loads(data: bytes) -> Any:
 
 
 class _YieldingDecoder(json.JSONDecoder):
-    """Decoder in Python, but for short lists of plain values."""
+    """A decoder in Python, but for short lists of plain values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _YieldingDecoder(json.JSONDecoder):
 def _array(
     place: tuple[str, int], scan_once: Callable[[str, int], tuple[Any, int]]
 ) -> tuple[list[Any], int]:
-    """List that begins before a place of a text, and the place where it ends."""
+    """Read the list that begins before a place of a text; return it and where it ends."""
     wait.get()(STEP_TIMEOUT_S)
     text, begin = place
     end = text.find("]", begin, begin + SHORT) + 1

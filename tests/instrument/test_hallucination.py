@@ -30,7 +30,7 @@ class Player:
     def time(self, when):
         return when
 
-    def put(self, client, slot, path, when):
+    def set_path(self, client, slot, path, when):
         self.path = path
 
     def play(self, client, pitch, velocity, id, slot, when, **expression):

@@ -9,6 +9,7 @@ import pytest
 from gansynth_server import api
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.instrument.morphing import DELAY, LENGTH, SETTLE, TICK, Morpher, _window
+from gansynth_server.latent.paths import Walk
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.render.backends.base import WHOLE
 from gansynth_server.render.offline import BatchRenderer
@@ -28,8 +29,8 @@ class Engine:
         self.instrument = Instrument(
             self.renderer, 1, lambda client, *args: self.told.append(args), lambda: self.time
         )
-        self.bus = Bus(RATE, 16, gain=1.0, on_end=self.instrument.ended)
-        self.client = self.instrument.join(1, model, self.bus)
+        self.bus = Bus(RATE, 16, gain=1.0, on_end=self.instrument.on_note_ended)
+        self.client = self.instrument.add_client(1, model, self.bus)
 
     def run(self, seconds: float) -> np.ndarray:
         parts = []
@@ -67,7 +68,7 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
     instrument.preset(client, "reed", "trumpet")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
     (played,) = instrument.played(client, 1)
@@ -86,17 +87,17 @@ def test_morph_moves_the_timbre_and_ends_at_the_target(engine, model):
 def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model):
     instrument, client = engine.instrument, engine.client
     ends = model.preset("whistle"), model.preset("trumpet")
-    instrument.set(client, "z", ends[0])
-    client.style.hold = True
+    instrument.set_latent(client, "z", ends[0])
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     for pitch in (48, 55, 60, 64):
         instrument.play(client, pitch, 100, pitch, "z")
     still = [engine.run(2.5)[RATE:]]
-    instrument.set(client, "z", ends[1])
+    instrument.set_latent(client, "z", ends[1])
     still.append(engine.run(2.0)[RATE:])  # the rougher of the two timbres, at rest
     sound = []
     for k in range(30):
-        instrument.set(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
+        instrument.set_latent(client, "z", slerp(*ends, 0.5 + 0.5 * np.cos(k * 2 * np.pi / 15)))
         sound.append(engine.run(0.1))
     assert 9 <= instrument.morpher.rate <= 1 / TICK
     assert roughest(np.concatenate(sound)) < 1.2 * max(map(roughest, still))
@@ -109,7 +110,7 @@ def test_ten_changes_a_second_under_a_chord_of_four_make_no_click(engine, model)
 def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, model):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z")
     dull = centroid(engine.run(4.0)[-8000:])
@@ -123,7 +124,7 @@ def test_a_slot_that_is_followed_no_more_leaves_its_notes_as_they_are(engine, mo
 def test_a_timed_change_is_heard_at_its_time(engine):
     instrument, client = engine.instrument, engine.client
     instrument.preset(client, "z", "whistle")
-    client.style.hold = True
+    client.set_style(hold=True)
     instrument.follow(client, "z", True)
     instrument.play(client, 55, 100, 1, "z", 0.0)
     instrument.preset(client, "z", "trumpet", 4.5)
@@ -132,6 +133,74 @@ def test_a_timed_change_is_heard_at_its_time(engine):
     assert after > 1.5 * before
     again = [centroid(part) for part in sound[int(3.9 * RATE) : int(4.5 * RATE)].reshape(3, -1)]
     assert np.ptp(again) < 0.1 * before
+
+
+@pytest.fixture
+def looks(engine, monkeypatch):
+    """Times of the looks at notes that follow."""
+    times, tend = [], engine.instrument.morpher._tend
+
+    def counted(follower, when, next_frame):
+        times.append(when)
+        tend(follower, when, next_frame)
+
+    monkeypatch.setattr(engine.instrument.morpher, "_tend", counted)
+    return times
+
+
+def test_a_resting_note_is_looked_at_only_once_its_slot_is_filled(engine, looks):
+    instrument, client = engine.instrument, engine.client
+    instrument.preset(client, "z", "whistle")
+    client.set_style(hold=True)
+    instrument.follow(client, "z", True)
+    instrument.play(client, 55, 100, 1, "z")
+    dull = centroid(engine.run(4.0)[-8000:])
+    instrument.preset(client, "other", "trumpet")
+    engine.run(0.5)
+    assert not looks
+    filled = engine.time
+    instrument.preset(client, "z", "trumpet")
+    engine.run(4 * TICK + SETTLE)
+    assert centroid(engine.run(0.5)) > 1.5 * dull
+    assert len(looks) == 2  # one that finds it moved, one that finds it at rest
+    assert filled <= looks[0] < filled + TICK and looks[1] == looks[0] + TICK
+    assert looks[0] / TICK == pytest.approx(round(looks[0] / TICK))  # ticks go on meanwhile
+    instrument.release_all(client)
+    engine.run(1.0)
+    assert len(looks) == 2 and not instrument.morpher._followers
+
+
+def test_what_is_filled_ahead_or_moves_has_its_looks(engine, looks):
+    instrument, client = engine.instrument, engine.client
+    instrument.preset(client, "z", "whistle")
+    client.set_style(hold=True)
+    instrument.follow(client, "z", True)
+    instrument.play(client, 55, 100, 1, "z", 0.0)
+    instrument.preset(client, "z", "trumpet", 2.0)
+    engine.run(1.0)
+    instrument.preset(client, "z", "rock_organ", 1.5)  # in place of what was to come
+    engine.run(1.5)
+    assert 1.5 <= looks[0] < 1.5 + TICK and 2 <= len(looks) <= 3
+    looks.clear()
+    instrument.set_path(client, "z", Walk(client.latents.size, 1, 0.5, 1.0, engine.time))
+    engine.run(1.0)
+    assert len(looks) >= 14
+    instrument.set_latent(client, "z", instrument.latent(client, "z"))
+    engine.run(3 * TICK)
+    looks.clear()
+    engine.run(1.0)
+    assert not looks
+
+
+def test_notes_that_never_sound_are_forgotten(engine):
+    instrument, client = engine.instrument, engine.client
+    instrument.follow(client, "z", True)
+    for n in range(5):
+        instrument.play(client, 60, 100, n, "z")
+        instrument.silence(client)
+    engine.run(0.2)
+    instrument.play(client, 60, 100, "last", "z")
+    assert len(instrument.morpher._followers) == 1
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,15 @@ def simple(count=3, size=4):
     return Directions(rows, np.ones(count, np.float32), np.ones(count, np.float32))
 
 
+def test_weights_are_read_once_and_not_at_each_move(monkeypatch):
+    net, tensor, read = checkpoint.load("all_instruments_lite"), checkpoint.Checkpoint.tensor, []
+    monkeypatch.setattr(
+        checkpoint.Checkpoint, "tensor", lambda self, name: read.append(name) or tensor(self, name)
+    )
+    known = directions.load(net)
+    assert all(directions.load(net) is known for _ in range(20)) and len(read) == 1
+
+
 def test_an_edit_is_absolute_and_moves_with_its_base():
     known = simple()
     walk = Walk(4, 1, 1.0, 1.0, 0.0)

@@ -26,7 +26,7 @@ class Stage:
         self.bus = Bus(48000, 16, channels=2)
         clock = lambda: self.bus.time / 48000  # noqa: E731
         self.instrument = Instrument(renderer, 1, lambda *told: None, clock)
-        self.client = self.instrument.join(0, model, self.bus)
+        self.client = self.instrument.add_client(0, model, self.bus)
         self.player = MidiPlayer(self.instrument, self.client)
 
     def send(self, type, **values):
@@ -253,7 +253,7 @@ def test_all_notes_off_and_all_sound_off(stage):
 
 
 def test_keys_are_tuned_and_silent_ones_say_so_once(stage, caplog):
-    stage.client.tuning = Tuning(mapping=Mapping((0, None), octave=1))
+    stage.client.set_tuning(Tuning(mapping=Mapping((0, None), octave=1)))
     stage.send("note_on", note=62)
     assert stage.notes["midi 1 62"].pitch == pytest.approx(61)
     with caplog.at_level(logging.WARNING):

@@ -13,6 +13,7 @@ from gansynth_server import UserError, cli
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.offline import level, midi_render, midi_timbres
 from gansynth_server.offline.midi_file import MidiNote
+from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.model import Model
 from gansynth_server.spectral import phase, transform
 from tests.support.midi_song import seconds, write
@@ -119,7 +120,7 @@ def counting(model):
     """A model that notes how many spectra it was asked for at once."""
 
     class Counting:
-        name, batch = "counting", 4
+        info = BackendInfo("counting", batch=4)
 
         def __init__(self):
             self.calls = []

@@ -10,7 +10,8 @@ import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import draw
-from gansynth_server.offline import player, score
+from gansynth_server.offline import player
+from gansynth_server.offline import score as play
 from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
 from gansynth_server.render.models import Models
@@ -87,7 +88,7 @@ def test_length_and_setting(tmp_path, models):
 
 
 def test_a_note_that_never_ends_is_ended(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(score, "TAIL", 6.0)
+    monkeypatch.setattr(play, "TAIL", 6.0)
     path = write(tmp_path / "a.jsonl", (0, ("/hold", 1)), (0, ("/note", 60, 100)))
     heard = sound(path, models)
     assert 6 * RATE < heard.shape[1] < 7 * RATE

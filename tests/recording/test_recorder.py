@@ -31,7 +31,7 @@ class Slow:
 
 
 def test_a_slow_disk_loses_blocks_and_says_so(monkeypatch):
-    monkeypatch.setattr(module, "BEHIND", 0.1)
+    monkeypatch.setattr(module, "MAX_BACKLOG_S", 0.1)
     told, files, bus = [], Slow(), Bus(16000, 2, channels=2)
     recorder = Recorder(bus, files, "x", lambda *args: told.append(args))
     recorder.start([], 0.0)

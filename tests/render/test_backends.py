@@ -15,7 +15,6 @@ from gansynth_server.model.generator import Generator
 from gansynth_server.render.backends import choose as choosing
 from gansynth_server.render.backends.base import HEAD, WHOLE, Backend
 from gansynth_server.render.backends.compiled import Compiled
-from gansynth_server.render.backends.cuda import CudaGraphs
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.backends.openvino import OpenVino
 from gansynth_server.render.folded import Weights, Window, fold
@@ -133,7 +132,7 @@ def test_live_notes_wait_for_no_graph_but_the_heads(bundled):
 
     backend.compile = slow
     backend.prepare(bundled.config.latent_size)
-    rests = [part.window for part in backend.slices[1:]]
+    rests = [part.window for part in backend.info.slices[1:]]
     z, labels = notes(bundled, 2)
     for window in [HEAD, *rests, (61, 69)]:
         same(backend.live(z, labels, window), exact(bundled, z, labels, window))
@@ -149,24 +148,6 @@ def test_weights_are_folded_once(bundled, monkeypatch):
     monkeypatch.setattr(choosing, "fold", lambda *args: folded.append(args[1]) or fold(*args))
     choosing.choose(bundled, CPU)
     assert folded == ["float32"]
-
-
-def test_cuda_graphs_without_cuda(bundled):
-    """The graph's body, at fixed addresses and filled-up batches, run eagerly."""
-    backend = CudaGraphs(fold(bundled), CPU)
-    plain = Eager(fold(bundled), CPU)
-    for count in (1, 3, 2):
-        z, labels = notes(bundled, count)
-        kept = backend.frames(z, labels, HEAD)
-        same(kept, plain.frames(z, labels, HEAD))
-        copy = [part.copy() for part in kept]
-        backend.frames(z + 1, labels, HEAD)
-        assert all(np.array_equal(a, b) for a, b in zip(kept, copy, strict=True))
-    same(backend.live(z, labels, (61, 63)), plain.frames(z, labels, (61, 63)))
-    z, labels = notes(bundled, 65)  # more than the largest graph
-    same(backend.frames(z, labels, HEAD), plain.frames(z, labels, HEAD))
-    half, _ = choosing.choose(bundled, CPU, "eager", "bfloat16")
-    assert CudaGraphs(half.weights, CPU).precision == half.precision == "bfloat16"
 
 
 @needs_compiler

@@ -12,7 +12,7 @@ from gansynth_server.render import channel
 
 @pytest.mark.parametrize("room", [1, 100, 1 << 20])
 def test_arrays_come_whole_in_shared_memory_and_through_the_pipe(room, monkeypatch):
-    monkeypatch.setattr(channel, "ROOM", room)
+    monkeypatch.setattr(channel, "CAPACITY", room)
     ours, theirs = channel.Channel.pair(multiprocessing.get_context("spawn"))
     random = np.random.default_rng(1)
     sent = [random.random(shape, np.float32) for shape in ((3, 4), (0, 5), (7,), (9, 8, 1))]

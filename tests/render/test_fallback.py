@@ -1,5 +1,7 @@
 """What a backend that fails leaves of a note: an error, or the note itself by a fallback."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,11 +18,9 @@ from tests.support import golden_rule
 class Failing(Backend):
     """Fails as a GPU does that has no memory left."""
 
-    name, precision = "failing", "float32"
-
     def __init__(self, good: Backend, failures: int) -> None:
         self.good, self.left = good, failures
-        self.weights, self.slices = good.weights, good.slices
+        self.weights, self.info = good.weights, replace(good.info, name="failing")
 
     def frames(self, z, labels, window):
         if self.left:
@@ -62,7 +62,7 @@ def test_with_a_fallback_the_note_itself_sounds(eager, caplog):
             assert np.isfinite(rendered(renderer, backend).magnitude).all()
     finally:
         renderer.stop()
-    assert made == [1] and backend.name == eager.name
+    assert made == [1] and backend.info == eager.info
     z, labels = np.ones((1, 32), np.float32), np.array([3])
     for ours, theirs in zip(
         backend.frames(z, labels, WHOLE), eager.frames(z, labels, WHOLE), strict=True

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from gansynth_server import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.render import renderer as module
-from gansynth_server.render.backends.base import HEAD, Backend, Slice
+from gansynth_server.render.backends.base import HEAD, Backend, BackendInfo, Slice
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
@@ -30,11 +31,9 @@ SLICES = (Slice(HEAD, 4), Slice((8, 64), 1), Slice((64, 128), 1))
 class Watched(Backend):
     """A real backend that writes down what it is asked for, and can be held up."""
 
-    name = "watched"
-
     def __init__(self, real: Backend) -> None:
         self.real = real
-        self.slices = SLICES
+        self.info = BackendInfo("watched", slices=SLICES)
         self.calls: list[tuple[list[int], tuple[int, int]]] = []
         self.gate = threading.Semaphore(0)
         self.broken = False
@@ -271,7 +270,7 @@ def test_the_latest_request_of_an_owner_counts(backend, renderer):
 
 
 def test_requests_go_together_after_heads_and_in_turns_with_rests(backend, renderer):
-    backend.windows = 3
+    backend.info = replace(backend.info, windows=3)
     first = Heard(backend, 1)
     renderer.submit(first.job)
     backend.let(1)  # its head is done and its rest in hand
@@ -310,7 +309,7 @@ def test_clients_take_turns_with_their_requests(backend, renderer):
 
 def test_requests_are_frames_of_the_whole_and_not_kept(real, backend, renderer):
     backend.gate.release(20)
-    backend.windows = 2
+    backend.info = replace(backend.info, windows=2)
     asked = [Asked(renderer, backend, n, n, (61, 69), seed=n) for n in range(2)]
     for n, request in enumerate(asked):
         assert request.over.wait(20)
@@ -365,9 +364,9 @@ def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
 
 def test_prepare_cuts_a_note_into_slices():
     backend = Eager(fold(golden_rule.generator(golden_rule.TINY)), CPU)
-    assert backend.precision == "float64"
+    assert backend.info.precision == "float64"
     backend.prepare(golden_rule.TINY.latent_size)
-    windows = [part.window for part in backend.slices]
+    windows = [part.window for part in backend.info.slices]
     assert windows[0] == HEAD and windows[-1][1] == 128
     assert all(a[1] == b[0] for a, b in pairwise(windows))
 

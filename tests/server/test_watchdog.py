@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gansynth_server.audio.block_timer import BlockTimer
-from gansynth_server.server.watchdog import LIMIT, Watchdog
+from gansynth_server.server.watchdog import LIMIT_S, Watchdog
 
 
 class Clock:
@@ -31,7 +31,7 @@ def test_the_watchdog_says_what_held_the_sound_up(caplog):
     inside.wait(20)
     with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
         dog.look(clock.now, 0.0)
-        clock.now += 0.005 + LIMIT / 2
+        clock.now += 0.005 + LIMIT_S / 2
         dog.look(clock.now, 0.0)
         assert not dog.stalls
         clock.now += 0.040

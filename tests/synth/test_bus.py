@@ -64,7 +64,7 @@ def test_voices_that_fail_are_ended_and_the_next_note_sounds(monkeypatch, caplog
     bus.start(note(spectrum(), 1))
     bus.render(256)
     with monkeypatch.context() as broken:
-        broken.setattr(bus.voices, "_mix", lambda *_: 1 / 0)
+        broken.setattr(bus.voices.bank, "_mix", lambda *_: 1 / 0)
         assert not bus.render(8 * 256)[:, 256:].any()
     assert ended == [1] and len(caplog.records) == 1
     bus.start(note(spectrum(), 2))

@@ -12,8 +12,8 @@ import urllib.request
 import pytest
 
 from gansynth_server.osc.table import ROWS, TABLE
-from gansynth_server.server.namespace import namespace
-from gansynth_server.server.oscquery import CROWD, NAME
+from gansynth_server.server.http import MAX_CONNECTIONS
+from gansynth_server.server.oscquery import NAME, namespace
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,9 @@ def test_what_is_not_http_or_too_long_does_no_harm(url):
 
 def test_a_crowd_is_sent_away_and_others_are_served_after_it(url):
     port = int(url.rsplit(":", 1)[1])
-    crowd = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(CROWD)]
+    crowd = [
+        socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(MAX_CONNECTIONS)
+    ]
     try:
         late = socket.create_connection(("127.0.0.1", port), timeout=10)
         late.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import soundfile
 
-from gansynth_server.cli.phrase import BEAT, PHRASE
+from gansynth_server.cli.play import BEAT, PHRASE
 
 
 def peaks(sound: np.ndarray, rate: int) -> np.ndarray:

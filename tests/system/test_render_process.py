@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gansynth_server import api
-from gansynth_server.bench.live import children
+from gansynth_server.bench.process import children
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw

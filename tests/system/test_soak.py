@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gansynth_server import cli
-from gansynth_server.bench import live, soak
+from gansynth_server.bench.plan import SoakPlan
+from gansynth_server.bench.process import ServerProcess
+from gansynth_server.bench.soak_clients import Listener
 from gansynth_server.model import checkpoint
 from tests.support import golden_rule
 
@@ -46,15 +48,15 @@ def test_a_few_seconds_of_everything(small, tmp_path, capsys):
 
 def test_what_is_wrong_is_counted(small):
     """A listener that is given broken and late blocks says so."""
-    server = live.Process(["--checkpoint", small])
+    server = ServerProcess(["--checkpoint", small])
     try:
-        listener = soak.Listener(server.port, soak.Plan(1.0))
-        samples = np.zeros(512, ">f4")
+        listener = Listener(server.port, SoakPlan(minutes=1.0))
         for wrong in (np.nan, 2.0, -np.inf):
-            samples[7] = wrong
-            heads = np.array([3.0, 0.0], ">f4")
-            listener._heard(b"/b\0\0" + bytes(4) + heads.tobytes() + samples.tobytes())
-        assert listener.wrong == 3 and listener.blocks == 3
+            sound = listener.stream.read_block()
+            listener.check_sound(sound)
+            sound[0, 7] = wrong
+            listener.check_sound(sound)
+        assert listener.wrong == 3 and listener.stream.number == 3
     finally:
         assert server.stop() == 0
 

@@ -16,7 +16,7 @@ from gansynth_server import UserError, cli
 from gansynth_server.analysis import file_names, segmentation
 from gansynth_server.cli.dataset import numbers
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
-from gansynth_server.training.sources import folder, nsynth, soundfont
+from gansynth_server.training.sources import folder, nsynth, selection, soundfont
 from gansynth_server.util import general_midi
 from gansynth_server.util.general_midi import GENERAL_MIDI
 from tests.support.training_runs import soundfont_file
@@ -142,16 +142,75 @@ def test_two_soundfonts_velocities_banks_and_kinds(font, tmp_path):
         programs=(0, 4, 16, 73, 80),
         source="electronic",
     )
-    # bank 8 of this one has a second electric piano and organ
-    kinds = ["electric_piano_1", "drawbar_organ"]
-    assert made.instruments == tuple(
-        name + bank + font for font in ("", "@other") for bank in ("", "_bank8") for name in kinds
+    # bank 8 of this one has a second electric piano and organ; General MIDI's names are for the
+    # first font's bank 0, all others are the fonts' own
+    assert made.instruments == (
+        *("electric_piano_1", "drawbar_organ", "detuned_ep_1", "detuned_organ_1"),
+        *("rhodes_ep", "drawbarorgan", "detuned_ep_1@other", "detuned_organ_1@other"),
     )
+    assert made.source_of("drawbar_organ")["file"] == font.name
+    assert made.source_of("drawbarorgan")["file"] == "other.sf3"
+    assert all("MIT" in source["licence"] for source in made.sources)
     assert {n.source for n in made.notes} == {"electronic"}
     assert [n.velocity for n in made.notes] == 8 * [30, 110]
     waves = made.audio(slice(None)).numpy()
     assert np.array_equal(waves[:8], waves[8:])
     assert not np.array_equal(waves[0], waves[1])
+
+
+def test_velocities_that_sound_alike_and_pitches_that_are_not_drawn_are_left_out(font, tmp_path):
+    pitches = range(48, 73)
+    made = soundfont.render(
+        [font],
+        tmp_path,
+        pitches=pitches,
+        velocities=(40, 100, 120),
+        programs=(0, 16),
+        pitch_share=0.2,
+        velocity_step=1.5,
+    )
+    drawn = {
+        name: sorted({n.pitch for n in made.notes if n.instrument == name})
+        for name in INSTRUMENTS[:2]
+    }
+    # the same on every machine, others for each instrument, and C3, C4 and C5 always
+    assert drawn == {
+        name: list(selection.some_pitches(name, pitches, 0.2)) for name in INSTRUMENTS[:2]
+    }
+    assert all({48, 60, 72} <= set(found) for found in drawn.values())
+    assert 5 <= len(drawn["drawbar_organ"]) <= 12
+    assert drawn["drawbar_organ"] != drawn["acoustic_grand_piano"]
+    # this soundfont's piano has a layer for loud notes, its organ none
+    heard = {name: {n.velocity for n in made.notes if n.instrument == name} for name in drawn}
+    assert heard["drawbar_organ"] == {100} and 100 in heard["acoustic_grand_piano"]
+    assert made.left_out == {
+        selection.SAME_VELOCITY: 3 * sum(map(len, drawn.values())) - len(made.notes)
+    }
+
+
+def test_drum_kits(font, tmp_path):
+    made = soundfont.render([font], tmp_path, drums=True, programs=(0, 25), velocities=(110,))
+    assert made.instruments == ("standard", "tr_808")
+    assert {n.pitch for n in made.notes} == set(range(35, 82))
+    assert {(n.family, n.source) for n in made.notes} == {
+        ("drums", "acoustic"),
+        ("drums", "electronic"),
+    }
+
+
+def test_oversampling_takes_away_what_is_folded_back(font, tmp_path):
+    """A square wave has partials at odd multiples alone; the others are alias."""
+    haze = []
+    for oversample in (1, 3):
+        made = soundfont.render(
+            [font], tmp_path / f"{oversample}", pitches=(72,), programs=(80,), oversample=oversample
+        )
+        spectrum = np.abs(np.fft.rfft(made.audio([0])[0].numpy()[8000:40000] * np.hanning(32000)))
+        hertz = np.fft.rfftfreq(32000, 1 / RATE)
+        partial = np.abs(hertz / 523.25 - np.round(hertz / 523.25)) < 0.1
+        haze.append(10 * np.log10((spectrum[~partial] ** 2).sum() / (spectrum**2).sum()))
+    print("dB between partials:", haze)
+    assert haze[1] < haze[0] - 6
 
 
 def test_silent_notes_are_counted(font, tmp_path):

@@ -93,7 +93,7 @@ def unpack(archive: Path, folder: Path) -> Path:
         *(NotImplementedError, RuntimeError, OSError, ValueError),
     ) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{archive} cannot be unpacked ({reason}); copy it anew") from error
+        raise UserError(f"{archive} cannot be unpacked ({reason}); copy it again") from error
     raise UserError(
         f"{archive} is no zip or tar archive that can be read; give Magenta's zip or its folder"
     )

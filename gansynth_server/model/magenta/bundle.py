@@ -78,7 +78,7 @@ class Bundle:
             raise UserError(f"{index} cannot be read: {error.strerror}") from error
         except (_MalformedError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{index} is damaged or not a TensorFlow index ({error}); copy it anew"
+                f"{index} is damaged or not a TensorFlow index ({error}); copy it again"
             ) from error
         self._data: dict[int, memoryview] = {}
 
@@ -111,13 +111,13 @@ class Bundle:
         if end > len(data):
             raise UserError(
                 f"{self.data_path(entry.shard)} is cut off: {name} ends at byte {end}, "
-                f"the file at {len(data)}; copy it anew"
+                f"the file at {len(data)}; copy it again"
             )
         part = data[entry.offset : end]
         if masked(crc32c(part)) != entry.crc:
             raise UserError(
                 f"{self.data_path(entry.shard)} is damaged: the checksum of {name} is wrong; "
-                "copy it anew"
+                "copy it again"
             )
         return part
 

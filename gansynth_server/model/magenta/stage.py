@@ -86,9 +86,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); copy it anew") from error
+        raise UserError(f"{path} cannot be read as JSON ({error}); copy it again") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} is no list of settings; copy it anew")
+        raise UserError(f"{path} is no list of settings; copy it again")
     return values
 
 

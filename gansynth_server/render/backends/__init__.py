@@ -1,1 +1,1 @@
-"""What runs a network: plain PyTorch, compiled, OpenVINO, CUDA graphs."""
+"""Backends that run a network: plain PyTorch, compiled, OpenVINO, CUDA graphs."""

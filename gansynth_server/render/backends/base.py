@@ -1,10 +1,10 @@
-"""What computes spectra: the protocol of all backends."""
+"""The protocol of all backends, which compute spectra."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 Labels = NDArray[np.int64]
+Firsts = NDArray[np.int64]
+"""First frames, one per note."""
 
 WHOLE: Span = (0, FRAMES)
 HEAD: Span = (0, 8)
-"""The frames that a note starts with: they hold its first 64 ms."""
+"""Frames that a note starts with: they hold its first 64 ms."""
 SLICE_SECONDS = 0.016
-"""The rest of a note is cut so that no slice takes much longer: a new note waits for it."""
+"""Time (s) that no slice of a note's rest takes much longer than: a new note waits for it."""
 MAX_SLICES = 4
 TOGETHER = 4
 """Notes that come together and are rendered at once, where that is faster."""
@@ -34,31 +36,42 @@ GAIN = 0.8  # share of the time one by one that counts as faster
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Frames of a note that are rendered at one go, for so many notes at most."""
+    """Frames of a note that are rendered at once, for so many notes at most."""
 
     window: Span
     batch: int
 
 
-class Backend(ABC):
-    """Renders batches of notes of one generator; used by one thread at a time.
-
-    ``slices`` is how a live note is rendered, its head first; ``batch`` how many
-    whole notes are best rendered at once where nobody waits; ``together`` how many
-    heads at most; ``windows`` how many windows as short as a head.
-    """
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """Properties of a backend that renderers use, in this process or the other."""
 
     name: str
     precision: str = "float32"
     batch: int = 4
-    together: int = TOGETHER
+    """Whole notes that are best rendered at once where no listener waits."""
     windows: int = 1
+    """Windows as short as a head that are rendered at once, at most."""
+    mixed: bool = False
+    """True if such windows may begin anywhere, each at a frame of its own."""
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
+    """Slices of a live note, its head first."""
+
+
+class Backend(ABC):
+    """Renders batches of notes of one generator; used by one thread at a time.
+
+    ``info`` is replaced when a backend has been measured, or gives way to another one.
+    """
+
+    together: int = TOGETHER
+    """Heads that are rendered at once, at most."""
+    info: BackendInfo
     weights: Weights
 
     @abstractmethod
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        """Some frames of notes.
+        """Render some frames of notes.
 
         Args:
             z: [N, latent_size].
@@ -70,16 +83,41 @@ class Backend(ABC):
         """
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
-        """As ``frames``, for those who cannot wait until something is compiled."""
+        """Render as ``frames``, for notes that cannot wait until something is compiled."""
         return self.frames(z, labels, window)
 
+    def live_at(
+        self, z: Float32, labels: Labels, firsts: Firsts, length: int
+    ) -> tuple[Float32, Float32]:
+        """Render as ``live``, as many frames of each note, from a first one of its own on."""
+        parts: list[tuple[Float32, Float32] | None] = [None] * len(z)
+        for first in np.unique(firsts):
+            places = np.flatnonzero(firsts == first)
+            window = int(first), int(first) + length
+            for place, *both in zip(
+                places, *self.live(z[places], labels[places], window), strict=True
+            ):
+                parts[place] = both[0], both[1]
+        magnitudes, increments = zip(*(part for part in parts if part is not None), strict=True)
+        return np.stack(magnitudes), np.stack(increments)
+
+    def waves(self, z: Float32, labels: Labels) -> Float32:
+        """Render whole notes as Magenta gives them: [N, 64000] at 16 kHz."""
+        import torch
+
+        from gansynth_server.spectral import transform
+
+        polar = (torch.from_numpy(part) for part in self.frames(z, labels, WHOLE))
+        waves: Float32 = transform.waves(*polar).numpy()
+        return waves
+
     def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
-        """[N, latent_size] latents and [N] labels → N whole spectra."""
+        """Render N whole spectra of latents [N, latent_size] and labels [N]."""
         parts = self.frames(z, labels, WHOLE)
         return [Spectrum(m, i) for m, i in zip(*parts, strict=True)]
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles the head of live notes and measures it; from its time the slices follow."""
+        """Compile the head of live notes and measure it; from its time the slices follow."""
         head = self.seconds(HEAD, 1, latent_size)
         together = self.together
         if together > 1:
@@ -91,18 +129,19 @@ class Backend(ABC):
             count *= 2
         fits = together if rest * together < SLICE_SECONDS else 1
         cuts = [HEAD[1], *range(FRAMES // count, FRAMES + 1, FRAMES // count)]
-        self.slices = (Slice(HEAD, together), *(Slice(window, fits) for window in pairwise(cuts)))
-        self.windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
+        rests = (Slice(window, fits) for window in pairwise(cuts))
+        windows = max(1, min(TOGETHER, int(2 * SLICE_SECONDS / head)))
+        self.info = replace(self.info, slices=(Slice(HEAD, together), *rests), windows=windows)
 
     def rest_seconds(self, head: float) -> float:
-        """What the frames after the head take about, from the head's own seconds."""
+        """Estimate the time (s) of the frames after the head, from the head's own."""
         return head * self._operations((HEAD[1], FRAMES)) / self._operations(HEAD)
 
     def _operations(self, window: Span) -> float:
         return operations(self.weights.config, self.weights.shares, window)
 
     def seconds(self, window: Span, count: int, latent_size: int, takes: int = 2) -> float:
-        """The shortest time of some runs, after one that compiles and warms."""
+        """Measure the shortest time (s) of some runs, after one that compiles and warms."""
         z, labels = np.ones((count, latent_size), np.float32), np.zeros(count, np.int64)
         self.frames(z, labels, window)
         best = np.inf

@@ -1,4 +1,4 @@
-"""Which backend, in which precision: by name, or by measuring."""
+"""The choice of a backend and its precision: by name, or by measuring."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gansynth_server.render.folded import Weights, fold
 from gansynth_server.spectral.constants import HOP, LEAD, SAMPLE_RATE
 
 HEAD_SOUND = (HEAD[1] * HOP - LEAD) / SAMPLE_RATE
-"""Seconds of sound in the head of a note, by when the rest of it should be there."""
+"""Length (s) of the sound in the head of a note, by when the rest should be rendered."""
 Fold = Callable[[str], Weights]
 """Weights in a precision by name, folded once each."""
 
@@ -34,7 +34,7 @@ def choose(
     precision: PrecisionName = "auto",
     lighter: str | None = None,
 ) -> tuple[Backend, str]:
-    """A backend, and a line that says why it was chosen (empty if it was named).
+    """Make a backend, and a line that says why it was chosen (empty if it was named).
 
     Args:
         name: ``auto`` takes CUDA graphs on CUDA, and what renders a note's head
@@ -75,7 +75,8 @@ def choose(
             _log.info("no bfloat16 here: %s", error)
     order = sorted(range(len(backends)), key=times.__getitem__)
     said = ", ".join(
-        f"{backends[k].name} {backends[k].precision} {1000 * times[k]:.1f} ms" for k in order
+        f"{backends[k].info.name} {backends[k].info.precision} {1000 * times[k]:.1f} ms"
+        for k in order
     )
     fastest = backends[order[0]]
     lines = [
@@ -86,7 +87,7 @@ def choose(
 
 
 def _proposal(backend: Backend, head: float, lighter: str) -> str:
-    """A lighter checkpoint, where the rest of a note comes after its head has been heard."""
+    """Propose a lighter checkpoint, where the rest of a note comes after its head was heard."""
     note = head + backend.rest_seconds(head)
     if note <= HEAD_SOUND:
         return ""
@@ -96,13 +97,16 @@ def _proposal(backend: Backend, head: float, lighter: str) -> str:
     )
 
 
-def with_fallback(generator: Generator, backend: Backend) -> Backend:
-    """The backend until it fails, and plain PyTorch on the CPU from then on."""
-    return WithFallback(backend, lambda: Eager(fold(generator, "float32"), torch.device("cpu")))
+def with_fallback(
+    generator: Generator, backend: Backend, errors: type[Exception] = Exception
+) -> Backend:
+    """Return a backend that plain PyTorch on the CPU replaces when it fails with such an error."""
+    cpu = torch.device("cpu")
+    return WithFallback(backend, lambda: Eager(fold(generator, "float32"), cpu), errors)
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 by itself; needs OpenVINO."""
+    """Return whether this processor multiplies matrices of bfloat16; needs OpenVINO."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

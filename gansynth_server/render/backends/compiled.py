@@ -40,8 +40,8 @@ class Compiled(Eager):
         return (self if compiled else self._plain).frames(z, labels, window)
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles a graph for the head and one for the rest: each more would take its time."""
-        for part in self.slices:
+        """Compile a graph for the head and one for the rest: each more would take its time."""
+        for part in self.info.slices:
             self.seconds(part.window, part.batch, latent_size, takes=1)
 
     def _module(self, window: Span) -> torch.nn.Module:

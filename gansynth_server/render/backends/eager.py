@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Float32, Labels
 from gansynth_server.render.folded import Weights, Window
 from gansynth_server.render.receptive_field import Span
 
@@ -21,9 +23,10 @@ class Eager(Backend):
     kind = "eager"
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
-        self.name = f"{self.kind} {device.type}"
-        self.precision = str(weights.dtype).removeprefix("torch.")
-        self.batch = 4 if device.type == "cpu" else 32
+        full_float32(device)
+        precision = str(weights.dtype).removeprefix("torch.")
+        batch = 4 if device.type == "cpu" else 32
+        self.info = BackendInfo(f"{self.kind} {device.type}", precision, batch)
         self.weights = weights.to(device)
         self._device = device
         self._modules: dict[Span, torch.nn.Module] = {}
@@ -41,8 +44,20 @@ class Eager(Backend):
         return Window(self.weights, window)
 
 
+def full_float32(device: torch.device) -> None:
+    """Make this process compute float32 in full on a GPU.
+
+    cuDNN's convolutions take TF32 otherwise, which rounds what they read to 10 bits.
+    """
+    if device.type == "cuda":
+        with warnings.catch_warnings():  # newer releases of PyTorch prefer another name
+            warnings.simplefilter("ignore")
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def torch_device(choice: str) -> torch.device:
-    """``auto`` (CUDA where there is one), or a name that torch knows; UserError otherwise."""
+    """Return the device of ``auto`` (CUDA where there is one) or a name; UserError if unknown."""
     if choice == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gansynth_server.errors import UserError
-from gansynth_server.render.backends.base import Backend, Float32, Labels
+from gansynth_server.render.backends.base import Backend, BackendInfo, Float32, Labels
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import Weights
 from gansynth_server.render.receptive_field import Span
@@ -46,8 +46,7 @@ class OpenVino(Backend):
             ) from error
         if weights.dtype != torch.float32:
             raise UserError("this network needs float64, which openvino has not; use eager")
-        self.name = "openvino cpu"
-        self.precision = precision
+        self.info = BackendInfo("openvino cpu", precision)
         self._core = openvino.Core()
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -81,12 +80,12 @@ class OpenVino(Backend):
         return (self if compiled else self._plain).frames(z, labels, window)
 
     def prepare(self, latent_size: int) -> None:
-        """Compiles and measures the head, and begins with the rests in the background."""
+        """Compile and measure the head, and begin with the rests in the background."""
         super().prepare(latent_size)
         threading.Thread(target=self._compile_rests, name="compile").start()
 
     def compile(self, window: Span) -> None:
-        """Makes a window's graph, unless it is there."""
+        """Compile the graph of a window, unless it is there."""
         with self._compiling:
             if window not in self._requests:
                 from gansynth_server.render.backends.openvino_graph import build
@@ -99,7 +98,7 @@ class OpenVino(Backend):
     def _compile_rests(self) -> None:
         normal_priority()
         try:
-            for part in self.slices[1:]:
+            for part in self.info.slices[1:]:
                 if not threading.main_thread().is_alive():  # the program ends
                     return
                 self.compile(part.window)

@@ -20,7 +20,7 @@ Node = Any  # openvino's functions are not typed
 
 
 def build(weights: Weights, window: Span) -> ov.Model:
-    """A graph with inputs z [1, latent_size] and label [1] for some frames.
+    """Build a graph with inputs z [1, latent_size] and label [1] for some frames.
 
     Its outputs are magnitude and phase increment, float32 [1, frames, 1024].
     """
@@ -65,13 +65,13 @@ def _bias(weights: Weights, name: str) -> Node:
 
 
 def _scaled(weights: Weights, name: str, x: Node, axis: int) -> Node:
-    """A kernel that takes what :func:`_activated` gives; ``axis`` is that of its inputs."""
+    """Return a kernel for what :func:`_activated` gives; ``axis`` is that of its inputs."""
     kernel = _array(weights, name)
     return _constant(kernel * np.float32(math.sqrt(kernel.shape[axis])))
 
 
 def _condition(weights: Weights, z: Node, label: Node) -> Node:
-    """What the first layer reads [1, input_size]."""
+    """Compute what the first layer reads, [1, input_size]."""
     config = weights.config
     if weights.axes is not None:
         z = op.matmul(z, _constant(_array(weights, "axes")), False, False)
@@ -95,14 +95,14 @@ def _first(weights: Weights, condition: Node, rows: Span) -> Node:
 
 
 def _span(x: Node, first: int, last: int) -> Node:
-    """Rows first…last-1."""
+    """Return rows first…last-1."""
     if first == 0 and last == x.output(0).shape[2]:
         return x
     return op.slice(x, *(_constant([v]) for v in (first, last, 1, 2)))
 
 
 def _activated(x: Node) -> Node:
-    """Leaky ReLU and pixel norm, but for a factor √channels: the next kernel has it."""
+    """Apply leaky ReLU and pixel norm, but for a factor √channels: the next kernel has it."""
     x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
     channels = x.output(0).shape[1]
     # as a convolution the sum is exact enough, and faster than normalize_l2
@@ -114,7 +114,7 @@ def _activated(x: Node) -> Node:
 def _templates(
     weights: Weights, templates: Templates, x: Node, label: Node, first: int, last: int, scale: int
 ) -> Node:
-    """Frames first…last-1 of the outline, at a resolution lower by the scale."""
+    """Compute frames first…last-1 of the outline, at a resolution lower by the scale."""
     values = {name: t.contiguous().numpy() for name, t in templates.state_dict().items()}
     for layer in range(0, len(templates.levels), 2):
         if layer:
@@ -171,7 +171,7 @@ def _image(
 
 
 def _enlarged(image: Node, frames: Span, scale: int, window: Span) -> Node:
-    """The window's part of an image of some frames, at the output's size."""
+    """Return the window's part of an image of some frames, at the output's size."""
     if scale == 1:
         return image
     enlarged = (np.arange(*window) - frames[0]) // scale
