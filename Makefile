@@ -20,7 +20,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/versio
 # after them, one by one, so that nothing but themselves makes them late.
 PYTEST = $(BIN)/python -m pytest
 SHARED = -n 2 --dist loadscope tests -m "not realtime and not real_time"
-ALONE = tests -m "realtime or real_time"
+ALONE = tests/system tests/realtime tests/support -m "realtime or real_time"
 
 # a soundfont, or a folder that gansynth dataset made
 GPU_DATA ?= $(firstword $(wildcard data/*.sf3 data/*.sf2 /usr/share/sounds/sf3/FluidR3Mono_GM.sf3) data)

@@ -2,7 +2,7 @@
 
 * ``<room>/test_<module>.py``: beside its module, for what needs no server and no real time. A
   command's own errors are in ``cli``. ``make check`` runs these.
-* ``training/``: data, networks that learn, evaluation; no server either.
+* ``training/``: data, networks that learn, evaluation, whole searches; no server either.
 * ``system/``: whole servers over real sockets. A test takes the fixtures ``server`` and ``peer``,
   which all share, and leaves that server silent: ``with Client(port)`` and ``with Puller(port)``
   do. It starts a ``ServerProcess`` of its own where it needs other flags, ends or stops it, or

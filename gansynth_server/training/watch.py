@@ -95,6 +95,7 @@ class Watch(Silent):
             # added up on the device: asking for a number each step would wait for the GPU
             self._tensors[name] = self._tensors.get(name, torch.zeros_like(value)) + value
         self._steps += 1
+        self._stage = stage
         if self._stop:
             self.keep()
             raise KeyboardInterrupt
@@ -157,7 +158,9 @@ class Watch(Silent):
             self._progress.console.print(str(error))
 
     def finish(self) -> None:
-        """Draw the last grid and the curves, and say where they are."""
+        """Log the last steps, draw the last grid and the curves, and say where they are."""
+        if self._steps:
+            self._report(self._stage, time.monotonic())
         self.sample()
         self._draw(curves, self.folder)
         self._progress.console.print(

@@ -12,6 +12,7 @@ from gansynth_server.model import checkpoint
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.model.generator import Generator
 from gansynth_server.spectral import transform
+from gansynth_server.training import watch
 from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.reals import Reals, align
@@ -104,8 +105,10 @@ def test_phase_loss_knows_whole_turns_and_silence():
     assert float(phase_loss(wrong_where_silent, target, level, loudness)) < 1e-2
 
 
-def test_a_time_budget_leaves_a_checkpoint_that_plays(small_data, tmp_path):
+def test_a_time_budget_leaves_a_checkpoint_that_plays(small_data, tmp_path, monkeypatch):
     from gansynth_server.analysis.acoustics import cents_off
+
+    monkeypatch.setattr(watch, "EVERY", 2.0)
 
     options = TrainOptions(
         config="mel_prog_lite", fmap_base=512, fmap_max=32, pitch_bias=True, reconstruction=1,
