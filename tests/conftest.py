@@ -15,10 +15,10 @@ from tests.support import scales
 from tests.support.client import Client
 from tests.support.real_time import pytest_pyfunc_call
 from tests.support.server import ServerProcess
-from tests.support.tiny import tiny
+from tests.support.tiny import checkpoints, tiny
 from tests.support.training_runs import small_data
 
-__all__ = ["pytest_pyfunc_call", "small_data", "tiny"]
+__all__ = ["checkpoints", "pytest_pyfunc_call", "small_data", "tiny"]
 
 # shared machines are slow at times; that is no finding
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -24,7 +24,8 @@ from typing import Any
 
 from gansynth_server.bench import gpu_report
 from gansynth_server.errors import UserError
-from gansynth_server.model.checkpoint import WEIGHTS
+from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS
+from gansynth_server.util.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout, which has the tests."""
@@ -110,12 +111,12 @@ def run(day: Day) -> bool:
             left = end - time.monotonic()
             step = make(day, left)
             limit = left if step.part is None else min(left, 60 * day.minutes * step.part)
-            outcomes.append(_carried_out(step, limit, log, day))
+            outcomes.append(_carried_out(step, limit, log))
             gpu_report.write(day.out, day.work, [asdict(outcome) for outcome in outcomes])
     return all(outcome.status == 0 for outcome in outcomes)
 
 
-def _carried_out(step: Step, limit: float, log: Any, day: Day) -> Outcome:
+def _carried_out(step: Step, limit: float, log: Any) -> Outcome:
     outcome = Outcome(step.name, limit=limit)
     begun = time.monotonic()
     command = shlex.join(step.command)
@@ -247,7 +248,7 @@ def _bench(day: Day, name: str, checkpoint: object, sections: list[str], part: f
     if day.rehearsal:
         backends, precisions = backends[:1], precisions[:1]
         sizes = ["--notes", 2, "--runs", 1, "--seconds", 0.2, "--no-full-size", "--threads", 1]
-    file = day.work / f"{name.replace(' ', '_')}.json"
+    file = day.work / gpu_report.BENCHES[name]
     command = _gansynth(
         *("bench", "--checkpoint", checkpoint, "--torch-device", day.device),
         *("--sections", *sections, "--voices", 0, "--backends", *backends),
@@ -297,7 +298,7 @@ class Pieces:
             self._make()
 
     def _files(self) -> list[Path]:
-        names = (WEIGHTS, "config.json", "presets.json", "README.md", "curves.png", "log.jsonl")
+        names = (WEIGHTS, CONFIG, PRESETS, "README.md", "curves.png", "log.jsonl")
         samples = sorted((self._folder / "samples").glob("*"))[-2:]  # the last picture and sound
         return [*(self._folder / name for name in names), *samples]
 
@@ -310,6 +311,4 @@ class Pieces:
         content = whole.read_bytes()
         parts = [content[at : at + PIECE] for at in range(0, len(content), PIECE)]
         for number, part in enumerate(parts[:MOST_PIECES], 1):
-            partial = self._out / "piece.partial"
-            partial.write_bytes(part)
-            partial.replace(self._out / f"checkpoint.tar.{number}")
+            write_atomically(self._out / f"checkpoint.tar.{number}", part)

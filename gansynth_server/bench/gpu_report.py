@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from gansynth_server.bench.report import cell
 from gansynth_server.model.checkpoint import CONFIG
+from gansynth_server.util.files import write_atomically
 
 BENCHES = {"bundled": "bundled.json", "full size": "full_size.json"}
 Figures = dict[str, Any]
@@ -32,8 +33,8 @@ def write(out: Path, work: Path, steps: list[dict[str, Any]]) -> None:
         "training": _training(work / "training"),
     }
     for name, value in (("bench.json", bench), ("report.json", report)):
-        _replace(out / name, json.dumps(value, indent=1) + "\n")
-    _replace(out / "report.md", markdown(report, bench))
+        write_atomically(out / name, (json.dumps(value, indent=1) + "\n").encode())
+    write_atomically(out / "report.md", markdown(report, bench).encode())
 
 
 def goals(bench: Figures) -> list[dict[str, Any]]:
@@ -180,9 +181,3 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

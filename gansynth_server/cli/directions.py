@@ -53,13 +53,10 @@ class DirectionsCommand:
 
 
 def _given(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    from gansynth_server.model.safe_files import check_npz
+    from gansynth_server.model.safe_files import open_npz
 
     try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             return {key: file[key] for key in ("comp", "stdev")}
     except Exception as error:  # NumPy and zipfile raise whatever comes up in damaged bytes
         raise UserError(f"{path} holds no components: {error}") from error

@@ -38,6 +38,7 @@ class MapCommand:
         from gansynth_server.latent.descriptor_names import MEASURES
         from gansynth_server.model import checkpoint
         from gansynth_server.training.timbre_map import discoveries, survey
+        from gansynth_server.util.files import write_atomically
         from gansynth_server.util.progress import track
 
         self._check()
@@ -47,7 +48,7 @@ class MapCommand:
         found = surveyed.atlas
         path = timbre_map.file_of(model.checkpoint)
         try:
-            checkpoint.replace(path, found.encode(model.checkpoint.fingerprint))
+            write_atomically(path, found.encode(model.checkpoint.fingerprint))
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
         print("direction   share of it that latents explain linearly")

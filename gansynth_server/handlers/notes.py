@@ -9,6 +9,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.tuning import Tuning, read_mapping, read_scale
+from gansynth_server.osc.schema import whole
 from gansynth_server.synth.envelope import Envelope
 from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.playhead import place
@@ -29,7 +30,8 @@ class NoteMessages:
     def note(
         self, request: Request, pitch: float, velocity: float, id: NoteId | None, slot: str
     ) -> None:
-        id = _named(pitch) if id is None else id
+        # a note without an id has the number that it was asked for by
+        id = whole(pitch) if id is None else id
         # a key that is silent by now can still be released
         if velocity > 0:
             pitch = request.client.tuning(pitch)
@@ -39,7 +41,7 @@ class NoteMessages:
         self, request: Request, frequency: float, velocity: float, id: NoteId | None, slot: str
     ) -> None:
         pitch = hz_to_midi(frequency)
-        id = _named(frequency) if id is None else id
+        id = whole(frequency) if id is None else id
         # a frequency never meant a hundredth of a cent
         self._instrument.play(request.client, round(pitch, 4), velocity, id, slot, request.when)
 
@@ -158,8 +160,3 @@ class NoteMessages:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError:  # Scala's own archive is Latin-1
             return data.decode("latin-1")
-
-
-def _named(number: float) -> NoteId:
-    """Return the id of a note that has none of its own: the number that it was asked for by."""
-    return int(number) if number == int(number) else number

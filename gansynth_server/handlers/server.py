@@ -141,11 +141,11 @@ class CheckpointMessages:
         )
 
     def checkpoint_load(self, request: Request, name: str) -> None:
-        if name not in self._models.names() and (last := re.split(r"[/\\]", name)[-1]):
+        names = self._models.names()
+        if name not in names and (last := re.split(r"[/\\]", name)[-1]):
             name = last  # a path, as other programs of the kind want it
-        if name not in self._models.names():
-            known = ", ".join(self._models.names())
-            raise UserError(f"no checkpoint called {name!r}; there are: {known}")
+        if name not in names:
+            raise UserError(f"no checkpoint called {name!r}; there are: {', '.join(names)}")
 
         def load() -> None:
             self._instrument.set_checkpoint(request.client, self._models.get(name))

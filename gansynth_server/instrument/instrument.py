@@ -22,9 +22,8 @@ from gansynth_server.latent.slots import ConstantPath, Path, SlotPath, Slots
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
-from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
-from gansynth_server.spectral.steady import steadiest
+from gansynth_server.spectral.steady import find_region
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note, NoteId
 
@@ -167,14 +166,14 @@ class Instrument:
         client: Client,
         pitch: float,
         velocity: float,
-        id: NoteId | None,
+        id: NoteId,
         slot: str,
         when: float | None = None,
         until: float | None = None,
         sequencer: Sequencer | None = None,
         **expression: Any,
     ) -> None:
-        """Start a note, or release it at velocity 0; its id is the pitch when left out.
+        """Start a note, or release it at velocity 0.
 
         Args:
             until: when it is released by itself (s); it may still be before.
@@ -183,8 +182,6 @@ class Instrument:
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
         """
-        if id is None:
-            id = int(pitch) if pitch == int(pitch) else pitch
         if velocity == 0:
             self.release(client, id, when)
             return
@@ -213,10 +210,8 @@ class Instrument:
                     played.bus.start(note, when)
 
         def done(spectrum: Spectrum) -> None:
-            if spectrum.ready < FRAMES:  # the note was over before
+            if not find_region(spectrum):  # the note was over before
                 return
-            if spectrum.region is None:
-                spectrum.region = steadiest(spectrum)
             if note.hold:
                 played.bus.post(lambda voices: voices.change(note), None, note)
 

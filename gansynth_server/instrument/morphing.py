@@ -32,7 +32,7 @@ from gansynth_server.render.receptive_field import Span
 from gansynth_server.render.window_requests import WindowRequest
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
-from gansynth_server.spectral.steady import steadiest
+from gansynth_server.spectral.steady import find_region
 from gansynth_server.synth.note import CAUSE, Note, Overlay
 from gansynth_server.synth.voices import Voices
 
@@ -254,10 +254,8 @@ class Morpher:
         played = follower.played
 
         def done(spectrum: Spectrum) -> None:
-            if spectrum.ready < FRAMES:
+            if not find_region(spectrum):
                 return
-            if spectrum.region is None:
-                spectrum.region = steadiest(spectrum)
 
             def settle(voices: Voices) -> None:
                 if follower.settled:  # it has not moved on meanwhile

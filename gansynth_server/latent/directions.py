@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent import companion
 from gansynth_server.latent.paths import held, parts
 from gansynth_server.latent.slots import Path
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.checkpoint import fingerprint
-from gansynth_server.model.safe_files import check_npz
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -59,6 +59,11 @@ class Directions:
 
     def __len__(self) -> int:
         return len(self.latent)
+
+    @property
+    def latent_size(self) -> int:
+        """Size of the latents."""
+        return self.latent.shape[1]
 
     def offset(self, amounts: Mapping[int, float]) -> Latent:
         """Return the change of a latent for amounts in standard deviations, by component.
@@ -124,29 +129,16 @@ def load(checkpoint: Checkpoint) -> Directions:
     Raises:
         UserError: there are none, they are damaged, or they belong to other weights.
     """
-    path = file_of(checkpoint)
     how = f"make them with: gansynth directions {checkpoint.name}"
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError as error:
-        raise UserError(f"{checkpoint.name} has no principal directions; {how}") from error
-    directions, weights = _read(path, stamp, how)
-    size = checkpoint.config.latent_size
-    if weights != checkpoint.fingerprint or directions.latent.shape[1] != size:
-        raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
-    return directions
+    return companion.load(checkpoint, file_of(checkpoint), "principal directions", how, _read)
 
 
 @lru_cache(maxsize=64)
 def _read(path: FilePath, stamp: int, how: str) -> tuple[Directions, str]:
     """Read a file once per stamp: the directions, and the fingerprint of their weights."""
-    try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as file:
-            names = ("latent", "var_ratio", "reach", "bias")
-            latent, share, reach, bias = (np.asarray(file[n], np.float32) for n in names)
-    except Exception as error:  # NumPy and zipfile raise whatever comes up in damaged bytes
-        raise UserError(f"{path} holds no directions ({error}); {how}") from error
+    with companion.reading(path, "directions", how) as file:
+        names = ("latent", "var_ratio", "reach", "bias")
+        latent, share, reach, bias = (np.asarray(file[n], np.float32) for n in names)
     sizes = latent.ndim == 2 and share.shape == reach.shape == (len(latent),)
     if not sizes or not all(np.isfinite(a).all() for a in (latent, share, reach)):
         raise UserError(f"{path} is damaged; {how}")

@@ -27,6 +27,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.safe_files import read_json
 from gansynth_server.util import yielding_json
+from gansynth_server.util.files import write_atomically
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -142,12 +143,10 @@ class UserPresets:
             raise UserError(f"a preset of this checkpoint is {size} finite numbers")
 
     def _write(self, presets: Mapping[str, Preset]) -> None:
-        from gansynth_server.model.checkpoint import replace
-
         if len(presets) > MAX_PRESETS:
             raise UserError(f"{MAX_PRESETS} presets at most; remove some")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        replace(self.path, self.encode(presets))
+        write_atomically(self.path, self.encode(presets))
 
 
 def user_folder() -> Path:

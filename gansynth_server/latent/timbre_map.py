@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent import companion
 from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.directions import Directions
 from gansynth_server.latent.vectors import Latent, mix
-from gansynth_server.model.safe_files import check_npz
 
 if TYPE_CHECKING:
     from gansynth_server.model.checkpoint import Checkpoint
@@ -47,6 +47,11 @@ class TimbreMap:
     nearest: NDArray[np.int64]
     directions: Float32
     fit: Float32
+
+    @property
+    def latent_size(self) -> int:
+        """Size of the latents."""
+        return self.latents.shape[1]
 
     def at(self, x: float, y: float) -> Latent:
         """Return the latent at a place of the map, mixed of those of the nearest places."""
@@ -107,32 +112,19 @@ def load(checkpoint: Checkpoint) -> TimbreMap:
     Raises:
         UserError: there is none, it is damaged, or it belongs to other weights.
     """
-    path = file_of(checkpoint)
     how = f"make it with: gansynth map {checkpoint.name}"
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError as error:
-        raise UserError(f"{checkpoint.name} has no map; {how}") from error
-    atlas, weights = _read(path, stamp, how)
-    size = checkpoint.config.latent_size
-    if weights != checkpoint.fingerprint or atlas.latents.shape[1] != size:
-        raise UserError(f"{path} belongs to other weights than {checkpoint.name}'s; {how}")
-    return atlas
+    return companion.load(checkpoint, file_of(checkpoint), "map", how, _read)
 
 
 @lru_cache(maxsize=16)
 def _read(path: Path, stamp: int, how: str) -> tuple[TimbreMap, str]:
-    try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as file:
-            numbers = ("latents", "places", "measures", "directions", "fit")
-            latents, places, measures, directions, fit = (
-                np.asarray(file[name], np.float32) for name in numbers
-            )
-            presets = tuple(str(name) for name in file["presets"])
-            nearest, weights = file["nearest"].astype(np.int64), str(file["weights"])
-    except Exception as error:  # NumPy and zipfile raise whatever comes up in damaged bytes
-        raise UserError(f"{path} holds no map ({error}); {how}") from error
+    with companion.reading(path, "map", how) as file:
+        numbers = ("latents", "places", "measures", "directions", "fit")
+        latents, places, measures, directions, fit = (
+            np.asarray(file[name], np.float32) for name in numbers
+        )
+        presets = tuple(str(name) for name in file["presets"])
+        nearest, weights = file["nearest"].astype(np.int64), str(file["weights"])
     count, size = latents.shape if latents.ndim == 2 else (0, 0)
     whole = (
         count >= NEIGHBOURS

@@ -25,6 +25,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig
 from gansynth_server.model.safe_files import check_safetensors, read_json
 from gansynth_server.spectral.constants import BINS, FRAMES
+from gansynth_server.util.files import write_atomically
 
 if TYPE_CHECKING:
     from gansynth_server.model.generator import Generator
@@ -202,8 +203,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
     info = {"format": FORMAT, "generator": config.to_dict(), "provenance": provenance}
-    replace(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
-    replace(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
+    write_atomically(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
+    write_atomically(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
     if presets is not None:
         _write_presets(folder, presets)
 
@@ -218,14 +219,7 @@ def add_presets(to: Checkpoint, presets: Mapping[str, NDArray[np.float32]]) -> N
 
 def _write_presets(folder: Path, presets: Mapping[str, NDArray[np.float32]]) -> None:
     rounded = {k: [round(float(x), 4) for x in v] for k, v in presets.items()}
-    replace(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_atomically(folder / PRESETS, (json.dumps(rounded) + "\n").encode())
 
 
 def _read_json(path: Path) -> Any:

@@ -78,6 +78,12 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
     return first, last
 
 
+def open_npz(path: Path) -> Any:
+    """Open an npz file from elsewhere; ValueError, OSError or whatever damaged bytes lead to."""
+    check_npz(path)
+    return np.load(path, allow_pickle=False)
+
+
 def check_npz(path: Path, most: int = LARGEST_ARRAYS) -> None:
     """Raise ValueError unless an npz file's arrays are as large as its members, which must fit
     into ``most`` bytes together; OSError as usual."""

@@ -92,9 +92,9 @@ class Admission:
         if spared:
             why += f" (and {spared} more since the last /fail)"
         _log.info("%s:%s %s: %s", *source[:2], address, why, extra={"source": source[0]})
-        self.answer(source, heard, encode("/fail", address[:256], why))
+        self._answer(source, heard, encode("/fail", address[:256], why))
 
-    def answer(self, source: Source, heard: int, datagram: bytes) -> None:
+    def _answer(self, source: Source, heard: int, datagram: bytes) -> None:
         """Answer a source that may have no session."""
         session = self._sessions.get(source)
         if session is not None:

@@ -99,12 +99,12 @@ class StreamRenderer:
         """Return the time (s) from one pass to the next."""
         if len(self._active) <= FEW:
             return 0.0
-        cushions = [s.block / s.bus.rate * (s.ahead - 1) for s in self._active]
+        cushions = [s.period * (s.ahead - 1) for s in self._active]
         return min(MAX_GATHER_S, GATHER * min(cushions))
 
     def _answer(self, pulls: list[Pull]) -> None:
         now = time.monotonic()
-        self.timer.begin(now + min(p.stream.block / p.stream.bus.rate for p in pulls))
+        self.timer.begin(now + min(pull.stream.period for pull in pulls))
         self._active.update((pull.stream, now) for pull in pulls)
         self._active = {s: at for s, at in self._active.items() if now - at < 1.0}
         new = []
@@ -124,8 +124,4 @@ class StreamRenderer:
     def _sent(self, pull: Pull, datagram: bytes) -> None:
         self._send(pull.source, datagram)
         self.blocks += 1
-        if (
-            time.monotonic() - pull.asked
-            > pull.stream.block * pull.stream.ahead / pull.stream.bus.rate
-        ):
-            self.late += 1
+        self.late += time.monotonic() - pull.asked > pull.stream.ahead * pull.stream.period

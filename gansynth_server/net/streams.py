@@ -49,13 +49,14 @@ class PullStream:
         return self._newest >= 0
 
     @property
+    def period(self) -> float:
+        """Time (s) of a block."""
+        return self.block / self.bus.rate
+
+    @property
     def latency(self) -> float:
         """Time (s) from the voices to the listener."""
-        return self.block * self.ahead / self.bus.rate + self.bus.delay
-
-    def answer(self, number: int) -> bytes:
-        """Render and encode the answer to a pull."""
-        return self.known(number) or self.encode(number, self.bus.render(self.block))
+        return self.ahead * self.period + self.bus.delay
 
     def known(self, number: int) -> bytes | None:
         """Return the answer to a pull where nothing has to be rendered; None for a new block."""

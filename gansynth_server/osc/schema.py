@@ -160,11 +160,11 @@ def _text(arg: Arg, value: Value) -> str:
 
 
 def _slot(arg: Arg, value: Value) -> str:
-    return str(value if _is_word(value) else _whole(_finite(arg, value, "a word or a number")))
+    return str(value if _is_word(value) else whole(_finite(arg, value, "a word or a number")))
 
 
 def _note_id(arg: Arg, value: Value) -> Value:
-    return value if _is_word(value) else _whole(_finite(arg, value, "a number or a word"))
+    return value if _is_word(value) else whole(_finite(arg, value, "a number or a word"))
 
 
 def _any(arg: Arg, value: Value) -> Value:
@@ -173,7 +173,7 @@ def _any(arg: Arg, value: Value) -> Value:
     return _number(arg, value, "a word or a number")
 
 
-def _whole(number: int | float) -> int | float:
+def whole(number: int | float) -> int | float:
     """Return an int where the number is whole: Pd sends 60 as 60.0."""
     return int(number) if number == int(number) else number
 

@@ -7,7 +7,8 @@ import selectors
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from gansynth_server.errors import UserError
@@ -261,9 +262,10 @@ class Receiver:
                     "too much waits for your stream, which nobody pulls: pull it (in Pd: switch "
                     "DSP on), or leave it with /stream/close"
                 )
-            words = self._drawn(row, message.args, args)
+            drawn = self._draw_seeds(row, args)
+            words = partial(_words, row, args if drawn else message.args)
             try:
-                with self._clock.held() as now, recorded(session.client, words, now, when):
+                with self._clock.held() as now, recorded(session.client, row, words, now, when):
                     self._handlers(Request(session, self.send, when), row, args)
             except UserError:
                 raise
@@ -273,16 +275,21 @@ class Receiver:
 
         dispatch(message, handle, lambda address, why: self._fail(session, address, why))
 
-    def _drawn(self, row: Row, given: tuple[Any, ...], args: list[Any]) -> Words:
-        """Fill in seeds that were left out; return the message as it is recorded."""
+    def _draw_seeds(self, row: Row, args: list[Any]) -> bool:
+        """Fill in seeds that were left out; return whether there were any."""
         places = [n for n, arg in enumerate(row.args) if arg.name == "seed" and args[n] is None]
         for place in places:
             args[place] = self._seed()
-        plain = all(type(value) in (int, float, str) for value in given)
-        return (row.address, *(given if plain and not places else flat(args)))
+        return bool(places)
 
     def _fail(self, session: Session, address: str, why: str) -> None:
         self.counts["failed"] += 1
         host, port = session.source[:2]
         _in.info("%s:%s %s: %s", host, port, address[:256], why, extra={"source": host})
         self.send(session.source, encode("/fail", address[:256], why))
+
+
+def _words(row: Row, args: Sequence[Any]) -> Words:
+    """Return a message as it is recorded; its arguments are as they came, or checked ones."""
+    plain = all(type(value) in (int, float, str) for value in args)
+    return (row.address, *(args if plain else flat(args)))

@@ -15,6 +15,19 @@ FADED = 6.0
 """Decibels below the loudest frame that count as 1 dB of unsteadiness."""
 
 
+def find_region(spectrum: Spectrum) -> bool:
+    """Set the region of a whole note's spectrum to its steadiest part, unless it has one.
+
+    Returns:
+        whether the note is whole.
+    """
+    if spectrum.ready < FRAMES:
+        return False
+    if spectrum.region is None:
+        spectrum.region = steadiest(spectrum)
+    return True
+
+
 def steadiest(spectrum: Spectrum) -> tuple[float, float]:
     """First and last of the 32 frames of a whole note whose level and timbre change least.
 

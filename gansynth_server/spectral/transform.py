@@ -152,4 +152,10 @@ def mel_spectra(waves_: Tensor) -> Tensor:
 
 def physical_spectra(waves_: Tensor, representation: Representation = "mel") -> Tensor:
     """Waves [N, 64000] → spectra [N, 128, 1024, 2] in physical units."""
-    return mel_spectra(waves_) if representation == "mel" else specgram(stft(waves_))
+    return represent(stft(waves_), representation)
+
+
+def represent(spectrum: Tensor, representation: Representation) -> Tensor:
+    """Complex spectra [N, frames, 1024] → (log power, IF) [N, frames, 1024, 2], physical units."""
+    linear = specgram(spectrum)
+    return to_mel(linear) if representation == "mel" else linear

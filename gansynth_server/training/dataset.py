@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLES
+from gansynth_server.util.files import write_atomically
 
 FORMAT = 1
 INDEX = "index.json"
@@ -199,9 +199,7 @@ class Writer:
             kept.append(json.dumps(row))
             self._take(row)
         self._waves.truncate(len(self._notes) * size)
-        partial = self._rows.with_suffix(".new")
-        partial.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        partial.replace(self._rows)
+        write_atomically(self._rows, ("\n".join(kept) + "\n").encode())
 
     def _take(self, row: dict[str, Any]) -> None:
         row = dict(row)
@@ -267,9 +265,7 @@ class Writer:
         index["left_out"] = dict(self._left_out)
         if origins:
             index["origins"] = dict(origins)
-        partial = self.folder / (INDEX + ".partial")
-        partial.write_text(json.dumps(index), encoding="utf-8")
-        partial.replace(self.folder / INDEX)
+        write_atomically(self.folder / INDEX, json.dumps(index).encode())
         self._rows.unlink()
         return Dataset.open(self.folder)
 
@@ -282,10 +278,5 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

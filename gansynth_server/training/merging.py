@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.training.dataset import INDEX, Dataset, Source, Writer
 from gansynth_server.training.near_duplicates import Instruments, Waves
 from gansynth_server.training.sources.selection import PROBES, by_nearness
+from gansynth_server.util.files import sha256
 from gansynth_server.util.progress import track
 
 NEAR = "sounds like an instrument before"
@@ -86,7 +86,7 @@ def merge(
         "licence": _licences(sources),
         "sources": sources,
         "settings": {
-            "sets": [_sha256(data.folder / INDEX) for data in sets],
+            "sets": [sha256(data.folder / INDEX) for data in sets],
             "distinct": distinct,
             "probes": list(probes),
             "keep": keep,
@@ -119,10 +119,6 @@ def _licences(sources: Sequence[dict[str, Any]]) -> str:
         licence = str(each.get("licence") or "licence not known")
         titles.setdefault(licence, []).append(str(each.get("title", "")))
     return "\n".join(f"{', '.join(who)}: {licence}" for licence, who in titles.items())
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _parts(sets: Sequence[Dataset], keep: int, source: Source | None) -> list[_Part]:

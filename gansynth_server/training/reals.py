@@ -16,6 +16,7 @@ from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.normalizer import Normalizer, Representation
 from gansynth_server.training.dataset import Dataset
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 AT_ONCE = 32
 """Notes whose spectra are made together, which bounds the memory for it."""
@@ -109,9 +110,7 @@ class Reals:
         for start in range(0, len(rows), AT_ONCE):
             waves = self.data.audio(rows[start : start + AT_ONCE])[:, :ONSET_SAMPLES]
             spectrum = transform.stft(waves.to(self.device))
-            linear = transform.specgram(align(spectrum, pitch))
-            mel = self.config.representation == "mel"
-            found.append(transform.to_mel(linear) if mel else linear)
+            found.append(transform.represent(align(spectrum, pitch), self.config.representation))
         spectra = transform.normalise(torch.cat(found), self.config.normalizer)
         return spectra.permute(0, 3, 1, 2)
 
@@ -127,7 +126,7 @@ def align(spectrum: Tensor, pitch: int) -> Tensor:
     Each bin belongs to the nearest partial, whose phase is that of its loudest bin in the last
     frame.
     """
-    hertz = 440 * 2 ** ((pitch - 69) / 12)
+    hertz = midi_to_hz(pitch)
     bins = (torch.arange(BINS, device=spectrum.device) + 1) * (SAMPLE_RATE / FFT)
     partial = torch.round(bins / hertz).long()
     last = spectrum[:, -1]

@@ -25,6 +25,7 @@ from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes
 from gansynth_server.training.distillation import Teacher
 from gansynth_server.training.options import TrainOptions
+from gansynth_server.util.files import write_atomically
 
 STATE = "state.safetensors"
 FREE = ("device", "compile", "cache_gb", "keep_minutes", "sample_minutes", "start")
@@ -165,7 +166,7 @@ class Run:
         }
         folder.mkdir(parents=True, exist_ok=True)
         contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        checkpoint.replace(folder / STATE, serialise(contiguous, {"run": json.dumps(info)}))
+        write_atomically(folder / STATE, serialise(contiguous, {"run": json.dumps(info)}))
         self.export(folder)
 
     def export(self, folder: Path) -> None:
@@ -184,7 +185,7 @@ class Run:
         checkpoint.write(folder, weights, config, provenance, presets)
         if self.judged:
             half = {k: v.half().cpu().contiguous() for k, v in self.judge.state_dict().items()}
-            checkpoint.replace(folder / checkpoint.DISCRIMINATOR, serialise(half))
+            write_atomically(folder / checkpoint.DISCRIMINATOR, serialise(half))
 
 
 COUNTERS = (

@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from types import TracebackType
 from typing import Any, Self
 
 import pytest
@@ -53,12 +52,7 @@ class Stillness:
         self.gaps: list[float] = []
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         time.sleep(STILL)
         for watch in self._watches:
             watch.terminate()

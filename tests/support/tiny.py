@@ -1,7 +1,9 @@
-"""A network so small that its notes are never late."""
+"""Networks so small that their notes are never late."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,3 +47,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANSYNTH_CHECKPOINTS", str(folder))
         yield Models()
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of two small checkpoints, and of two that are broken."""
+    for name in ("one", "two", "cut", "odd"):
+        checkpoint.save(tmp_path / name, golden_rule.generator(golden_rule.TINY), {})
+    weights = tmp_path / "cut" / checkpoint.WEIGHTS
+    os.truncate(weights, weights.stat().st_size // 2)
+    (tmp_path / "odd" / checkpoint.CONFIG).write_text('{"format": 1, "generator": {"filters": 7}}')
+    monkeypatch.setenv(checkpoint.VARIABLE, str(tmp_path))
+    return tmp_path

@@ -1,10 +1,12 @@
 """What tests of the trainer share: a soundfont's notes, tiny options, and runs that halt."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
+from gansynth_server.training.dataset import Writer
 from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.sources import soundfont
 from gansynth_server.training.train import train
@@ -39,6 +41,22 @@ def small_data(tmp_path_factory):
     return soundfont.render(
         [soundfont_file()], folder, pitches=(57, 60, 69), programs=(0, 16, 56, 73)
     )
+
+
+@contextlib.contextmanager
+def interrupted_after(count):
+    """Lets a Writer take so many notes, then interrupts it as Ctrl-C does."""
+    add, taken = Writer.add, []
+
+    def adds(self, *note):
+        if len(taken) == count:
+            raise KeyboardInterrupt
+        taken.append(note)
+        add(self, *note)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Writer, "add", adds)
+        yield
 
 
 class HaltError(Exception):

@@ -1,31 +1,16 @@
 """The checkpoint changes under a held chord: real sockets, a pulled stream, real loading."""
 
-import os
-
 import numpy as np
 import pytest
 
 from gansynth_server.bench import soak
 from gansynth_server.model import checkpoint
-from tests.support import golden_rule
 from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
 from tests.support.sounds import roughness
 
 SWITCHES = 50
 CHORD = (48, 55, 60, 64)
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Two small checkpoints, and two that are broken."""
-    for name in ("one", "two", "cut", "odd"):
-        checkpoint.save(tmp_path / name, golden_rule.generator(golden_rule.TINY), {})
-    weights = tmp_path / "cut" / checkpoint.WEIGHTS
-    os.truncate(weights, weights.stat().st_size // 2)
-    (tmp_path / "odd" / checkpoint.CONFIG).write_text('{"format": 1, "generator": {"filters": 7}}')
-    monkeypatch.setenv(checkpoint.VARIABLE, str(tmp_path))
-    return tmp_path
 
 
 def hold_chord(puller):
@@ -38,7 +23,7 @@ def hold_chord(puller):
     puller.listen(100)
 
 
-def test_a_chord_goes_on_while_the_checkpoint_changes_fifty_times(folder):
+def test_a_chord_goes_on_while_the_checkpoint_changes_fifty_times(checkpoints):
     with ServerProcess("--output", "none", "--models-mb", "0") as server:
         puller = Puller(server.port)
         hold_chord(puller)
@@ -78,7 +63,7 @@ def test_no_block_is_late_while_full_networks_are_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cut", "odd"])
-def test_a_broken_checkpoint_leaves_the_old_one_playing(name, folder):
+def test_a_broken_checkpoint_leaves_the_old_one_playing(name, checkpoints):
     with ServerProcess("--output", "none") as server:
         puller = Puller(server.port)
         hold_chord(puller)

@@ -1,6 +1,5 @@
 """``gansynth dataset``: notes of soundfonts, of NSynth and of recordings, and their folders."""
 
-import contextlib
 import functools
 import json
 import resource
@@ -19,7 +18,7 @@ from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
 from gansynth_server.training.sources import folder, nsynth, selection, soundfont
 from gansynth_server.util import general_midi
 from gansynth_server.util.general_midi import GENERAL_MIDI
-from tests.support.training_runs import soundfont_file
+from tests.support.training_runs import interrupted_after, soundfont_file
 
 RATE = 16000
 PITCHES = (57, 69)
@@ -64,22 +63,6 @@ def cents_off(wave, pitch):
     period = 16 * RATE / (440 * 2 ** ((pitch - 69) / 12))
     low, high = round(period * 0.75), round(period * 1.4)
     return 1200 * np.log2(period / (low + fine[low:high].argmax()))
-
-
-@contextlib.contextmanager
-def interrupted_after(count):
-    """Lets a Writer take so many notes, then interrupts it as Ctrl-C does."""
-    add, taken = Writer.add, []
-
-    def adds(self, *note):
-        if len(taken) == count:
-            raise KeyboardInterrupt
-        taken.append(note)
-        add(self, *note)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Writer, "add", adds)
-        yield
 
 
 def same_files(a, b):

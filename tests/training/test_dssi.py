@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gansynth_server import UserError, cli
-from gansynth_server.training.dataset import Dataset, Writer
+from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.sources import dssi, dssi_host, tuning
+from tests.support.training_runs import interrupted_after
 
 RATE = 16000
 BANK = "/usr/share/whysynth/current_default_patches.WhySynth"
@@ -79,18 +80,8 @@ def test_interrupted_rendering_goes_on_to_the_same_bytes(bank, tmp_path, monkeyp
         return dssi.render("whysynth", tmp_path / name, patches=[bank], pitches=(60, 72))
 
     whole = render("whole")
-    add, added = Writer.add, []
-
-    def adds(self, *note):
-        if len(added) == 3:
-            raise KeyboardInterrupt
-        added.append(note)
-        add(self, *note)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "add", adds)
-        with pytest.raises(KeyboardInterrupt):
-            render("parts")
+    with interrupted_after(3), pytest.raises(KeyboardInterrupt):
+        render("parts")
     render("parts")
     for name in ("notes.s16", "index.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (whole.folder / name).read_bytes()

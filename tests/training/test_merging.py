@@ -7,7 +7,7 @@ from gansynth_server import UserError, cli
 from gansynth_server.training import merging
 from gansynth_server.training.dataset import Dataset, Note, Writer
 from gansynth_server.training.sources import soundfont
-from tests.support.training_runs import soundfont_file
+from tests.support.training_runs import interrupted_after, soundfont_file
 
 FILES = ("notes.s16", "index.json")
 PROGRAMS = (0, 16, 56)
@@ -63,21 +63,11 @@ def test_instruments_that_sound_alike_are_left_out(sets, tmp_path):
     assert data.instruments == ("drawbar_organ",)
 
 
-def test_interrupted_merging_goes_on_to_the_same_bytes(sets, tmp_path, monkeypatch):
+def test_interrupted_merging_goes_on_to_the_same_bytes(sets, tmp_path):
     folders = [sets / name for name in "abc"]
     merging.merge(folders, tmp_path / "whole", distinct=4)
-    add, added = Writer.add, []
-
-    def adds(self, *note):
-        if len(added) == 10:
-            raise KeyboardInterrupt
-        added.append(note)
-        add(self, *note)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "add", adds)
-        with pytest.raises(KeyboardInterrupt):
-            merging.merge(folders, tmp_path / "parts", distinct=4)
+    with interrupted_after(10), pytest.raises(KeyboardInterrupt):
+        merging.merge(folders, tmp_path / "parts", distinct=4)
     with pytest.raises(UserError, match="another data set"):
         merging.merge(folders, tmp_path / "parts", distinct=3)
     merging.merge(folders, tmp_path / "parts", distinct=4)

@@ -21,6 +21,7 @@ from gansynth_server.training.dataset import INDEX, Dataset
 from gansynth_server.training.evaluation import classifier
 from gansynth_server.training.evaluation.classifier import Classifier, ClassifierOptions
 from gansynth_server.training.evaluation.distances import Bins
+from gansynth_server.util.files import write_atomically
 from gansynth_server.util.progress import track
 
 VERSION = 1
@@ -143,7 +144,7 @@ def _hear(
 
 
 def _write(path: Path, made: Reference, options: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = {f"net.{name}": value.numpy() for name, value in made.net.state_dict().items()}
     tensors |= {
@@ -158,9 +159,7 @@ def _write(path: Path, made: Reference, options: Mapping[str, Any]) -> None:
         "instruments": made.net.instruments,
         "noise": made.noise,
     }
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    write_atomically(path, save(tensors))
     # written last: a reference without it is unfinished
     path.with_suffix(".json").write_text(json.dumps(info), encoding="utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections import deque
@@ -20,6 +19,7 @@ from gansynth_server.errors import UserError
 from gansynth_server.training.dataset import Dataset, Note, Writer, split_of
 from gansynth_server.training.sources import PITCHES, dssi_host, selection, tuning
 from gansynth_server.training.sources.dssi_host import CrashError, Played, Program
+from gansynth_server.util.files import sha256
 from gansynth_server.util.progress import track
 
 CHUNK = 8
@@ -64,7 +64,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class _Settings:
-    library: Path
+    plugin: Path
     pitches: tuple[int, ...]
     velocities: tuple[int, ...]
     share: float
@@ -123,8 +123,8 @@ def render(
         "kind": "dssi",
         "title": ", ".join([plugin_about["name"], *(path.stem for path in patches)]),
         "licence": licence or "\n".join(dict.fromkeys(map(_heading, patches))),
-        "plugin": {"file": library.name, "sha256": _sha256(library)} | plugin_about,
-        "patches": [{"file": path.name, "sha256": _sha256(path)} for path in patches],
+        "plugin": {"file": library.name, "sha256": sha256(library)} | plugin_about,
+        "patches": [{"file": path.name, "sha256": sha256(path)} for path in patches],
         "settings": {
             "pitches": list(pitches),
             "velocities": list(velocities),
@@ -180,10 +180,6 @@ def _heading(patches: Path) -> str:
     with patches.open(encoding="utf-8", errors="replace") as file:
         said = itertools.takewhile(lambda line: line.startswith("#") and line.strip("# \n"), file)
         return " ".join(" ".join(said).replace("#", "").split())
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _chunks(instruments: Sequence[Instrument]) -> list[list[Instrument]]:
@@ -283,7 +279,7 @@ def _play(
         return []
     played = [Played(each.program, pitch, velocity) for each, pitch, velocity in notes]
     try:
-        waves = dssi_host.apart(dssi_host.play, settings.library, notes[0][0].patches, played)
+        waves = dssi_host.apart(dssi_host.play, settings.plugin, notes[0][0].patches, played)
     except (CrashError, OSError):
         if notes[0][0] is notes[-1][0]:
             return [CRASHED] * len(notes)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.util.midi_pitch import midi_to_hz
 
 OCTAVES = (-24, -12, 0, 12, 24)
 WINDOW = 2048
@@ -53,7 +54,7 @@ def _octave(wave: NDArray[np.float32], pitch: int) -> int | None:
     found: tuple[float, int] | None = None
     # from the highest octave, so that a longer period has to do better
     for octave in reversed(OCTAVES):
-        hertz = 440 * 2 ** ((pitch + octave - 69) / 12)
+        hertz = midi_to_hz(pitch + octave)
         period, spread = FINE * SAMPLE_RATE / hertz, 2 ** (OFF / 12)
         low, high = round(period / spread), round(period * spread)
         if high >= likeness.shape[1]:
