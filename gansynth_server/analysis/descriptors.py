@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis.acoustics import QUIET, centroid, envelope, levels, spectral
+from gansynth_server.analysis.acoustics import QUIET, attack, centroid, envelope, spectral
 from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.util.midi_pitch import midi_to_hz
@@ -28,11 +28,12 @@ def measure(sounds: LabelledNotes) -> Float64:
     """Descriptors [N, 5] in the order of ``MEASURES``; finite for silence too."""
     hertz = np.array([midi_to_hz(float(pitch)) for pitch in sounds.pitches])
     brightness = np.log2(np.maximum([centroid(w) for w in sounds.waves], 1.0) / hertz)
-    attack = np.log2(np.nan_to_num(levels(sounds).attack, nan=1.0) + 1.0)
+    rise = np.array([attack(wave) for wave in sounds.waves])
+    slow = np.log2(np.nan_to_num(rise, nan=1.0) + 1.0)
     sustain = np.array([_sustain(wave) for wave in sounds.waves])
     noise = 10 * np.log10(np.clip(spectral(sounds).flatness, 1e-6, 1.0))
     harmonic = np.array([_harmonic(wave, f) for wave, f in zip(sounds.waves, hertz, strict=True)])
-    return np.stack([brightness, attack, sustain, noise, harmonic], axis=1)
+    return np.stack([brightness, slow, sustain, noise, harmonic], axis=1)
 
 
 def _sustain(wave: NDArray[np.float32]) -> float:

@@ -20,7 +20,7 @@ from torch import Tensor
 from gansynth_server.analysis.latent_regression import regress_latents
 from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target, sound
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.vectors import draws
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import SEARCH_SECONDS
 from gansynth_server.util.threads import behind_others
@@ -172,7 +172,7 @@ class _Search:
             Names, latents [N, size] and distances [N].
         """
         names = [*presets, *(["random"] * RANDOM)]
-        drawn = [draw(size, seed + n) for n in range(RANDOM)]
+        drawn = draws(size, range(seed, seed + RANDOM))
         latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
         found: list[Tensor] = []
         outlines: list[Tensor] = []

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,14 +72,8 @@ class Checkpoint:
 
     def tensor(self, name: str) -> NDArray[np.float32]:
         """Read one tensor of the weights from the file; UserError where it is missing."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            check_safetensors(self.weights)
-            with safe_open(self.weights, "np") as file:
-                return np.asarray(file.get_tensor(name), np.float32)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise _damaged(self.weights, error) from error
+        with _opened(self.weights, "np") as file:
+            return np.asarray(file.get_tensor(name), np.float32)
 
 
 def fingerprint(first_bias: NDArray[np.float32]) -> str:
@@ -233,51 +228,46 @@ def _read_json(path: Path) -> Any:
 
 def _metadata(weights: Path) -> Any:
     """Config in the header of a weights file without a folder of its own."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        check_safetensors(weights)
-        with safe_open(weights, "np") as file:
-            return json.loads((file.metadata() or {}).get("config", "null"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(weights, error) from error
+    with _opened(weights, "np") as file:
+        return json.loads((file.metadata() or {}).get("config", "null"))
 
 
 def _generator(weights: Path, config: GeneratorConfig) -> Generator:
     import torch
-    from safetensors import SafetensorError, safe_open
 
     from gansynth_server.model.generator import Generator
 
-    try:
-        check_safetensors(weights)
-    except (OSError, ValueError) as error:
-        raise _damaged(weights, error) from error
     with torch.device("meta"):
         generator = Generator(config)
     expected = {name: tuple(p.shape) for name, p in generator.state_dict().items()}
-    try:
-        with safe_open(weights, "pt") as file:
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-            if found != expected:
-                odd = sorted(set(found.items()) ^ set(expected.items()))[0]
-                raise UserError(
-                    f"{weights} does not fit its {CONFIG} (first difference: {odd[0]} {odd[1]}); "
-                    "they belong to different checkpoints"
-                )
-            state = {key: file.get_tensor(key).float() for key in expected}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(weights, error) from error
+    with _opened(weights, "pt") as file:
+        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        if found != expected:
+            odd = sorted(set(found.items()) ^ set(expected.items()))[0]
+            raise UserError(
+                f"{weights} does not fit its {CONFIG} (first difference: {odd[0]} {odd[1]}); "
+                "they belong to different checkpoints"
+            )
+        state = {key: file.get_tensor(key).float() for key in expected}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise UserError(f"{weights} holds numbers that are not finite; copy or train it again")
     generator.load_state_dict(state, assign=True)
     return generator.eval().requires_grad_(False)
 
 
-def _damaged(weights: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{weights} is damaged or not a safetensors file ({error}); copy or download it again"
-    )
+@contextmanager
+def _opened(weights: Path, framework: str) -> Iterator[Any]:
+    """Check a weights file and open it; UserError where it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_safetensors(weights)
+        with safe_open(weights, framework) as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{weights} is damaged or not a safetensors file ({error}); copy or download it again"
+        ) from error
 
 
 def _presets(path: Path, size: int) -> dict[str, NDArray[np.float32]]:

@@ -58,6 +58,12 @@ class Generator(nn.Module):
         axes = torch.zeros(config.axes, config.latent_size) if config.axes else None
         self.register_buffer("axes", axes)
 
+    def mute_blocks(self) -> None:
+        """Make the convolutions add nothing to the outline, as before their training."""
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.to_rgb.weight.data.zero_()
+
     def forward(self, z: Tensor, labels: Tensor, progress: float | None = None) -> Tensor:
         """Generate notes.
 

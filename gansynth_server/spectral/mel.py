@@ -49,7 +49,7 @@ def linear_to_mel() -> NDArray[np.float64]:
 def mel_to_linear() -> NDArray[np.float64]:
     """Weights [1024 mel bands, 1024 linear bins]: the column-normalised transpose."""
     forward = linear_to_mel()
-    sums = (forward @ forward.T).sum(axis=0)
+    sums = forward @ forward.sum(axis=0)  # of the columns of forward @ forward.T
     scale = np.where(np.abs(sums) > 1e-8, 1.0 / np.where(sums == 0, 1.0, sums), sums)
     return forward.T * scale
 

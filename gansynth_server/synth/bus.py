@@ -137,7 +137,7 @@ class Bus:
         sample = self.link.place(when, cause)
         if coarse:
             sample = -(-sample // PART) * PART
-        self._timeline.post(command, sample, note, starts, cause)
+        self._timeline.post(Entry(sample, command, note, starts, cause))
 
     def start(self, note: Note, when: float | None = None) -> None:
         self.post(lambda voices: voices.start(note), when, note, starts=True)

@@ -71,9 +71,9 @@ class Entry:
 
     sample: int
     command: Command
-    note: Note | None = None
-    starts: bool = False
-    cause: object = None
+    note: Note | None
+    starts: bool
+    cause: object
 
 
 class Timeline:
@@ -87,16 +87,9 @@ class Timeline:
     def __len__(self) -> int:
         return len(self._inbox) + len(self._due)
 
-    def post(
-        self,
-        command: Command,
-        sample: int = 0,
-        note: Note | None = None,
-        starts: bool = False,
-        cause: object = None,
-    ) -> None:
-        """Post a command to run before a sample is rendered, or the next one where it is past."""
-        self._inbox.append(Entry(sample, command, note, starts, cause))
+    def post(self, entry: Entry) -> None:
+        """Post a command to run before its sample is rendered, or the next one where it is past."""
+        self._inbox.append(entry)
 
     def receive(self) -> None:
         """Take in what was posted, except by a message that is still being handled."""

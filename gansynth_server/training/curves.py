@@ -6,8 +6,6 @@ import json
 import math
 from pathlib import Path
 
-from gansynth_server.errors import UserError
-
 NOT_LOSSES = ("stage", "images", "minutes", "images_per_second")
 
 
@@ -15,7 +13,7 @@ def curves(folder: Path) -> None:
     """Draw ``curves.png`` from a run's ``log.jsonl``: a panel per loss, and the pace.
 
     Raises:
-        UserError: matplotlib is missing.
+        UserError: matplotlib is missing, or the picture cannot be written.
     """
     from gansynth_server.spectral import plot
 
@@ -40,10 +38,4 @@ def curves(folder: Path) -> None:
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     axes.flat[0].legend(fontsize=6)
-    path = folder / "curves.png"
-    try:
-        figure.savefig(path, dpi=100)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
-    finally:
-        pyplot.close(figure)
+    plot.save(figure, folder / "curves.png")

@@ -16,7 +16,7 @@ from torch import Tensor
 from gansynth_server.errors import UserError
 from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.generator import Block, Generator
+from gansynth_server.model.generator import Generator
 
 
 class Teacher:
@@ -59,9 +59,7 @@ class Teacher:
         lent = {key: value for key, value in state.items() if not key.startswith("blocks.")}
         generator.load_state_dict(lent, strict=False)
         if generator.templates is not None:
-            for block in generator.blocks:
-                assert isinstance(block, Block)
-                block.to_rgb.weight.data.zero_()
+            generator.mute_blocks()
 
     @torch.no_grad()
     def notes(self, z: Tensor, labels: Tensor, precision: AbstractContextManager[Any]) -> Tensor:

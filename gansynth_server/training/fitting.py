@@ -145,13 +145,12 @@ def _residual(
     """
     loudness = Loudness(reals.config)
     bias = _bias(generator, reals, label)
-    level, angle = notes[:, 0], notes[:, 1] * loudness.radians
+    level, phase = notes[:, 0], notes[:, 1]
     peak = level.amax(dim=(1, 2), keepdim=True)
     floored = torch.maximum(level, peak - FLOOR * loudness.per_neper)
     weight = loudness.amplitude(level - peak)
     weight[:, :still_from] = 0
-    sums = [(weight * part).sum(dim=1) for part in (angle.sin(), angle.cos())]
-    mean = torch.atan2(*sums) / loudness.radians
+    mean = loudness.mean_phase(phase, weight, 1)
     near = _nearest(mean, torch.tanh(bias[1]), loudness)
     both = [
         torch.atanh(value.clamp(-MAX_SPECTRUM, MAX_SPECTRUM)) - part
@@ -176,9 +175,7 @@ def _early(
     loudness = Loudness(reals.config)
     level, phase = notes[:, 0], notes[:, 1, :ONSET]
     weight = loudness.amplitude(level - level.amax(dim=(1, 2), keepdim=True))[:, :ONSET]
-    angle = phase * loudness.radians
-    sums = [(weight * part).sum(dim=0) for part in (angle.sin(), angle.cos())]
-    near = _nearest(phase, torch.atan2(*sums) / loudness.radians, loudness)
+    near = _nearest(phase, loudness.mean_phase(phase, weight, 0), loudness)
     argument = torch.atanh(near.clamp(-MAX_SPECTRUM, MAX_SPECTRUM))
     argument = (argument - _bias(generator, reals, label)[1]).flatten(1)
     weight = (weight / weight.amax(dim=(1, 2), keepdim=True).clamp(min=1e-9)).flatten(1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from gansynth_server.analysis.spectral_distance import sound
 from gansynth_server.model.generator import Generator
-from gansynth_server.spectral import transform
 from gansynth_server.training.codes import Codes
 from gansynth_server.training.reals import Reals
 from gansynth_server.training.regression import Loudness, spread
@@ -34,16 +34,15 @@ def match_loudness(generator: Generator, reals: Reals, codes: Codes) -> None:
     codes_at = torch.stack([torch.from_numpy(z) for z in codes.presets()]).to(reals.device)
     for label, places in track(spread(reals.labels, NOTES).items(), "matching the loudness"):
         wanted = reals.data.audio(reals.rows[places]).to(reals.device).square().mean(dim=1)
-        z = codes_at[reals.instruments[torch.from_numpy(places).to(reals.device)]]
-        labels = reals.labels[torch.from_numpy(places).to(reals.device)]
+        here = torch.from_numpy(places).to(reals.device)
+        z, labels = codes_at[reals.instruments[here]], reals.labels[here]
         for _ in range(ROUNDS):
             outline = generator.outline(generator.condition(z, labels), labels)
             assert outline is not None
-            image = torch.tanh(outline).permute(0, 2, 3, 1)
-            physical = transform.denormalise(image, reals.config.normalizer)
-            polar = transform.polar(physical, reals.config.representation)
-            ours = transform.waves(*polar).square().mean(dim=1)
+            images = torch.tanh(outline)
+            ours = sound(images, reals.config).square().mean(dim=1)
             softer = torch.log((wanted + 1e-9) / (ours + 1e-9)).median() / 2
-            power = torch.softmax(image[..., 0].flatten(1) * (2 / per_neper), dim=1)
-            slope = (power * (1 - image[..., 0].flatten(1).square())).sum(dim=1).mean()
+            level = images[:, 0].flatten(1)
+            power = torch.softmax(level * (2 / per_neper), dim=1)
+            slope = (power * (1 - level.square())).sum(dim=1).mean()
             generator.pitch_bias[label, 0] += softer * per_neper / slope

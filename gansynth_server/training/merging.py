@@ -158,5 +158,5 @@ def _near(parts: Sequence[_Part], distinct: float, probes: Sequence[int]) -> set
         if not part.fixed and taken.near(waves):
             near.add(part.name)
         else:
-            taken.add(part.name, waves)
+            taken.add(waves)
     return near

@@ -57,19 +57,19 @@ class Instruments:
 
     def __init__(self, probes: Sequence[int], least: float) -> None:
         self.probes, self.least = tuple(probes), least
-        self.names: list[str] = []
+        self._count = 0
         self._taken = {pitch: _Taken() for pitch in self.probes}
 
-    def add(self, name: str, waves: Waves) -> None:
+    def add(self, waves: Waves) -> None:
         """Takes an instrument."""
         for pitch in self._shared(waves):
-            self._taken[pitch].add(len(self.names), torch.from_numpy(waves[pitch]))
-        self.names.append(name)
+            self._taken[pitch].add(self._count, torch.from_numpy(waves[pitch]))
+        self._count += 1
 
-    def near(self, waves: Waves) -> tuple[str, float] | None:
-        """The instrument that notes sound like, and its distance (dB), if there is one."""
+    def near(self, waves: Waves) -> bool:
+        """Whether notes sound like an instrument that was taken."""
         pitches = self._shared(waves)
-        total, count = np.zeros(len(self.names)), np.zeros(len(self.names), np.int64)
+        total, count = np.zeros(self._count), np.zeros(self._count, np.int64)
         for pitch in pitches:
             # no later note can bring an instrument back whose sum is too large
             possible = total < self.least * len(pitches)
@@ -81,10 +81,7 @@ class Instruments:
         mean = np.where(count > 0, total / np.maximum(count, 1), np.inf)
         # an instrument that fell out early has the sum of some pitches only
         mean[total >= self.least * len(pitches)] = np.inf
-        if not len(mean) or mean.min() >= self.least:
-            return None
-        place = int(mean.argmin())
-        return self.names[place], float(mean[place])
+        return bool((mean < self.least).any())
 
     def _shared(self, waves: Waves) -> list[int]:
         return [pitch for pitch in self.probes if pitch in waves]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansynth_server.model.generator import Block, Generator
+from gansynth_server.model.generator import Generator
 from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes, random_axes
@@ -90,9 +90,7 @@ def prepare(
         if generator.templates is not None:
             fit(generator, reals, codes, seed)
     if generator.templates is not None:
-        for block in generator.blocks:  # which therefore add nothing yet
-            assert isinstance(block, Block)
-            block.to_rgb.weight.data.zero_()
+        generator.mute_blocks()  # which are not trained yet
     if level_epochs and generator.pitch_bias is not None:
         match_loudness(generator, reals, codes)
     return codes

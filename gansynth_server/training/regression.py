@@ -33,6 +33,12 @@ class Loudness:
         """Return the relative amplitude of normalised magnitudes."""
         return torch.exp(level / self.per_neper)
 
+    def mean_phase(self, phase: Tensor, weight: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+        """Return the weighted circular mean of normalised phases over some dimensions."""
+        angle = phase * self.radians
+        sine, cosine = ((weight * part).sum(dim=dim) for part in (angle.sin(), angle.cos()))
+        return torch.atan2(sine, cosine) / self.radians
+
 
 def spread(groups: Tensor, most: int) -> dict[int, np.ndarray]:
     """Return evenly spread places of each group, at most so many."""
@@ -54,13 +60,9 @@ def pitch_means(reals: Reals) -> Tensor:
     bias = torch.zeros(len(reals.config.pitches), 2, reals.config.shape[1], device=reals.device)
     for label, places in spread(reals.labels, SAMPLES_PER_PITCH).items():
         notes = reals.normalised(places)[:, :, 4:]
-        level, angle = notes[:, 0], notes[:, 1] * loudness.radians
-        weight = loudness.amplitude(level)
-        real = (weight * angle.cos()).sum(dim=(0, 1))
-        imaginary = (weight * angle.sin()).sum(dim=(0, 1))
-        mean = torch.stack(
-            [level.mean(dim=(0, 1)), torch.atan2(imaginary, real) / loudness.radians]
-        )
+        level, phase = notes[:, 0], notes[:, 1]
+        turn = loudness.mean_phase(phase, loudness.amplitude(level), (0, 1))
+        mean = torch.stack([level.mean(dim=(0, 1)), turn])
         bias[label] = torch.atanh(mean.clamp(-0.95, 0.95))
     return bias
 

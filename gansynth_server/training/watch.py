@@ -17,9 +17,10 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from gansynth_server.analysis.spectral_distance import sound
 from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
-from gansynth_server.spectral import plot, transform
+from gansynth_server.spectral import plot
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.training.curves import curves
 from gansynth_server.training.run import Run
@@ -56,7 +57,6 @@ class Watch(Silent):
     def __init__(self, folder: Path, run: Run, plan: list[Stage]) -> None:
         self.folder, self.run, self.plan = folder, run, plan
         self.options = run.options
-        self._sums: dict[str, float] = {}
         self._steps = 0
         self._tensors: dict[str, Tensor] = {}
         self._progress = Progress(
@@ -190,10 +190,9 @@ def grid(run: Run) -> Tensor:
     config, labels = run.config, grid_labels(run)
     chance = torch.Generator().manual_seed(0)
     z = torch.randn(TIMBRES, config.latent_size, generator=chance).to(run.device)
+    pitches = torch.tensor(labels, device=run.device)
     waves = []
     for latent in z:
-        pitches = torch.tensor(labels, device=run.device)
         spectra = run.average(latent.expand(len(labels), -1), pitches, run.progress)
-        physical = transform.denormalise(spectra.float().permute(0, 2, 3, 1), config.normalizer)
-        waves.append(transform.waves(*transform.polar(physical, config.representation)).cpu())
+        waves.append(sound(spectra.float(), config).cpu())
     return torch.cat(waves).clamp(-1, 1)

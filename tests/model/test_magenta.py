@@ -476,7 +476,7 @@ def test_nothing_is_left_when_the_disk_fails(home, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert.checkpoint, "replace", full)
+    monkeypatch.setattr(convert.checkpoint, "write_atomically", full)
     assert "No space left" in refusal(capsys, "convert", GOLDEN)
     assert not contents(home)
 

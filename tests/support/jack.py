@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.packages import missing
 
 RATE = 48000
 PERIOD = 256
@@ -75,9 +75,7 @@ def run_with_jack(body: Callable[[Jack], Any], timeout: float = 120.0) -> Any:
     Where jackd is missing the test is skipped, but on CI it fails.
     """
     if shutil.which("jackd") is None or shutil.which("jack_connect") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("jackd is missing: CI must install jackd2")
-        pytest.skip("needs jackd (Debian, Ubuntu: apt install jackd2)")
+        missing("jackd", "jackd2")
     child = subprocess.Popen(
         [sys.executable, "-m", __spec__.name, body.__module__, body.__name__],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

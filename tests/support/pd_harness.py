@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.support.packages import missing
 from tests.support.paths import PATCHES, PD
 from tests.support.pd_window import Window
 
@@ -30,9 +29,7 @@ COMPLAINTS = re.compile(r"error|couldn't create|no method|no such|bad arguments|
 def require_pd() -> None:
     """Skips the test where Pd is not installed; on CI the test fails instead."""
     if shutil.which("pd") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("pd is missing: CI must install puredata-core")
-        pytest.skip("needs Pure Data (Debian, Ubuntu: apt install puredata-core)")
+        missing("Pure Data", "puredata-core")
 
 
 class Pd:

@@ -1,7 +1,6 @@
 """What tests of the trainer share: a soundfont's notes, tiny options, and runs that halt."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.sources import soundfont
 from gansynth_server.training.train import train
 from gansynth_server.training.watch import Watch
+from tests.support.packages import missing
 
 TINY = TrainOptions(
     config="mel_prog_tiny",
@@ -29,8 +29,7 @@ def soundfont_file() -> Path:
     """Debian's soundfont; the test is skipped without it, and fails in CI."""
     path = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
     if not path.exists():
-        assert os.environ.get("CI") != "true", "CI needs fluidr3mono-gm-soundfont"
-        pytest.skip("needs: apt install fluidr3mono-gm-soundfont")
+        missing("a soundfont", "fluidr3mono-gm-soundfont")
     return path
 
 

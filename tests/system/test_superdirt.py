@@ -11,6 +11,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 import gansynth_server as gs
 from tests.support.client import Client
+from tests.support.packages import missing
 from tests.support.puller import Puller
 from tests.support.server import ServerProcess
 
@@ -143,7 +144,7 @@ def test_tidals_handshake(peer, server):
 def test_liblo_plays_it():
     oscsend = shutil.which("oscsend")
     if oscsend is None:
-        pytest.skip("needs oscsend (Debian: apt install liblo-tools)")
+        missing("oscsend", "liblo-tools")
     # one of its own, where nobody else's notes are counted
     with ServerProcess("--output", "none") as server:
         peer = Client(server.port)

@@ -10,6 +10,7 @@ import pytest
 from gansynth_server import UserError, cli
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.sources import dssi, dssi_host, tuning
+from tests.support.packages import missing
 from tests.support.training_runs import interrupted_after
 
 RATE = 16000
@@ -22,8 +23,7 @@ def plugin():
     try:
         return dssi_host.find("whysynth")
     except FileNotFoundError:
-        assert os.environ.get("CI") != "true", "CI needs whysynth"
-        pytest.skip("needs: apt install whysynth")
+        missing("WhySynth", "whysynth")
 
 
 @pytest.fixture(scope="module")

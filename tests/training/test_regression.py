@@ -56,8 +56,7 @@ def test_templates_begin_near_the_notes(small_data):
         net = Generator(replace(config, templates=templates, phase_templates=templates))
         codes = prepare(net, reals, 0.25, seed=0)
         if not templates:
-            for block in net.blocks:
-                block.to_rgb.weight.data.zero_()
+            net.mute_blocks()
         z = torch.from_numpy(np.stack(codes.presets()))[reals.instruments]
         target = reals.normalised(np.arange(len(reals)))
         with torch.no_grad():

@@ -46,8 +46,7 @@ def choose(
     Raises:
         UserError: what was named cannot run here.
     """
-    exact = "float32" if precision == "auto" else precision
-    if name not in get_args(BackendName) or exact not in get_args(PrecisionName):
+    if name not in get_args(BackendName) or precision not in get_args(PrecisionName):
         raise UserError(f"no backend {name!r} in {precision!r}; see --help for those there are")
     folded = cache(lambda kind: fold(generator, kind))
     if name != "auto":

@@ -37,14 +37,14 @@ def build(weights: Weights, window: Span) -> ov.Model:
             before = rows[b - 1].out
             x = _span(x, part.source[0] - before[0], part.source[1] - before[0])
             top, bottom = part.cropping
-            kernel = _scaled(weights, f"kernel0_{b}", x, 0)
+            kernel = _scaled(weights, f"kernel0_{b}", 0)
             x = op.convolution_backprop_data(
                 x, kernel, [2, 2], pads_begin=[top, 1], pads_end=[bottom, 1]
             )
             x = op.add(x, _bias(weights, f"bias0_{b}"))
         x = _activated(x)
         top, bottom = part.padding
-        kernel = _scaled(weights, f"kernel1_{b}", x, 1)
+        kernel = _scaled(weights, f"kernel1_{b}", 1)
         x = op.convolution(x, kernel, [1, 1], [top, 1], [bottom, 1], [1, 1])
         x = _activated(op.add(x, _bias(weights, f"bias1_{b}")))
         if part.image is not None:
@@ -66,7 +66,7 @@ def _bias(weights: Weights, name: str) -> Node:
     return _constant(_array(weights, name)[None, :, None, None])
 
 
-def _scaled(weights: Weights, name: str, x: Node, axis: int) -> Node:
+def _scaled(weights: Weights, name: str, axis: int) -> Node:
     """Return a kernel for what :func:`_activated` gives; ``axis`` is that of its inputs."""
     kernel = _array(weights, name)
     return _constant(kernel * np.float32(math.sqrt(kernel.shape[axis])))
@@ -173,7 +173,7 @@ def _image(
     assert rows.image is not None
     config = weights.config
     first, last = (row - rows.out[0] for row in rows.image)
-    kernel = _scaled(weights, f"rgb_{b}", x, 1)
+    kernel = _scaled(weights, f"rgb_{b}", 1)
     image = op.convolution(_span(x, first, last), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     scale = config.shape[0] // (config.start[0] * 2**b)
     frames = rows.image[0] * scale, rows.image[1] * scale
