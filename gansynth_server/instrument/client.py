@@ -7,17 +7,19 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
-from weakref import WeakSet
 
+from gansynth_server.engine.commands import CAUSE
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.tuning import Tuning
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.slots import Path, Slots
 from gansynth_server.render.model import Model
-from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import PLAIN, Envelope
-from gansynth_server.synth.note import Note, NoteId
+from gansynth_server.synth.note import Note
 
+NoteId = int | float | str
+"""What a client calls a note."""
 MAX_RECENT = 2
 """Last pitches that are remembered."""
 MAX_JOBS = 256
@@ -41,16 +43,33 @@ class Sequencer(Protocol):
 
 @dataclass(eq=False, slots=True)
 class ActiveNote:
-    """A note of a client: the bus that it sounds on, and the latent that it is to have."""
+    """A note of a client: where it sounds, the latent that it is to have, and what becomes of it.
 
-    note: Note
-    bus: Bus
+    ``number`` is what the engine knows it by. How it is played is the engine's alone.
+    """
+
+    number: int
+    client: Client
+    id: NoteId
+    on: float
+    """When it begins (s)."""
+    bus: BusHandle
     model: Model
     label: int
     slot: str
     path: Path
     sequencer: Sequencer | None = None
     """The sequencer that plays it; None where the client does."""
+    then: Callable[[], None] | None = None
+    """Called once it is over, or could not be rendered."""
+    cause: Any = field(default_factory=CAUSE.get)
+    """The message that asked for it."""
+    pedalled: bool = False
+    """True if only the sustain pedal holds it."""
+    settling: int = 0
+    """Number of the last change to a whole spectrum that counts."""
+    over: bool = False
+    """True once its sound has ended, or will not begin."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +100,7 @@ class Client:
 
     number: int
     model: Model
-    bus: Bus
+    bus: BusHandle
     latents: Slots
     lock: threading.RLock
     """The lock of the instrument, which guards all clients."""
@@ -92,7 +111,7 @@ class Client:
     """Slots whose notes change as they do."""
     warned: set[str] = field(default_factory=set)
     """Warnings that were sent: each is sent only once."""
-    rendering: set[Note] = field(default_factory=set)
+    rendering: set[ActiveNote] = field(default_factory=set)
     """Notes whose head is not rendered yet."""
     hallucination: Sequencer | None = None
     sequence: Sequence | None = None
@@ -104,14 +123,14 @@ class Client:
     """Slot of the last note."""
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
     """Trained pitches of the last notes."""
-    alive: WeakSet[Note] = field(default_factory=WeakSet)
+    alive: set[ActiveNote] = field(default_factory=set)
     """All notes that are rendered, wait or sound."""
     _jobs: dict[int, None] = field(default_factory=dict)
     """Jobs begun and not done, by number, in their order."""
     _newest: int = -1
     _syncs: deque[tuple[int, Callable[[], None]]] = field(default_factory=deque)
 
-    def set_bus(self, bus: Bus) -> None:
+    def set_bus(self, bus: BusHandle) -> None:
         """Have further notes sound on another bus."""
         with self.lock:
             self.bus = bus
@@ -161,7 +180,7 @@ class Client:
 
     def new_note(
         self,
-        id: NoteId,
+        number: int,
         pitch: float,
         velocity: float,
         rendered: int,
@@ -169,17 +188,19 @@ class Client:
         on: float,
         expression: Mapping[str, Any],
     ) -> Note:
-        """Make a note in this client's style.
+        """Make a note in this client's style, for the engine.
 
         Args:
+            number: of the note.
             rendered: trained pitch that it is played from.
             on: when it begins (s).
             expression: see :meth:`Instrument.play`.
         """
         style = self.style
         shape = {key: expression[key] for key in Envelope.__slots__ if key in expression}
+        loudness = 127 * (velocity / 127) ** style.velocity_curve
         note = Note(
-            *(self, id, pitch, 127 * (velocity / 127) ** style.velocity_curve, rendered, on),
+            *(self.number, number, pitch, loudness, rendered, on),
             envelope=replace(style.envelope, **shape),
             hold=style.hold,
             region=style.hold_region,

@@ -8,30 +8,18 @@ rendered, and nothing piles up where a listener pulls no further blocks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.latent.sequence import Sequence, SequencePath
-from gansynth_server.render.model import Model
-from gansynth_server.render.offline import BatchRenderer
-from gansynth_server.spectral.inverse import check_rate
-from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note
-from gansynth_server.synth.voices import Voices
 
 SLOT = "hallucination"
 """Slot that holds the latent of the current note."""
 AHEAD = 0.75
 """Time (s) before its beginning at which a note is asked for, at the latest."""
-BLOCK = 1024
-MAX_VOICES = 64
 
 
 class Hallucination:
@@ -79,20 +67,16 @@ class Hallucination:
         with self._instrument.lock:
             self._going = False
             ours = [p for p in self._client.notes.values() if p.sequencer is self]
-            coming = {played.note for played in ours if played.note.on > now}
-            unheard = coming & self._client.rendering
-            self._client.rendering -= unheard
-            for note in coming:
-                note.over = True
+            coming = {played for played in ours if played.on > now}
             for played in ours:
-                del self._client.notes[played.note.id]
+                del self._client.notes[played.id]
+            for played in coming:
+                played.over = True
         for played in ours:
-            if played.note not in coming:
-                played.bus.post(partial(_release, played.note, now), when, played.note)
-        for bus in {played.bus for played in ours}:
-            bus.silence(lambda note: note in coming, when)
-        for _ in unheard:
-            self._one_ended()
+            if played not in coming:  # ended early, whether it has begun or is late
+                played.bus.release(played.number, now, when)
+        for bus in {played.bus for played in coming}:
+            bus.cut([played.number for played in coming if played.bus is bus], when)
 
     def _ask(self) -> None:
         """Ask for the next note, if there is one."""
@@ -139,53 +123,3 @@ class Hallucination:
                 self._going = False
         if last:
             self._over()
-
-
-def _release(note: Note, now: float, voices: Voices) -> None:
-    """End a note early, whether it has begun or is late."""
-    note.off = now if note.off is None else min(note.off, now)
-    voices.release(note)
-
-
-def render(model: Model, sequence: Sequence, rate: int) -> Iterator[NDArray[np.float32]]:
-    """Render a hallucination, block by block, as the live server plays it.
-
-    Args:
-        rate: sample rate (Hz), 16000…192000.
-
-    Yields:
-        float32 [2, frames].
-
-    Raises:
-        UserError: the rate is out of range, or the sequence cannot be played.
-    """
-    check_rate(rate)
-    failures: list[str] = []
-
-    def tell(client: Client, address: str, *args: object) -> None:
-        if address == "/fail":
-            failures.append(str(args[-1]))
-
-    renderer = BatchRenderer()
-    instrument = Instrument(renderer, 0, tell, clock=lambda: 0.0)
-    bus = Bus(rate, MAX_VOICES, on_end=instrument.on_note_ended, channels=2)
-    client = instrument.add_client(0, model, bus)
-    over: list[bool] = []
-    playing = Hallucination(
-        *(instrument, client, sequence, 0, 0.0),
-        over=lambda: over.append(True),
-        failed=failures.append,
-    )
-    playing.begin()
-    while not over:
-        renderer.work()
-        yield bus.render(BLOCK)
-    if failures:
-        raise UserError(failures[0])
-    yield bus.render(round(bus.delay * rate) + 1)
-
-
-def render_mono(model: Model, sequence: Sequence, rate: int) -> NDArray[np.float32]:
-    """Render a hallucination as a whole, in mono: float32 [samples]; see :func:`render`."""
-    blocks = list(render(model, sequence, rate))
-    return np.ascontiguousarray(np.concatenate(blocks, axis=1)[0])

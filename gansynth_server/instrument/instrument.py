@@ -1,7 +1,6 @@
 """The instrument: clients with their latents and notes. Knows no OSC and no samples.
 
-All methods may be called from any thread; one lock guards the clients. Audio
-threads never wait for it.
+All methods may be called from any thread; one lock guards the clients.
 """
 
 from __future__ import annotations
@@ -9,12 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
 
+from gansynth_server.engine.events import Ended, Event, Looked
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.client import ActiveNote, Client, Sequencer
+from gansynth_server.instrument.client import ActiveNote, Client, NoteId, Sequencer
 from gansynth_server.instrument.morphing import Morpher
 from gansynth_server.instrument.rendering import RenderRequests
 from gansynth_server.latent.presets import find_preset
@@ -24,8 +26,6 @@ from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import find_region
-from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note, NoteId
 
 MAX_NOTES = 4096
 MAX_UNHEARD = 16
@@ -39,6 +39,7 @@ class Instrument:
     Args:
         seed: of the latents that are drawn without a seed of their own.
         tell: sends a client an address and its arguments.
+        tell_frames: tells the engine what there is of a spectrum, and where notes are held in it.
         clock: time (s) that each ``when`` refers to; there, None is now.
         most_notes: notes that a client may have begun and not ended, each 1 MB.
     """
@@ -48,16 +49,19 @@ class Instrument:
         renderer: Rendering,
         seed: int,
         tell: Tell,
+        tell_frames: Callable[[Spectrum], None],
         clock: Callable[[], float] = time.monotonic,
         most_notes: int = MAX_NOTES,
     ) -> None:
         self._most_notes = most_notes
         self.lock = threading.RLock()
         self._seeds = np.random.default_rng(seed)
-        self._tell = tell
+        self._tell, self._tell_frames = tell, tell_frames
         self._clock = clock
+        self._numbers = count(1)
+        self._notes: dict[int, ActiveNote] = {}  # those that are not over
         self.renders = RenderRequests(renderer, self.lock, clock)
-        self.morpher = Morpher(renderer, clock)
+        self.morpher = Morpher(renderer, clock, tell_frames)
 
     def time(self, when: float | None) -> float:
         """Return the time (s) of the clock that is meant by a ``when``."""
@@ -65,7 +69,7 @@ class Instrument:
 
     # clients
 
-    def add_client(self, number: int, model: Model, bus: Bus) -> Client:
+    def add_client(self, number: int, model: Model, bus: BusHandle) -> Client:
         """Make a client, whose slot ``z`` holds a random latent."""
         client = Client(number, model, bus, Slots(model.latent_size), self.lock)
         self.random(client, "z")
@@ -74,11 +78,7 @@ class Instrument:
     def remove_client(self, client: Client) -> None:
         """End all notes of a client that is gone, also those that no listener pulls."""
         self.silence(client)
-        with self.lock:
-            for note in client.alive:
-                note.over = True
-            client.alive.clear()
-            client.notes.clear()
+        self._end_all(client)
         self.morpher.forget(client)
 
     def set_checkpoint(self, client: Client, model: Model) -> None:
@@ -171,6 +171,7 @@ class Instrument:
         when: float | None = None,
         until: float | None = None,
         sequencer: Sequencer | None = None,
+        then: Callable[[], None] | None = None,
         **expression: Any,
     ) -> None:
         """Start a note, or release it at velocity 0.
@@ -178,6 +179,7 @@ class Instrument:
         Args:
             until: when it is released by itself (s); it may still be before.
             sequencer: what plays it in the client's place.
+            then: called once it is over, or could not be rendered.
             expression: attributes of :class:`Note` (gain, pan, bend …) and of its
                 :class:`Envelope` (attack, decay, sustain, release, curve), where
                 they differ from the client's.
@@ -185,54 +187,52 @@ class Instrument:
         if velocity == 0:
             self.release(client, id, when)
             return
-        most = min(MAX_UNHEARD, self._most_notes) if client.bus.link.idle else self._most_notes
+        bus = client.bus
+        most = min(MAX_UNHEARD, self._most_notes) if bus.idle else self._most_notes
         if len(client.alive) >= most:
             raise UserError(
                 f"{most} of your notes wait or sound already: release some, or pull their stream "
                 "(in Pd: switch DSP on)"
             )
         z = self.latent(client, slot, when)
-        rendered = nearest_pitch(client.model.pitches, pitch)
-        note = client.new_note(id, pitch, velocity, rendered, slot, self.time(when), expression)
+        rendered, on = nearest_pitch(client.model.pitches, pitch), self.time(when)
         if abs(pitch - rendered) > 0.5:
             self._warn_of_range(client, pitch, rendered)
         label = client.model.checkpoint.config.label(rendered)
+        number = next(self._numbers)
         played = ActiveNote(
-            *(note, client.bus, client.model, label, slot, ConstantPath(z), sequencer)
+            *(number, client, id, on, bus, client.model, label, slot, ConstantPath(z), sequencer),
+            then=then,
         )
+        note = client.new_note(number, pitch, velocity, rendered, slot, on, expression)
 
         def begun(spectrum: Spectrum) -> None:
-            note.spectrum = spectrum
             with self.lock:
-                wanted = note in client.rendering  # not silenced meanwhile
-                client.rendering.discard(note)
+                wanted = played in client.rendering  # not silenced meanwhile
+                client.rendering.discard(played)
                 if wanted:
-                    played.bus.start(note, when)
-
-        def done(spectrum: Spectrum) -> None:
-            if not find_region(spectrum):  # the note was over before
-                return
-            if note.hold:
-                played.bus.post(lambda voices: voices.change(note), None, note)
+                    bus.start(number, spectrum, when, played.cause)
 
         def failed(why: str) -> None:
             with self.lock:
-                client.rendering.discard(note)
-            played.bus.silence(lambda other: other is note)  # its head may sound already
+                client.rendering.discard(played)
+            bus.cut([number])  # its head may sound already
             self._tell(client, "/fail", "/note", f"{id}: {why}")
-            self.on_note_ended(note)
+            self._on_note_ended(played)
 
         with self.lock:
-            client.rendering.add(note)
-            client.alive.add(note)
+            client.rendering.add(played)
+            client.alive.add(played)
+            self._notes[number] = played
             before = client.notes.get(id)
+            bus.new_note(note)
             try:
                 self.renders.render(
-                    *(client, z, rendered, done, failed, begun, lambda: not note.over)
+                    *(client, z, rendered, self._whole, failed, begun, lambda: not played.over)
                 )
             except UserError:
-                client.rendering.discard(note)
-                client.alive.discard(note)
+                bus.cut([number])
+                self._forget(played)
                 raise
             if before is not None:  # the same id again is a new note
                 self._release(before, when)
@@ -243,7 +243,12 @@ class Instrument:
             client.recent.append(rendered)
             self.renders.prefetch(client)
         if slot in client.followed:
-            self.morpher.follow(played, SlotPath(client.latents, slot), note.on)
+            self.morpher.follow(played, SlotPath(client.latents, slot), on)
+
+    def _whole(self, spectrum: Spectrum) -> None:
+        """Find where notes of a spectrum are held, unless they were over before it was whole."""
+        if find_region(spectrum):
+            self._tell_frames(spectrum)
 
     def _warn_of_range(self, client: Client, pitch: float, rendered: int) -> None:
         """Tell a client, once, that a pitch is beyond those of its checkpoint."""
@@ -294,15 +299,14 @@ class Instrument:
             if played is None:
                 return
             if client.style.pedal_down:
-                played.note.pedalled = True
+                played.pedalled = True
+                played.bus.change(played.number, pedalled=True)
                 return
             del client.notes[id]
         self._release(played, when)
 
     def _release(self, played: ActiveNote, when: float | None) -> None:
-        note = played.note
-        note.off = self.time(when)
-        played.bus.release(note, when)
+        played.bus.release(played.number, self.time(when), when)
 
     def release_all(self, client: Client, when: float | None = None) -> None:
         """Release all notes of a client."""
@@ -318,20 +322,18 @@ class Instrument:
             client.set_style(pedal_down=down)
             if not down:
                 for id, played in list(client.notes.items()):
-                    if played.note.pedalled:
+                    if played.pedalled:
                         self.release(client, id, when)
 
     def change(
         self, played: ActiveNote, when: float | None = None, seconds: float = 0.0, **changes: Any
     ) -> None:
         """Set attributes of a note (see :meth:`Voices.change`) at a time."""
-        note = played.note
-        played.bus.post(lambda voices: voices.change(note, seconds, **changes), when, note)
+        played.bus.change(played.number, when, seconds, **changes)
 
     def seek(self, played: ActiveNote, place: float, when: float | None = None) -> None:
         """Go on from another frame of a note at a time."""
-        note = played.note
-        played.bus.post(lambda voices: voices.seek(note, place), when, note)
+        played.bus.seek(played.number, place, when)
 
     def played(self, client: Client, id: NoteId) -> list[ActiveNote]:
         """Return the notes that an id means: one, all for "all", or none if it is over."""
@@ -347,34 +349,57 @@ class Instrument:
             client.hallucination.stop(when)
         end = self.time(when)
         with self.lock:
-            rendering = {note for note in client.rendering if note.on <= end}
-            held = [id for id, played in client.notes.items() if played.note.on <= end]
-            buses = {client.bus, *(client.notes[id].bus for id in held)}
-            doomed = rendering | {client.notes.pop(id).note for id in held}
-
-        def forget(*_: object) -> None:
-            client.rendering.difference_update(rendering)
-            for note in rendering:
-                note.over = True
-
-        if when is None:
-            forget()
+            doomed = {played for played in client.rendering if played.on <= end}
+            held = [id for id, played in client.notes.items() if played.on <= end]
+            doomed |= {client.notes.pop(id) for id in held}
+            buses = {client.bus, *(played.bus for played in doomed)}
+        numbers = [played.number for played in doomed]
         for bus in buses:
-            bus.post(forget, when)
-            bus.silence(
-                lambda note: note.owner is client and (note.on < end or note in doomed), when
-            )
+            bus.silence(client.number, end, numbers, when)
+        if when is None:
+            for played in doomed & client.rendering:  # these need not wait to be heard of
+                self._on_note_ended(played)
 
-    def on_note_ended(self, note: Note) -> None:
-        """Forget a note whose sound is over."""
-        note.over = True
-        self.morpher.drop(note)
+    # what the engine tells
+
+    def hear(self, event: Event) -> ActiveNote | None:
+        """Take note of what happened to a note; return the note, if it is not over already."""
+        played = self._notes.get(getattr(event, "note", -1))
+        if played is None:
+            return None
+        match event:
+            case Ended():
+                self._on_note_ended(played)
+            case Looked():
+                self.morpher.put_look(played, event)
+        return played
+
+    def end_all(self) -> list[Client]:
+        """End all notes, whose engine is gone; return the clients that had some."""
         with self.lock:
-            assert isinstance(note.owner, Client)
-            note.owner.alive.discard(note)
-            played = note.owner.notes.get(note.id)
-            if played is not None and played.note is note:
-                del note.owner.notes[note.id]
-            then, note.then = note.then, None
+            clients = {played.client for played in self._notes.values()}
+        for client in clients:
+            self._end_all(client)
+        return sorted(clients, key=lambda client: client.number)
+
+    def _end_all(self, client: Client) -> None:
+        for played in list(client.alive):
+            self._on_note_ended(played)
+
+    def _on_note_ended(self, played: ActiveNote) -> None:
+        self.morpher.drop(played)
+        self._forget(played)
+        then, played.then = played.then, None
         if then is not None:
             then()
+
+    def _forget(self, played: ActiveNote) -> None:
+        """Forget a note whose sound is over."""
+        client = played.client
+        with self.lock:
+            played.over = True
+            self._notes.pop(played.number, None)
+            client.alive.discard(played)
+            client.rendering.discard(played)
+            if client.notes.get(played.id) is played:
+                del client.notes[played.id]

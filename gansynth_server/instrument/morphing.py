@@ -23,7 +23,9 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.instrument.client import ActiveNote
+from gansynth_server.engine.commands import CAUSE
+from gansynth_server.engine.events import Looked
+from gansynth_server.instrument.client import ActiveNote, Client
 from gansynth_server.latent.paths import Glide
 from gansynth_server.latent.slots import ConstantPath, Path
 from gansynth_server.latent.vectors import Latent
@@ -33,8 +35,7 @@ from gansynth_server.render.window_requests import WindowRequest
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.spectral.steady import find_region
-from gansynth_server.synth.note import CAUSE, Note, Overlay
-from gansynth_server.synth.voices import Voices
+from gansynth_server.synth.note import Overlay
 
 TICK = 0.064
 """Time (s) from one look at a moving latent to the next: two hops."""
@@ -70,22 +71,30 @@ class _Follower:
     """Whether the note has the whole spectrum of ``z``."""
 
 
-_Look = tuple[_Follower, float, tuple[float, float] | None]
+_Look = tuple[ActiveNote, float, tuple[float, float] | None]
 
 
 class Morpher:
     """Renders the notes that follow latents; for any thread.
 
-    Looks are put into a queue by audio threads; one thread works it off, or the
-    caller of ``work`` where that was not started.
+    One thread works the looks off that the engine tells, or the caller of ``work`` where that
+    was not started.
+
+    Args:
+        clock: seconds.
+        tell_frames: see :class:`Instrument`.
     """
 
-    def __init__(self, renderer: Rendering, clock: Callable[[], float]) -> None:
-        self._renderer = renderer
-        self._clock = clock
+    def __init__(
+        self,
+        renderer: Rendering,
+        clock: Callable[[], float],
+        tell_frames: Callable[[Spectrum], None],
+    ) -> None:
+        self._renderer, self._clock, self._tell_frames = renderer, clock, tell_frames
         self._looks: queue.SimpleQueue[_Look | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._followers: dict[Note, _Follower] = {}
+        self._followers: dict[ActiveNote, _Follower] = {}
         self._applied: deque[float] = deque(maxlen=4096)
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -117,43 +126,47 @@ class Morpher:
         """Follow a path with a note from a time on."""
         with self._lock:
             z, played.path = played.path.at(when), path
-            follower = self._followers.get(played.note)
+            follower = self._followers.get(played)
             if follower is not None:
                 self._schedule(follower, when)
                 return
-            for note in [note for note in self._followers if note.over]:
-                del self._followers[note]
-            follower = self._followers[played.note] = _Follower(played, when, z, when)
+            for other in [other for other in self._followers if other.over]:
+                del self._followers[other]
+            follower = self._followers[played] = _Follower(played, when, z, when)
             self._schedule(follower, when)
 
     def rest(self, played: ActiveNote, when: float) -> None:
         """Keep a note's latent as it is at a time."""
         with self._lock:
             played.path = ConstantPath(played.path.at(when))
-            follower = self._followers.get(played.note)
+            follower = self._followers.get(played)
             if follower is not None:
                 self._schedule(follower, when)
 
-    def wake(self, owner: object, when: float) -> None:
-        """Look at an owner's notes whose latents are others, or move, from a time on."""
+    def wake(self, client: Client, when: float) -> None:
+        """Look at a client's notes whose latents are others, or move, from a time on."""
         with self._lock:
-            owned = [f for f in self._followers.values() if f.played.note.owner is owner]
+            owned = [f for f in self._followers.values() if f.played.client is client]
             # in the order of their ticks, in which moving notes are rendered: to the last bit,
             # a note's frames depend on its place among those rendered together
             for follower in sorted(owned, key=lambda f: _first_tick(f.tick, when)):
                 self._schedule(follower, when)
 
-    def drop(self, note: Note) -> None:
+    def drop(self, played: ActiveNote) -> None:
         """Follow nothing with a note any more: it is over."""
         with self._lock:
-            self._followers.pop(note, None)
+            self._followers.pop(played, None)
 
-    def forget(self, owner: object) -> None:
+    def forget(self, client: Client) -> None:
         """Drop the notes of a client that is gone."""
         with self._lock:
-            for note in [note for note in self._followers if note.owner is owner]:
-                del self._followers[note]
-        self._renderer.forget(owner)
+            for played in [played for played in self._followers if played.client is client]:
+                del self._followers[played]
+        self._renderer.forget(client)
+
+    def put_look(self, played: ActiveNote, look: Looked) -> None:
+        """Take what the engine tells of a note."""
+        self._looks.put((played, look.when, look.next_frame))
 
     def work(self) -> bool:
         """Work off the looks that wait; return whether there were any."""
@@ -171,7 +184,7 @@ class Morpher:
                 self._tend(*look)
             except Exception:
                 _log.exception("a note follows no more")
-                self.drop(look[0].played.note)
+                self.drop(look[0])
 
     def _schedule(self, follower: _Follower, when: float) -> None:
         """Look at a follower at its first tick from a time on at which its latent is another one
@@ -181,7 +194,7 @@ class Morpher:
             when = path.rests_until(when)
         if when == math.inf:
             if _is_constant(path):
-                self._followers.pop(follower.played.note, None)
+                self._followers.pop(follower.played, None)
             return
         tick = _first_tick(follower.tick, when)
         if follower.due is None or tick < follower.due:
@@ -189,83 +202,69 @@ class Morpher:
             self._post_look(follower, tick)
 
     def _post_look(self, follower: _Follower, when: float) -> None:
-        note = follower.played.note
-
-        def look(voices: Voices) -> None:
-            self._looks.put((follower, when, voices.next_frame(note)))
-
+        played = follower.played
         # a recording counts a note's first look as caused by the message, and no later one
-        token = CAUSE.set(CAUSE.get() if when == follower.since else None)
-        try:
-            follower.played.bus.post(look, when, coarse=True)
-        finally:
-            CAUSE.reset(token)
+        played.bus.look(played.number, when, CAUSE.get() if when == follower.since else 0)
 
     def _tend(
-        self, follower: _Follower, when: float, next_frame: tuple[float, float] | None
+        self, played: ActiveNote, when: float, next_frame: tuple[float, float] | None
     ) -> None:
         """Do what follows from one look, and schedule the next one."""
-        z, moved, settles = follower.z, False, False
         with self._lock:
-            note = follower.played.note
-            if self._followers.get(note) is not follower or follower.due != when:
-                return  # the note is over, or an earlier look has taken this one's place
+            follower = self._followers.get(played)
+            # the note is over, or an earlier look has taken this one's place
+            if follower is None or follower.due != when:
+                return
+            z, moved, settles = follower.z, False, False
             follower.due, follower.tick = None, when + TICK
             if next_frame is not None:
                 follower.begun = True
-                z = follower.played.path.at(when)
+                z = played.path.at(when)
                 moved = not np.array_equal(z, follower.z)
                 settles = not moved and not follower.settled
                 follower.z, follower.settled = z, not moved
             elif follower.begun or when - follower.since > START_TIMEOUT_S:
-                del self._followers[note]  # it is over, or never came
+                del self._followers[played]  # it is over, or never came
                 return
+            if moved:  # a settle that is on its way no longer counts
+                played.settling += 1
+                played.bus.change(played.number, settling=played.settling)
             self._schedule(follower, when)
         if moved and next_frame is not None:
-            self._request(follower, z, when, next_frame)
+            self._request(played, z, when, next_frame)
         elif settles:
-            self._settle(follower, z, when)
+            self._settle(played, z, when)
 
     def _request(
-        self, follower: _Follower, z: Latent, when: float, next_frame: tuple[float, float]
+        self, played: ActiveNote, z: Latent, when: float, next_frame: tuple[float, float]
     ) -> None:
-        played = follower.played
         window = _window(*next_frame)
 
         def done(magnitude: NDArray[np.float32], increment: NDArray[np.float32]) -> None:
             overlay = Overlay(window[0], magnitude.copy(), increment.copy())
-            played.bus.post(
-                lambda voices: voices.change(played.note, overlay=overlay),
-                when + DELAY,
-                played.note,
-                coarse=True,
-            )
+            played.bus.change(played.number, when + DELAY, coarse=True, overlay=overlay)
             self._applied.append(self._clock())
 
         self._renderer.window(
             WindowRequest(
-                *(played.note.owner, played, played.model.backend, z, played.label, window),
+                *(played.client, played, played.model.backend, z, played.label, window),
                 done=done,
                 failed=self._failed,
             )
         )
 
-    def _settle(self, follower: _Follower, z: Latent, when: float) -> None:
-        played = follower.played
+    def _settle(self, played: ActiveNote, z: Latent, when: float) -> None:
+        number = played.settling
 
         def done(spectrum: Spectrum) -> None:
             if not find_region(spectrum):
                 return
+            self._tell_frames(spectrum)
+            played.bus.settle(played.number, spectrum, number, when + SETTLE)
 
-            def settle(voices: Voices) -> None:
-                if follower.settled:  # it has not moved on meanwhile
-                    voices.change(played.note, spectrum=spectrum, overlay=None)
-
-            played.bus.post(settle, when + SETTLE, played.note, coarse=True)
-
-        owner = played.note.owner
+        backend = played.model.backend
         self._renderer.submit(
-            Job(played.model.backend, z, played.label, done, self._failed, owner=owner)
+            Job(backend, z, played.label, done, self._failed, owner=played.client)
         )
 
     def _failed(self, why: str) -> None:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gansynth_server.audio.shared_ring import SharedRing
+from gansynth_server.engine.events import Event, Ran, Tapped, Untapped
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.client import ActiveNote, Client, NoteId
 from gansynth_server.recording.client_state import Words, flat, state
 from gansynth_server.recording.files import Files
-from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import NoteId
-from gansynth_server.synth.timeline import Entry
-from gansynth_server.util import yielding_json
 
-MAX_BACKLOG_S = 10.0
-"""Sound (s) that may wait to be written; what comes then is lost."""
 WRITE_PERIOD_S = 0.1
 """Time (s) from one look for something to write to the next."""
 MAX_SECONDS = 3600.0
@@ -37,12 +31,11 @@ _log = logging.getLogger(__name__)
 class Cause:
     """A message: its client, when it was handled, and the time it was meant for (None: at once)."""
 
+    number: int
     client: int
     words: Words
     asked: float
     when: float | None
-    unfinished: bool = False
-    """Whether it is being handled: what comes of it takes effect together (:class:`Timeline`)."""
     sample: int | None = None
     """Sample before which the first of its commands ran, or the start of its note."""
     begun: bool = False
@@ -52,32 +45,40 @@ class Cause:
 
 
 class Recorder:
-    """Listens to a bus, and writes what is heard and the messages that brought it about.
+    """Writes what is heard on a bus and the messages that brought it about.
 
-    Threads: ``asked`` belongs to the one that handles messages, the methods of a
-    :class:`Tap` to the audio thread; both only append to lists, and a thread of the
-    recorder's own writes.
+    Threads: ``asked`` belongs to the one that handles messages, ``hear`` to the one that is told
+    what the engine does; a thread of the recorder's own reads the ring and writes.
 
     Args:
+        ring: where the engine copies the sound to.
+        close: has the engine end that.
         done: is told the length (s), the number of frames lost, and why all is lost.
     """
 
     def __init__(
-        self, bus: Bus, files: Files, checkpoint: str, done: Callable[[float, int, str], None]
+        self,
+        bus: BusHandle,
+        ring: SharedRing,
+        close: Callable[[], None],
+        files: Files,
+        checkpoint: str,
+        done: Callable[[float, int, str], None],
     ) -> None:
         self.bus = bus
-        self._files, self._done = files, done
+        self._ring, self._close, self._files, self._done = ring, close, files, done
         self._setting = {
             "checkpoint": checkpoint,
             "rate": bus.rate,
             "channels": bus.channels,
-            "max_voices": bus.voices.count,
+            "max_voices": bus.voices,
         }
-        self._blocks: deque[NDArray[np.float32]] = deque()
         self._causes: list[Cause] = []
+        self._numbers = count(1)
+        self._recent: dict[int, Cause] = {}  # by number
         self._clients: set[int] = set()
         self._words = 0
-        self._frames = self._written = self._lost = 0
+        self._written = self._lost = 0
         self._start = 0
         self._origin: float | None = None
         self._then: Callable[[], None] = lambda: None
@@ -85,21 +86,18 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
     def start(self, clients: list[Client], now: float) -> None:
-        """Begin with the next block; these clients are heard on the bus."""
+        """Begin; these clients are heard on the bus."""
         for client in clients:
             self._introduce(client, now)
         self._thread.start()
-        self.bus.tap = self
 
     def stop(self, then: Callable[[], None] = lambda: None) -> None:
         """End with the last block; ``done``, and ``then``, are called when the files are ready.
 
         May be called from any thread, but with ``then`` only once.
         """
-        if self.bus.tap is self:
-            self.bus.tap = None
         self._then = then
-        self._ending.set()
+        self._close()
 
     def join(self) -> None:
         """Wait until the files are ready."""
@@ -114,8 +112,8 @@ class Recorder:
         self._words += len(words)
         if client.number not in self._clients:
             self._introduce(client, now)
-        cause = Cause(client.number, words, now, when, unfinished=True)
-        self._causes.append(cause)
+        cause = self._add(client, words, now, when)
+        self._recent[cause.number] = cause
         return cause
 
     def failed(self, cause: Cause) -> None:
@@ -130,46 +128,56 @@ class Recorder:
         """Record the settings of a client, before its first message."""
         self._clients.add(client.number)
         for words in state(client, now):
-            self._causes.append(Cause(client.number, words, now, None))
+            self._add(client, words, now, None)
 
-    # the audio thread
+    def _add(self, client: Client, words: Words, now: float, when: float | None) -> Cause:
+        cause = Cause(next(self._numbers), client.number, words, now, when)
+        self._causes.append(cause)
+        return cause
 
-    def begins(self, sample: int) -> None:
-        if self._origin is None:
-            self._start, self._origin = sample, self.bus.link.seconds(sample)
+    # the thread that is told what the engine does
 
-    def ran(self, entry: Entry, sample: int) -> None:
-        cause, note = entry.cause, entry.note
-        if not isinstance(cause, Cause):
-            return
-        if cause.sample is None or entry.starts:
-            cause.sample, cause.begun = sample, entry.starts
-        if note is not None and note.cause is not cause and note.off is not None:
-            cause.ended.append((sample, note.id))
+    def hear(self, event: Event, released: ActiveNote | None) -> None:
+        """Take note of what the engine did.
 
-    def sounded(self, sound: NDArray[np.float32]) -> None:
-        frames, rate = sound.shape[1], self.bus.rate
-        if self._frames - self._written > MAX_BACKLOG_S * rate:
-            self._lost += frames
-            sound = np.broadcast_to(np.float32(0), sound.shape)  # of no size
-        self._blocks.append(sound)
-        self._frames += frames
-        if self._frames > MAX_SECONDS * rate:
-            self.stop()
+        Args:
+            released: note that was released, if any.
+        """
+        match event:
+            case Tapped(_, sample, seconds):
+                self._start, self._origin = sample, seconds
+            case Ran(_, number, sample, starts):
+                cause = self._recent.get(number)
+                if cause is not None:
+                    self._ran(cause, sample, starts, released)
+            case Untapped(_, lost):
+                self.end(lost)
+
+    def _ran(self, cause: Cause, sample: int, starts: bool, released: ActiveNote | None) -> None:
+        if cause.sample is None or starts:
+            cause.sample, cause.begun = sample, starts
+        if released is not None and released.cause != cause.number:
+            cause.ended.append((sample, released.id))
+
+    def end(self, lost: int = 0) -> None:
+        """Write what has come, and end: no block follows."""
+        self._lost = lost
+        self._ending.set()
 
     # its own thread
 
     def _run(self) -> None:
-        yielding_json.wait.set(self.bus.pause)
         why, ended = "", False
         try:
             while not ended:
                 ended = self._ending.wait(WRITE_PERIOD_S)
-                while self._blocks:
-                    block = self._blocks.popleft()
-                    self._files.write(block)
-                    self._written += block.shape[1]
-            self._files.close(yielding_json.steps(self._lines()))
+                sound = self._ring.read()
+                if sound.size:
+                    self._files.write(sound)
+                self._written += sound.shape[1]
+                if self._written > MAX_SECONDS * self.bus.rate:
+                    self.stop()
+            self._files.close(self._lines())
         except (OSError, RuntimeError, UserError) as error:
             self.stop()
             why = str(error)
@@ -183,7 +191,7 @@ class Recorder:
     def _lines(self) -> Iterator[dict[str, Any]]:
         """Return the lines of the score (see :class:`Event`), in the order of handling."""
         yield {"setting": self._setting}
-        rate, origin = self.bus.voices.rate, self._origin or 0.0
+        rate, origin = self.bus.voices_rate, self._origin or 0.0
 
         def line(cause: Cause, sample: int, words: Words) -> dict[str, Any]:
             made = {

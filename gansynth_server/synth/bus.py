@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from gansynth_server.spectral.inverse import direct
 from gansynth_server.synth.bank import Bank
-from gansynth_server.synth.limiter import Limiter
-from gansynth_server.synth.note import CAUSE, Note
-from gansynth_server.synth.render_lock import RenderLock
+from gansynth_server.synth.limiter import LOOKAHEAD, Limiter
+from gansynth_server.synth.link import Link, SteadyLink
+from gansynth_server.synth.note import Note
 from gansynth_server.synth.resample import TAPS, Resampler
-from gansynth_server.synth.timeline import Command, Entry, Link, SteadyLink, Timeline
+from gansynth_server.synth.timeline import Command, Entry, Timeline
 from gansynth_server.synth.voices import Voices
 
 FADE = 0.010
@@ -24,12 +24,12 @@ FADE = 0.010
 GAIN = 0.5
 """Master gain: low enough for chords: the bundled notes peak at about 0.3."""
 PART = 512
-"""Most frames rendered in one turn, so that no listener waits long for its own."""
+"""Samples to which commands are put off that may come a little later."""
 BANK_RATE = 48000
 """Rate of the voices for listeners whose own rate does not divide the hop."""
 EXACT, GRAIN = 6, 128
-"""Parts of a turn that are exact to the sample, and length (samples) of further ones: a thousand
-commands, each for a sample of its own, would take a thousand turns' time."""
+"""Parts of a block that are exact to the sample, and length (samples) of further ones: a thousand
+commands, each for a sample of its own, would take the time of a thousand blocks."""
 
 
 def bank_rate(rate: int) -> int:
@@ -37,11 +37,16 @@ def bank_rate(rate: int) -> int:
     return rate if direct(rate) else BANK_RATE
 
 
+def bus_delay(rate: int) -> float:
+    """Return the latency (s) of the limiter and the resampler."""
+    return round(LOOKAHEAD * rate) / rate + (0.0 if direct(rate) else TAPS / 2 / BANK_RATE)
+
+
 _log = logging.getLogger(__name__)
 
 
 class Tap(Protocol):
-    """A listener of a bus, called on the thread that renders."""
+    """What listens in to a bus."""
 
     def begins(self, sample: int) -> None:
         """Take note of a block that begins with this sample of the voices."""
@@ -57,18 +62,16 @@ class Tap(Protocol):
 
 
 class Bus:
-    """Turns posted notes into the sound of one listener.
+    """Turns commands into the sound of one listener.
 
     What is posted for a time is done at its sample, which ``link`` tells; what is
-    posted without one, or too late, before the next block. ``post`` may be
-    called from any thread; ``render`` is called by the one thread that serves
-    the listener's clock, and calls ``on_start``, ``on_end`` and ``on_late`` (with
-    seconds) from there.
+    posted without one, or too late, before the next block. Used by one thread;
+    ``render`` calls ``on_start``, ``on_end`` and ``on_late`` (with seconds).
 
     Args:
-        render_lock: that of all buses that are rendered in real time; where that time does
-            not suffice, voices are ended.
         bank: shared with other buses of the same rate of voices; None has one of its own.
+        live: whether it is rendered in real time, so that many commands within a block may be
+            put off a little.
     """
 
     def __init__(
@@ -81,14 +84,14 @@ class Bus:
         gain: float = GAIN,
         link: Link | None = None,
         channels: int = 1,
-        render_lock: RenderLock | None = None,
         bank: Bank | None = None,
+        live: bool = False,
     ) -> None:
         self.rate = rate
-        self._render_lock = render_lock
         self.voices = Voices(bank_rate(rate), voices, channels, bank)
         self.channels = channels
         self.load = Load()
+        self._live = live
         self._resampler = None if direct(rate) else Resampler(BANK_RATE, rate, channels)
         self._limiter = Limiter(rate, channels)
         self._gain = np.float32(gain)
@@ -103,13 +106,11 @@ class Bus:
     @property
     def delay(self) -> float:
         """Latency (s) of the limiter and the resampler."""
-        return self._limiter.delay / self.rate + (
-            0.0 if direct(self.rate) else TAPS / 2 / BANK_RATE
-        )
+        return bus_delay(self.rate)
 
     @property
     def busy(self) -> bool:
-        """Return whether anything sounds or is yet to happen; for the thread that renders."""
+        """Return whether anything sounds or is yet to happen."""
         return bool(self.voices.sounding or self.voices.waiting or len(self._timeline))
 
     @property
@@ -122,49 +123,42 @@ class Bus:
         command: Command,
         when: float | None = None,
         note: Note | None = None,
+        *,
         starts: bool = False,
+        releases: bool = False,
         coarse: bool = False,
+        cause: int = 0,
+        slot: int | None = None,
     ) -> None:
-        """Post a command for the voices, about a note or none.
+        """Post a command for the voices (see :class:`Entry`), about a note or none.
 
         Args:
             when: seconds of the link's clock; None is before the next block.
-            starts: whether it is the note's first.
             coarse: whether it may come a little later, with others of its kind: each sample at
                 which something happens parts a block, and parts cost as much as blocks.
         """
-        cause = note.cause if starts and note is not None else CAUSE.get()
-        sample = self.link.place(when, cause)
+        sample = 0 if when is None else self.link.sample(when)
         if coarse:
             sample = -(-sample // PART) * PART
-        self._timeline.post(Entry(sample, command, note, starts, cause))
+        self._timeline.post(Entry(sample, command, note, starts, releases, cause, slot))
 
-    def start(self, note: Note, when: float | None = None) -> None:
-        self.post(lambda voices: voices.start(note), when, note, starts=True)
+    def start(self, note: Note, when: float | None = None, cause: int = 0) -> None:
+        self.post(lambda voices: voices.start(note), when, note, starts=True, cause=cause)
 
-    def release(self, note: Note, when: float | None = None) -> None:
-        self.post(lambda voices: voices.release(note), when, note)
+    def release(self, note: Note, when: float | None = None, cause: int = 0) -> None:
+        self.post(lambda voices: voices.release(note), when, note, releases=True, cause=cause)
 
-    def silence(
-        self, of: Callable[[Note], bool] = lambda note: True, when: float | None = None
-    ) -> None:
-        """End the notes of one kind within 5 ms, and drop those that are yet to come."""
-
-        def cut(voices: Voices) -> None:
-            voices.cut_all(of)
-            voices.drop(self._timeline.drop(of))
-
-        self.post(cut, when)
+    def cut(self, of: Callable[[Note], bool]) -> list[Entry]:
+        """End the notes of one kind within 5 ms, and return what was yet to happen to them."""
+        self.voices.cut_all(of)
+        dropped = self._timeline.drop(of)
+        self.voices.drop(entry.note for entry in dropped if entry.starts and entry.note)
+        return dropped
 
     def end(self) -> None:
-        """Fade all sound out in 10 ms, for good; any thread."""
+        """Fade all sound out in 10 ms, for good."""
         steps = round(FADE * self.rate)
         self._fade = np.cos(np.pi / 2 * (np.arange(steps) + 1) / steps).astype(np.float32) ** 2
-
-    def pause(self, seconds: float) -> None:
-        """Wait until no block is rendered, see :meth:`RenderLock.pause`; any thread."""
-        if self._render_lock is not None:
-            self._render_lock.pause(seconds)
 
     @property
     def over(self) -> bool:
@@ -176,7 +170,7 @@ class Bus:
 
         Should the voices fail, all of them are ended, and it is silence.
         """
-        return render_together([(self, frames)], self._render_lock)[0]
+        return render_together([(self, frames)])[0]
 
     def begin(self, frames: int) -> int:
         """Begin a block: run what is due now; return the samples that the voices must give."""
@@ -184,7 +178,6 @@ class Bus:
             self.tap.begins(self.time)
         samples = frames if self._resampler is None else self._resampler.needed(frames)
         self.link.rendered(self.time + samples)
-        self._timeline.receive()
         self._run_due()
         return samples
 
@@ -199,7 +192,7 @@ class Bus:
         while True:
             self._run_due()
             size = self._timeline.until(self.time, end - self.time)
-            if self._render_lock is not None and len(parts) >= EXACT:
+            if self._live and len(parts) >= EXACT:
                 size = min(max(size, GRAIN), end - self.time)
             try:
                 parts.append(self.voices.render(size))
@@ -249,30 +242,11 @@ class Bus:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 
 
-def render_together(
-    due: Sequence[tuple[Bus, int]], render_lock: RenderLock | None
-) -> list[NDArray[np.float32]]:
+def render_together(due: Sequence[tuple[Bus, int]]) -> list[NDArray[np.float32]]:
     """Render the next blocks of several listeners, so many frames of each; see :meth:`Bus.render`.
 
     Those that share a bank, and for which nothing happens within the block, take one pass.
     """
-    if render_lock is None:
-        return _turn(due)
-    parts: list[list[NDArray[np.float32]]] = [[] for _ in due]
-    for at in range(0, max(frames for _, frames in due), PART):
-        left = [(n, bus, frames - at) for n, (bus, frames) in enumerate(due) if frames > at]
-        with render_lock.of(*(bus for _, bus, _ in left)):
-            sounds = _turn([(bus, min(PART, frames)) for _, bus, frames in left])
-        for (n, _, _), sound in zip(left, sounds, strict=True):
-            parts[n].append(sound)
-    for bus, _ in due:
-        if render_lock.too_much(bus):
-            bus.shed()
-            render_lock.reset_load()
-    return [part[0] if len(part) == 1 else np.concatenate(part, axis=1) for part in parts]
-
-
-def _turn(due: Sequence[tuple[Bus, int]]) -> list[NDArray[np.float32]]:
     begun = time.perf_counter()
     samples = [bus.begin(frames) for bus, frames in due]
     found = _together([(bus, count) for (bus, _), count in zip(due, samples, strict=True)])

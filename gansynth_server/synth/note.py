@@ -1,20 +1,14 @@
-"""A note on its way from the player to the voices."""
+"""A note as the voices have it: what it is played from, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.envelope import PLAIN, Envelope
-
-NoteId = int | float | str
-CAUSE: ContextVar[object] = ContextVar("cause", default=None)
-"""The message that is being handled, for the recorder of what comes of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,20 +20,19 @@ class Overlay:
     increment: NDArray[np.float32]
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class Note:
-    """One note; ``owner`` is its player, of no concern to the voices.
+    """One note; ``owner`` and ``id`` are numbers of its player's, of no concern to the voices.
 
     ``pitch`` is a MIDI note number that may be fractional; ``rendered`` is the
     pitch of the spectrum that plays it, which the voice repitches by the rest.
-    Times are seconds of one clock. ``off`` is set by the player's thread before
-    the release is posted, so that a note released before it was rendered still
-    sounds for as long as it was held. What follows ``over`` may change while the
-    note sounds, by :meth:`Voices.change`.
+    Times are seconds of one clock. A note with an ``off`` that is released before it was
+    rendered still sounds for as long as it was held. What follows ``skip`` may change
+    while the note sounds, by :meth:`Voices.change`.
     """
 
-    owner: object
-    id: NoteId
+    owner: int
+    id: int
     pitch: float
     velocity: float
     rendered: int
@@ -48,16 +41,10 @@ class Note:
     spectrum: Spectrum | None = None
     choke: str | None = None
     """A note of the same owner and the same word here ends this one."""
-    cause: object = field(default_factory=CAUSE.get)
     late: int = 0
     """Frames that were not rendered when they were needed; the one before was held instead."""
-    over: bool = False
-    """True once its sound has ended, or will not begin."""
-
     skip: float = 0.0
     """Length (s) left out at the beginning of its sound."""
-    then: Callable[[], None] | None = None
-    """Called by the player once it is over, or could not be rendered."""
 
     envelope: Envelope = PLAIN
     hold: bool = False
@@ -83,6 +70,8 @@ class Note:
     pedalled: bool = False
     """True if only the sustain pedal holds it."""
     overlay: Overlay | None = None
+    settling: int = 0
+    """Number of the change to a whole spectrum that counts, of those that are on their way."""
 
     @property
     def offset(self) -> float:

@@ -23,7 +23,7 @@ DEPTH = 6
 PAUSE_S = 1.0
 """Time (s) from one line in the log to the next."""
 
-_log = logging.getLogger("gansynth_server.server.watchdog")
+_log = logging.getLogger(__name__)
 
 
 class Watchdog:

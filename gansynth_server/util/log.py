@@ -21,12 +21,13 @@ from gansynth_server.errors import UserError
 FORMAT = "%(asctime)s %(name)s: %(message)s%(more)s"
 ROOT = "gansynth_server"
 LOGGERS = {
-    **{name: name for name in ("osc", "osc.in", "osc.out", "dump", "clients", "watchdog")},
+    **{name: name for name in ("osc", "osc.in", "osc.out", "dump", "clients")},
     **{name: name for name in ("server", "handlers", "net", "instrument", "midi", "render")},
-    **{name: name for name in ("audio", "synth", "recording")},
+    **{name: name for name in ("audio", "engine", "synth", "recording")},
     "receiver": "server.receiver",
     "discovery": "server.oscquery",
     "timbre": "instrument.morphing",
+    "watchdog": "engine.watchdog",
 }
 """Names that --log takes → the logger that each sets, without the package's name before it."""
 LEVELS = {

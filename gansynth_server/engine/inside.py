@@ -1,0 +1,73 @@
+"""The engine's process from inside."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import signal
+
+from gansynth_server.audio.open import open_output
+from gansynth_server.audio.output import Output
+from gansynth_server.audio.sample_clock import ClockLink
+from gansynth_server.engine.engine import Engine
+from gansynth_server.engine.events import Opened, Refused
+from gansynth_server.engine.loop import EngineLoop
+from gansynth_server.engine.setup import EngineSetup
+from gansynth_server.engine.watchdog import Watchdog
+from gansynth_server.errors import UserError
+from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.util import log
+from gansynth_server.util.threads import raise_priority, use_realtime
+
+
+def run(setup: EngineSetup) -> None:
+    """Run the engine until the server says so, or is gone; then end the process.
+
+    Signals are ignored: the server is told to stop, and fades the sound out first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    options, records = setup.options, setup.records
+    log.set_up(options.verbosity, options.log)
+    try:
+        output, remark = _open(setup)
+    except UserError as error:
+        records.put([Refused(str(error))])
+        records.flush(1.0)
+        return
+    remarks = [remark] if remark else []
+    if options.realtime:
+        remarks.append(use_realtime())
+    setup.gauges.clear()
+    spectra = functools.cache(setup.spectra.spectrum)
+    loop = EngineLoop(
+        lambda tell: Engine(spectra, tell, ring=setup.rings.ring, live=True, link=ClockLink),
+        *(records, setup.socket, output, setup.gauges),
+    )
+    watchdog = Watchdog([loop.timer])
+    records.put([Opened(output.name, output.rate, output.channels, output.latency, remarks)])
+    gc.collect()
+    gc.freeze()  # collections need not look at what lives as long as the process
+    watchdog.start()
+    raise_priority()
+    try:
+        loop.run(lambda: (watchdog.stalls, watchdog.longest))
+    except (EOFError, ConnectionError):
+        loop.fade()
+    finally:
+        # threads inside native code would delay the end
+        os._exit(0)
+
+
+def _open(setup: EngineSetup) -> tuple[Output, str | None]:
+    options = setup.options
+    output, remark = open_output(
+        options.output,
+        rate=options.rate,
+        blocksize=options.blocksize,
+        device=options.device,
+        channels=options.channels,
+    )
+    check_rate(output.rate)
+    return output, remark
