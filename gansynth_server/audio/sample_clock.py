@@ -54,8 +54,6 @@ class ClockLink:
     at once. Should the stream have been held up only and catch up what it
     missed, the line before is taken up again, with all its distances.
 
-    ``rendered`` is called by the listener's thread; ``sample`` by any, without a lock.
-
     Args:
         rate: samples per second, nominally.
         clock: seconds; the one that the times refer to.
