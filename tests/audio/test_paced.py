@@ -28,7 +28,8 @@ class FakeTime:
         slept = 0
         for _ in range(blocks):
             while not output.wanted(self.now):
-                assert (pause := output.pause(self.now)) > 0
+                pause = output.pause(self.now)
+                assert pause > 0
                 self.now += pause + 0.0003  # every sleep is a little too long
                 slept += 1
             assert output.pause(self.now) == 0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gansynth_server.audio.ring import Ring
 from tests.support.sound_sources import counting
 
+
 class RingMachine(RuleBasedStateMachine):
     """A ring behaves as a queue that takes whole blocks and pads with zeros."""
 

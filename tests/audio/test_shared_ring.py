@@ -87,9 +87,12 @@ def test_frames_keep_their_order_between_two_sides(kind: str) -> None:
     else:
         writer = multiprocessing.get_context("spawn").Process(target=write_all, args=(memory,))
     writer.start()
+    patience = time.monotonic() + 60
     heard: list[NDArray[np.float32]] = []
     while sum(block.shape[1] for block in heard) < TOTAL:
+        assert time.monotonic() < patience
         heard.append(ring.read())
+        time.sleep(0.0005)
     writer.join()
     assert np.array_equal(np.concatenate(heard, axis=1), stereo(0, TOTAL))
     assert (ring.fill, ring.lost) == (0, 0)
