@@ -6,14 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gansynth_server.audio.output import Source
-
-MAX_AHEAD = 0.030
-"""Most time (s) that a listener may be ahead of its clock."""
-
 
 class BlockTimer:
     """The times at which an audio thread last began and ended a block.
@@ -47,20 +39,3 @@ class BlockTimer:
         """Return the time (s) by which a block is late now."""
         due = self.due
         return now - due if due else 0.0
-
-
-class Watched:
-    """A source whose blocks are timed; the listener asks for each when it plays the last."""
-
-    def __init__(self, source: Source, rate: int, pulse: BlockTimer) -> None:
-        self._source, self._rate, self._pulse = source, rate, pulse
-
-    def render(self, frames: int) -> NDArray[np.float32]:
-        now, seconds, pulse = time.monotonic(), frames / self._rate, self._pulse
-        pulse.begin(pulse.due or now + seconds)
-        ahead = max(0.0, pulse.due - now - seconds)
-        sound = self._source.render(frames)
-        # the next is asked for one block after this one was, and takes less than another;
-        # a listener that asks for several at once pauses all the longer
-        pulse.end(now + 2 * seconds + min(MAX_AHEAD, 0.9 * ahead))
-        return sound

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gansynth_server.audio.output import DEFAULT_BLOCKSIZE, Output
+from gansynth_server.audio.sound_file import FORMATS
 from gansynth_server.errors import UserError
 
 UNHEARD_BLOCKSIZE = 1024
@@ -24,7 +25,8 @@ def open_output(
     """Make the output that ``--output`` names; it is not started.
 
     Args:
-        choice: ``auto``, ``soundcard``, ``none`` or the path of a .wav, .flac or .ogg file.
+        choice: ``auto``, ``soundcard``, ``none`` or the path of a .wav, .flac or .ogg file,
+            which gives a clock of that name: what it is given, a recorder writes.
         rate: samples per second; None takes the sound card's own, or 48000.
         blocksize: frames that are rendered at a time; None takes 256. ``none`` takes
             1024 at least, for no listener waits for them.
@@ -74,7 +76,11 @@ def _open_none(rate: int | None, blocksize: int, channels: int) -> Output:
 
 
 def _open_file(choice: str, rate: int | None, blocksize: int, channels: int) -> Output:
-    from gansynth_server.audio.file import FileOutput
+    from gansynth_server.audio.paced import NullOutput
 
-    rate = rate or DEFAULT_RATE
-    return FileOutput(Path(choice), rate=rate, blocksize=blocksize, channels=channels)
+    if Path(choice).suffix.lower() not in FORMATS:
+        raise UserError(
+            f"the output '{choice}' is unknown: give auto, soundcard, none "
+            f"or a file that ends in {', '.join(FORMATS)}"
+        )
+    return NullOutput(choice, rate=rate or DEFAULT_RATE, blocksize=blocksize, channels=channels)

@@ -1,9 +1,7 @@
-"""The protocols of a source and an output."""
+"""The protocol of an output."""
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import Protocol
 
 import numpy as np
@@ -11,20 +9,13 @@ from numpy.typing import NDArray
 
 DEFAULT_BLOCKSIZE = 256
 
-_log = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """The sound that an output pulls."""
-
-    def render(self, frames: int) -> NDArray[np.float32]:
-        """Render the next float32 [channels, frames], finite and within ±1; called from one
-        thread only."""
-        ...
-
 
 class Output(Protocol):
-    """A clock that pulls sound from a source and puts it somewhere."""
+    """A clock that wants sound, block by block.
+
+    Threads: all calls come from one thread, a loop that serves several outputs;
+    so none of them waits for the clock, but for ``stop``.
+    """
 
     @property
     def name(self) -> str:
@@ -33,7 +24,7 @@ class Output(Protocol):
 
     @property
     def rate(self) -> int:
-        """Sample rate (Hz) of the source."""
+        """Sample rate (Hz)."""
         ...
 
     @property
@@ -42,8 +33,13 @@ class Output(Protocol):
         ...
 
     @property
+    def blocksize(self) -> int:
+        """Frames of a block."""
+        ...
+
+    @property
     def latency(self) -> float:
-        """Latency (s) from ``render`` to the listener."""
+        """Latency (s) from ``put`` to the listener."""
         ...
 
     @property
@@ -51,29 +47,22 @@ class Output(Protocol):
         """Number of times that sound was late since the output was made."""
         ...
 
-    def start(self, source: Source) -> None:
-        """Begin to pull from ``source``, on a thread of its own."""
+    def start(self) -> None:
+        """Begin to want blocks; may be called once."""
+        ...
+
+    def wanted(self, now: float) -> bool:
+        """Return whether a block is wanted at a time (s) of ``time.monotonic``, which is now."""
+        ...
+
+    def pause(self, now: float) -> float:
+        """Return the longest time (s) to sleep before ``wanted`` is asked again; 0 if it is so."""
+        ...
+
+    def put(self, block: NDArray[np.float32]) -> None:
+        """Take the next block [channels, blocksize], finite and within ±1, that is wanted."""
         ...
 
     def stop(self) -> None:
-        """End that thread and free what it used; do nothing where it has not started."""
+        """Fade out and free what it used; do nothing where it has not started."""
         ...
-
-
-class Guarded:
-    """A source whose exceptions become silence and a line in the log, at most one a second."""
-
-    def __init__(self, source: Source, channels: int) -> None:
-        self._source = source
-        self._channels = channels
-        self._logged = -1.0
-
-    def render(self, frames: int) -> NDArray[np.float32]:
-        try:
-            return self._source.render(frames)
-        except Exception:
-            now = time.monotonic()
-            if self._logged < 0 or now - self._logged >= 1.0:
-                self._logged = now
-                _log.exception("no sound for %d frames: the synth failed", frames)
-            return np.zeros((self._channels, frames), dtype=np.float32)

@@ -87,9 +87,11 @@ class Playback:
             sound.fill(0.0)
             return 0
         missing = self.ring.read_into(sound)
+        if self._closing:  # no more is written, so small blocks may run out within the fade
+            return missing
         if missing or status.output_underflow:
             self.underruns += 1
-        if status.output_underflow and not self._closing:
+        if status.output_underflow:
             self._level = 0  # there was a gap before this block
         return missing
 

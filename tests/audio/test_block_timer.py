@@ -1,24 +1,24 @@
 """Which blocks are late."""
 
-import time
+import threading
 
-import numpy as np
-
-from gansynth_server.audio.block_timer import BlockTimer, Watched
+from gansynth_server.audio.block_timer import BlockTimer
 
 
-def test_a_steady_source_is_never_late_and_a_late_one_is():
-    class ConstantPath:
-        def render(self, frames):
-            return np.zeros((1, frames), np.float32)
-
-    pulse = BlockTimer("the output")
-    source = Watched(ConstantPath(), 48000, pulse)
-    for _ in range(5):
-        source.render(4800)
-        assert pulse.behind(time.monotonic()) < 0
-    assert pulse.longest < 0.1
-    time.sleep(0.5)
-    assert pulse.behind(time.monotonic()) > 0.2
-    source.render(4800)
-    assert pulse.longest > 0.2
+def test_a_steady_loop_is_never_late_and_a_late_one_is() -> None:
+    now = 0.0
+    timer = BlockTimer("the output", lambda: now)
+    assert timer.behind(100.0) == 0.0  # no block yet
+    for block in range(5):
+        now = 0.1 * block
+        timer.begin(now + 0.1)
+        assert timer.behind(now) < 0
+        timer.end(now + 0.2)
+    assert timer.thread == threading.get_ident()
+    assert timer.longest == 0.0
+    assert timer.behind(now + 0.7) > 0.4
+    timer.begin(timer.due)
+    now += 0.7
+    timer.end()
+    assert timer.longest > 0.4
+    assert timer.behind(now) == 0.0  # it is not known when the next is due

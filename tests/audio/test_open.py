@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,10 +107,33 @@ def test_the_table_of_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("44100" in row for row in rows)
 
 
+@pytest.mark.parametrize("name", ["take.wav", "take.FLAC", "take.ogg"])
+def test_a_file_is_a_clock_of_its_name(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    output, line = open_output(path, rate=16000, blocksize=200)
+    assert (output.name, line, output.channels) == (path, None, 1)
+    assert (output.rate, output.blocksize, output.latency) == (16000, 200, 200 / 16000)
+    output, _ = open_output(path, channels=2)
+    assert (output.rate, output.blocksize, output.channels) == (48000, 256, 2)
+    assert not list(tmp_path.iterdir())  # a recorder writes it
+
+
+@pytest.mark.parametrize("name", ["take.mp3", "take", "sound card"])
+def test_an_unknown_output_names_the_known_ones(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"auto, soundcard, none .*\.wav, \.flac, \.ogg"):
+        open_output(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("setting", [{"rate": 0}, {"rate": -1}, {"blocksize": 0}])
+def test_impossible_settings_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="out of range"):
+        open_output("none", **setting)
+
+
 def test_libraries_are_imported_late() -> None:
     code = (
         "import sys, gansynth_server.audio, gansynth_server.audio.soundcard; "
-        "import gansynth_server.audio.file; "
+        "import gansynth_server.audio.open, gansynth_server.audio.sound_file; "
         "assert not {'sounddevice', 'soundfile'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -4,53 +4,61 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from gansynth_server.audio import soundcard
 from gansynth_server.audio.playback import Playback
 from gansynth_server.audio.soundcard import SoundCard
-from gansynth_server.errors import UserError
+from tests.support.sound_loop import feed, playing
 from tests.support.sound_sources import (
     Constant,
     FakePortAudio,
-    FakeStream,
     use,
     wait_until,
 )
 
 
+def no_watcher() -> bool:
+    return not [t for t in threading.enumerate() if t.name.startswith("audio-")]
+
+
+@pytest.mark.parametrize("blocksize", [16, 128])
 @pytest.mark.parametrize(("name", "channels"), [("Scarlett 2i2 USB", 2), ("Beeper", 1)])
-def test_sound_fades_in_and_out(monkeypatch: pytest.MonkeyPatch, name: str, channels: int) -> None:
+def test_sound_fades_in_and_out(
+    monkeypatch: pytest.MonkeyPatch, name: str, channels: int, blocksize: int
+) -> None:
     fake = FakePortAudio(name, default=0)
     use(monkeypatch, fake)
-    card = SoundCard(blocksize=128, ahead=3)
-    for take in range(2):
-        source = Constant()
-        card.start(source)
-        assert source.blocks == 3  # rendered before the stream started
-        stream = fake.streams[take]
-
-        def block(stream: FakeStream = stream) -> NDArray[np.float32]:
-            assert wait_until(lambda: card._playback.ring.fill >= 128)
-            return stream.play()
-
-        played = [block() for _ in range(6)]
-        stopper = threading.Thread(target=card.stop)
-        stopper.start()
-        assert wait_until(lambda: card._playback._closing)
-        while stopper.is_alive():
-            played.append(block())
-        sound = np.concatenate(played)
-        assert sound.shape[1] == channels
-        assert (sound[:, 0] == sound[:, -1]).all()
-        assert np.abs(np.diff(sound[:, 0], prepend=0.0, append=0.0)).max() < 0.01
-        assert sound.max() == 0.5
-        assert stream.calls == ["start", "stop", "close"]
+    card, source = SoundCard(blocksize=blocksize, ahead=3), Constant()
+    card.stop()
+    assert not card.wanted(time.monotonic())
+    card.start()
+    assert feed(card, source) == 3
+    (stream,) = fake.streams  # opened once three blocks were there
+    played = []
+    for _ in range(40):
+        assert 0 < card.pause(time.monotonic()) <= blocksize / 44100
+        played.append(stream.play())
+        assert card.pause(time.monotonic()) == 0
+        assert feed(card, source) == 1
+    stopper = threading.Thread(target=card.stop)
+    stopper.start()
+    assert wait_until(lambda: card._playback._closing)
+    while stopper.is_alive():
+        played.append(stream.play())
+    sound = np.concatenate(played)
+    assert sound.shape[1] == channels
+    assert (sound[:, 0] == sound[:, -1]).all()
+    assert np.abs(np.diff(sound[:, 0], prepend=0.0, append=0.0)).max() < 0.01
+    assert sound.max() == 0.5
+    assert stream.calls == ["start", "stop", "close"]
+    assert not card.wanted(time.monotonic())
+    assert card.pause(time.monotonic()) > 0
     card.stop()
     assert card.underruns == 0
 
@@ -58,25 +66,16 @@ def test_sound_fades_in_and_out(monkeypatch: pytest.MonkeyPatch, name: str, chan
 def test_underruns_are_silence_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakePortAudio("Scarlett 2i2 USB", default=0)
     use(monkeypatch, fake)
-    card = SoundCard(blocksize=128, ahead=2)
-    released = threading.Event()
-
-    class Stuck(Constant):
-        def render(self, frames: int) -> NDArray[np.float32]:
-            if self.blocks >= 3:
-                released.wait(20)
-            return super().render(frames)
-
-    card.start(Stuck())
+    card, source = SoundCard(blocksize=128, ahead=2), Constant()
+    card.start()
+    assert feed(card, source) == 2
     assert card.underruns == 0
-    assert wait_until(lambda: card._playback.ring.fill == 256)
     heard = [fake.streams[0].play()]
-    assert wait_until(lambda: card._playback.ring.fill == 256)
-    heard += [fake.streams[0].play() for _ in range(6)]
+    assert feed(card, source) == 1
+    heard += [fake.streams[0].play() for _ in range(6)]  # held up
     assert [bool(block.any()) for block in heard] == [*[True] * 5, *[False] * 2]  # two of them fade
     assert card.underruns == 4
-    released.set()
-    assert wait_until(lambda: card._playback.ring.fill == 256)
+    assert feed(card, source) == 2
     heard.append(fake.streams[0].play(underflow=True))
     assert heard[-1].any()
     assert np.abs(np.diff(np.concatenate(heard)[:, 0], prepend=0.0)).max() < 0.01
@@ -114,35 +113,65 @@ def test_a_lost_device_is_reopened_by_name(
     monkeypatch.setattr(soundcard, "WATCH_SECONDS", 0.2)
     monkeypatch.setattr(soundcard, "RETRY_SECONDS", (0.02, 0.1))
     card, source = SoundCard("scarlett"), Constant()
-    card.start(source)
-    fake.names = ("HDMI",)
-    fake.streams[0].active = False
-    assert wait_until(lambda: "close" in fake.streams[0].calls)
-    before = source.blocks
-    assert wait_until(lambda: source.blocks > before + 20)  # the synth goes on
-    fake.names = ("Scarlett 2i2 USB", "HDMI")
-    assert wait_until(lambda: len(fake.streams) == 2)
-    assert fake.streams[1].settings["device"] == 0
-    assert wait_until(lambda: "is back" in caplog.text)
-    heard = fake.streams[1].play()
-    assert 0 < heard[0, 0] < 0.01  # fades in
-    assert heard.max() > 0.4
-    card.stop()
+    with playing(card, source):
+        assert wait_until(lambda: fake.streams)
+        fake.names = ("HDMI",)
+        fake.streams[0].active = False
+        assert wait_until(lambda: "close" in fake.streams[0].calls)
+        before, begin = source.blocks, time.monotonic()
+        time.sleep(0.5)  # the music's time goes on
+        blocks = (time.monotonic() - begin) * 44100 / 256
+        assert source.blocks - before == pytest.approx(blocks, rel=0.2)
+        fake.names = ("Scarlett 2i2 USB", "HDMI")
+        assert wait_until(lambda: len(fake.streams) == 2)
+        assert fake.streams[1].settings["device"] == 0
+        assert wait_until(lambda: "is back" in caplog.text)
+        heard = fake.streams[1].play()
+        assert 0 < heard[0, 0] < 0.01  # fades in
+        assert heard.max() > 0.4
     assert "is gone" in caplog.text
+    assert no_watcher()
 
 
-def test_a_device_that_cannot_be_opened_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_device_that_cannot_be_opened_is_tried_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakePortAudio("HDMI", default=0)
     use(monkeypatch, fake)
-    card = SoundCard()
+    monkeypatch.setattr(soundcard, "RETRY_SECONDS", (0.02, 0.1))
+    card, source = SoundCard(), Constant()
 
     def busy(**_: Any) -> Any:
         raise fake.PortAudioError("Device unavailable")
 
-    monkeypatch.setattr(fake, "OutputStream", busy)
-    with pytest.raises(UserError, match="cannot play"):
-        card.start(Constant())
-    assert not [t for t in threading.enumerate() if t.name.startswith("audio-")]
+    with monkeypatch.context() as patch:
+        patch.setattr(fake, "OutputStream", busy)
+        card.start()
+        feed(card, source)
+        (line,) = caplog.messages
+        assert "'HDMI, ALSA' cannot be opened (Device unavailable): no sound from it" in line
+        before = source.blocks
+        while source.blocks < before + 20:  # in real time, into nothing
+            feed(card, source)
+            time.sleep(card.pause(time.monotonic()))
+    assert wait_until(lambda: "is back" in caplog.text)
+    assert fake.streams[0].play().any()
+    assert feed(card, source) == 1
+    stopper = threading.Thread(target=card.stop)
+    stopper.start()
+    while stopper.is_alive():
+        fake.streams[0].play()
+    assert no_watcher()
+
+
+def test_a_device_that_is_lost_does_not_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakePortAudio("HDMI", default=0)
+    use(monkeypatch, fake)
+    card = SoundCard()
+    fake.names = ()
+    card.start()
+    feed(card, Constant())
+    begin = time.monotonic()
     card.stop()
+    assert time.monotonic() - begin < 0.4
+    assert no_watcher() and not fake.streams

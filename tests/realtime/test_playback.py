@@ -17,6 +17,7 @@ from gansynth_server.audio import devices
 from gansynth_server.audio.devices import list_devices
 from gansynth_server.audio.open import open_output
 from tests.support.jack import RATE, Jack, jack_ports, run_with_jack
+from tests.support.sound_loop import playing
 from tests.support.sound_sources import (
     Tone,
     counting,
@@ -67,16 +68,16 @@ def play_twice(jack: Jack) -> list[dict[str, Any]]:
     """Two takes of two seconds on the JACK device."""
     jack.start()
     sys.setswitchinterval(0.0005)
-    output, line = open_output("auto")
     takes = []
     for _take in range(2):
-        recorder, source, before = Recorder(), Numbered(output.rate), output.underruns
-        output.start(source)
-        recorder.connect()
-        begin, primed = time.monotonic(), source.frames
-        time.sleep(2.0)
-        speed = (source.frames - primed) / (time.monotonic() - begin) / output.rate
-        output.stop()
+        output, line = open_output("auto")
+        recorder, source = Recorder(), Numbered(output.rate)
+        with playing(output, source):
+            wait_until(lambda source=source: source.frames > 2000)  # type: ignore[misc]
+            recorder.connect()
+            begin, primed = time.monotonic(), source.frames
+            time.sleep(2.0)
+            speed = (source.frames - primed) / (time.monotonic() - begin) / output.rate
         output.stop()
         left, right = recorder.stop().T * 2**19
         steps = np.diff(left[right > 0])  # one is connected before the other
@@ -88,7 +89,7 @@ def play_twice(jack: Jack) -> list[dict[str, Any]]:
                 "latency": output.latency,
                 "threads": len(source.threads),
                 "speed": speed,
-                "underruns": output.underruns - before,
+                "underruns": output.underruns,
                 "stereo": bool((left == right)[right > 0].all()),
                 "heard": len(steps) / RATE,
                 "in order": float((steps == 1).mean()),
@@ -124,14 +125,13 @@ def lose_jack(jack: Jack) -> dict[str, Any]:
     logging.getLogger("gansynth_server.audio").addHandler(handler)
     output, _ = open_output("soundcard", device="system")
     source = Tone(output.rate)
-    output.start(source)
-    time.sleep(0.5)
-    jack.end()
-    wait_until(lambda: lines)
-    begin, before = time.monotonic(), source.frames
-    time.sleep(1.5)
-    speed = (source.frames - before) / (time.monotonic() - begin) / output.rate
-    output.stop()
+    with playing(output, source):
+        time.sleep(0.5)
+        jack.end()
+        wait_until(lambda: lines)
+        begin, before = time.monotonic(), source.frames
+        time.sleep(1.5)
+        speed = (source.frames - before) / (time.monotonic() - begin) / output.rate
     left = sum(thread.name.startswith("audio-") for thread in threading.enumerate())
     return {"lines": lines, "speed": speed, "threads": len(source.threads), "left": left}
 
