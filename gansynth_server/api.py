@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.hallucination import render_mono
+from gansynth_server.instrument.offline_player import render_mono
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.latent.vectors import draw
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
@@ -76,7 +76,7 @@ class Model(model.Model):
         rendered = nearest_pitch(self.pitches, pitch)
         latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
         ((one, labels),) = self._batches(latent[None], [rendered], 1)
-        note = VoiceNote(None, 0, pitch, velocity, rendered)
+        note = VoiceNote(0, 0, pitch, velocity, rendered)
         note.spectrum = self.backend.render(one, labels)[0]
         if duration < MAX_SECONDS:
             note.off = max(0.0, duration - RELEASE)

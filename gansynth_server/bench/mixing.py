@@ -27,7 +27,7 @@ def measure(rate: int = 48000, block: int = 512, seconds: float = 4.0) -> list[d
     for count in VOICES:
         bus = Bus(rate, count)
         for n in range(count):
-            bus.start(Note(None, n, 60, 100, 60, spectrum=spectra[n % SPECTRA], hold=True))
+            bus.start(Note(0, n, 60, 100, 60, spectrum=spectra[n % SPECTRA], hold=True))
             bus.render(1 + 37 * n % block)  # spread over the hop, as they would be
         times = []
         for _ in range(round(seconds * rate / block)):

@@ -138,7 +138,7 @@ class OpenTap:
 class CloseTap:
     """End that, after the last block."""
 
-    bus: int
+    ring: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,10 @@ class Engine:
                 for bus in self.buses.values():
                     bus.end()
             case OpenTap(bus, ring) if bus in self.buses:
-                self.buses[bus].tap = self._tap(bus, ring)
-            case CloseTap(bus) if bus in self.buses:
-                self._end_tap(self.buses[bus])
+                self._open_tap(self.buses[bus], ring)
+            case CloseTap(ring):
+                for bus in self.buses.values():
+                    self._close_taps(bus, ring)
             case Cut(bus):
                 if bus in self.buses:
                     self._post(timed, self.buses[bus], partial(self._cut, command))
@@ -176,7 +177,7 @@ class Engine:
         bus = self.buses.get(number)
         if bus is None:
             return
-        self._end_tap(bus)
+        self._close_taps(bus)
         self._return(bus.cut(lambda note: True))
         bus.voices.clear()
         for note in bus.voices.take_ended():
@@ -185,15 +186,17 @@ class Engine:
             self._ended(playing.note)
         del self.buses[number]
 
-    def _tap(self, bus: int, ring: int) -> RingTap:
+    def _open_tap(self, bus: Bus, number: int) -> None:
         assert self._ring is not None
-        channels = self.buses[bus].channels
-        return RingTap(bus, self.buses[bus].link, self._ring(ring, channels), self._tell)
+        ring = self._ring(number, bus.channels)
+        bus.taps.append(RingTap(number, ring, bus.link, self._tell))
 
-    def _end_tap(self, bus: Bus) -> None:
-        tap, bus.tap = bus.tap, None
-        if isinstance(tap, RingTap):
-            tap.end()
+    def _close_taps(self, bus: Bus, number: int | None = None) -> None:
+        """Close the tap of this number, or all of a bus."""
+        for tap in list(bus.taps):
+            if isinstance(tap, RingTap) and number in (None, tap.number):
+                bus.taps.remove(tap)
+                tap.end()
 
     # notes
 

@@ -49,18 +49,18 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Tapped:
-    """The recording of a bus begins with this sample of its voices, at a time (s)."""
+    """What is copied into a ring begins with this sample of the voices, at a time (s)."""
 
-    bus: int
+    ring: int
     sample: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Untapped:
-    """The recording of a bus has ended; so many frames found no room, and are silent."""
+    """Nothing more is copied into a ring; so many frames found no room, and are silent."""
 
-    bus: int
+    ring: int
     lost: int
 
 
@@ -68,7 +68,7 @@ class Untapped:
 class Ran:
     """A command of a recorded message was run before this sample."""
 
-    bus: int
+    ring: int
     cause: int
     sample: int
     starts: bool

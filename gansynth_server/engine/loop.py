@@ -55,7 +55,7 @@ MAX_GATHER_S = 0.008
 ACTIVE_S = 1.0
 """Time (s) since its last pull in which a stream counts as active."""
 IDLE_S = 0.5
-"""Longest time (s) that nothing is looked at."""
+"""Longest time (s) that nothing is looked at, and from one report of all buses to the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class EngineLoop:
         self._output_busy = False
         self._overload = Overload()
         self._passed = 0.0  # end of the last pass
+        self._reported = 0.0
         self._late = self._blocks = self._lost = 0
         self._over = False
         self.timer = BlockTimer("the sound")
@@ -124,6 +125,9 @@ class EngineLoop:
                     held_up, longest = totals()
                     counts = self._output.underruns, self._late, self._blocks
                     self._gauges.set_totals(Totals(*counts, held_up, longest, self._lost))
+                if time.monotonic() - self._reported > IDLE_S:
+                    self._reported = time.monotonic()
+                    self._report(set(self._engine.buses.values()))
                 self._tell()
         self._output.stop()
 

@@ -15,7 +15,6 @@ from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from gansynth_server.audio.shared_ring import SharedRing
 from gansynth_server.engine.commands import (
     CloseBus,
     CloseStream,
@@ -31,12 +30,13 @@ from gansynth_server.engine.commands import (
     Timed,
 )
 from gansynth_server.engine.engine import BusState
-from gansynth_server.engine.events import Event, Freed, Opened, Refused, Untapped
+from gansynth_server.engine.events import Event, Freed, Opened, Refused
 from gansynth_server.engine.gauges import Gauges, Totals
 from gansynth_server.engine.handle import BusHandle
 from gansynth_server.engine.inside import run
 from gansynth_server.engine.record_socket import RecordSocket
 from gansynth_server.engine.setup import RINGS, EngineSetup, SharedRings
+from gansynth_server.engine.tap import EngineTap
 from gansynth_server.errors import UserError
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Source
@@ -71,6 +71,8 @@ class EngineProcess:
         spectra: SharedSpectra,
         arena: Arena,
     ) -> None:
+        self.starts = 0
+        """Times that it was started."""
         self._arena = arena
         self._gauges, self._rings = Gauges(options.max_clients + 1), SharedRings()
         self._lock = threading.RLock()
@@ -79,7 +81,6 @@ class EngineProcess:
         self._streams: dict[int, OpenStream] = {}
         self._free = deque(range(MAIN + 1, options.max_clients + 1))
         self._free_rings = deque(range(RINGS))
-        self._taps: dict[int, int] = {}
         self._lent: Counter[int] = Counter()
         self._gone = self._stopped = False
         self._records, theirs = RecordSocket.pair()
@@ -199,31 +200,23 @@ class EngineProcess:
         """Render and send a block of a stream."""
         self._command(Pull(id, number))
 
-    def open_tap(self, bus: BusHandle) -> SharedRing:
-        """Copy the sound of a bus into a ring, until :class:`~.events.Untapped` is told.
+    def open_tap(self, bus: BusHandle) -> EngineTap:
+        """Copy the sound of a bus into a ring.
 
         Raises:
-            UserError: it is copied already, or too much is.
+            UserError: too many are copied already.
         """
         with self._lock:
-            if bus.number in self._taps:
-                raise UserError("this sound is recorded already; /record/stop ends that")
             if not self._free_rings:
                 raise UserError(f"{RINGS} sounds are recorded already; /record/stop ends one")
-            number = self._taps[bus.number] = self._free_rings.popleft()
-            ring = self._rings.new(number, bus.channels)
+            number = self._free_rings.popleft()
+        ring = self._rings.new(number, bus.channels)
         self._command(OpenTap(bus.number, number))
-        return ring
-
-    def close_tap(self, bus: BusHandle) -> None:
-        """End that; a second time does nothing."""
-        self._command(CloseTap(bus.number))
-
-    def _untapped(self, bus: int) -> None:
-        with self._lock:
-            ring = self._taps.pop(bus, None)
-            if ring is not None:
-                self._free_rings.append(ring)
+        return EngineTap(
+            *(number, ring),
+            close=lambda: self._command(CloseTap(number)),
+            free=lambda: self._free_rings.append(number),
+        )
 
     def totals(self) -> Totals:
         """Return what is counted for all buses together."""
@@ -260,8 +253,6 @@ class EngineProcess:
         for event in events:
             if isinstance(event, Freed):
                 self._freed(event.slot)
-            elif isinstance(event, Untapped):
-                self._untapped(event.bus)
         return events
 
     def replace(self) -> None:
@@ -278,8 +269,6 @@ class EngineProcess:
             self._records.close()
             for slot in list(self._lent.elements()):
                 self._freed(slot)
-            for bus in list(self._taps):
-                self._untapped(bus)
             self._records, theirs = RecordSocket.pair()
             self._setup = replace(self._setup, records=theirs)
             self._process = self._spawn()
@@ -307,6 +296,7 @@ class EngineProcess:
         self.opened()
 
     def _spawn(self) -> BaseProcess:
+        self.starts += 1
         context = multiprocessing.get_context("spawn")
         process = context.Process(
             target=run, args=(self._setup,), name="gansynth-engine", daemon=True

@@ -13,7 +13,8 @@ from typing import Any
 
 BUFFER = 1 << 20
 """Bytes that the system may keep for each way."""
-PIECE = 1 << 16
+PIECE, MAX_PIECES = 1 << 16, 16
+"""Bytes that are read at once, and how often before the records are taken."""
 _SIZE = struct.Struct("<I")
 
 
@@ -103,12 +104,13 @@ class RecordSocket:
             EOFError: the other end is closed.
         """
         try:
-            while piece := self._socket.recv(PIECE):
+            for _ in range(MAX_PIECES):
+                piece = self._socket.recv(PIECE)
+                if not piece:
+                    raise EOFError("the other process has ended")
                 self._came += piece
                 if len(piece) < PIECE:
                     break
-            else:
-                raise EOFError("the other process has ended")
         except BlockingIOError:
             pass
         except ConnectionError as error:

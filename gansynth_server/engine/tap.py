@@ -1,4 +1,4 @@
-"""What listens in to a bus for a recording."""
+"""What listens in to a bus for a recording, on both sides."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class RingTap:
     """Copies blocks into a ring, and tells which commands of recorded messages were run when."""
 
     def __init__(
-        self, bus: int, link: Link, ring: SharedRing, tell: Callable[[Event], None]
+        self, number: int, ring: SharedRing, link: Link, tell: Callable[[Event], None]
     ) -> None:
-        self._bus, self._link, self._ring, self._tell = bus, link, ring, tell
+        self.number, self._ring, self._link, self._tell = number, ring, link, tell
         self._begun = False
         self._lost = self._missing = 0  # frames, and those whose silence is not written yet
 
     def begins(self, sample: int) -> None:
         if not self._begun:
             self._begun = True
-            self._tell(Tapped(self._bus, sample, self._link.state.seconds(sample)))
+            self._tell(Tapped(self.number, sample, self._link.state.seconds(sample)))
 
     def ran(self, entry: Entry, sample: int) -> None:
         if entry.cause:
             released = entry.note.id if entry.releases and entry.note is not None else None
-            self._tell(Ran(self._bus, entry.cause, sample, entry.starts, released))
+            self._tell(Ran(self.number, entry.cause, sample, entry.starts, released))
 
     def sounded(self, sound: NDArray[np.float32]) -> None:
         """Copy a block; what finds no room is silence, written once there is some again."""
@@ -48,4 +48,18 @@ class RingTap:
 
     def end(self) -> None:
         """Tell that no block follows."""
-        self._tell(Untapped(self._bus, self._lost))
+        self._tell(Untapped(self.number, self._lost))
+
+
+class EngineTap:
+    """A tap as a recorder has it; its methods may be called by any thread.
+
+    Args:
+        close: has the engine tell :class:`Untapped` after the last block.
+        free: gives the ring back, once nothing is read from it any more.
+    """
+
+    def __init__(
+        self, number: int, ring: SharedRing, close: Callable[[], None], free: Callable[[], None]
+    ) -> None:
+        self.number, self.ring, self.close, self.free = number, ring, close, free

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
-from gansynth_server.net.sessions import Session
-from gansynth_server.net.streams import PullStream
+from gansynth_server.net.sessions import Session, Stream
 from gansynth_server.options import ServerOptions
-from gansynth_server.osc.codec import Message, Source
+from gansynth_server.osc.codec import Message
+from gansynth_server.recording.files import Files
+from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
 from gansynth_server.render.process import RenderProcess
-from gansynth_server.synth.bus import Bus
 from gansynth_server.util.sandbox import SandboxedFolder
 
 
@@ -88,7 +89,7 @@ class LiveHost(Host, Protocol):
     def midi(self) -> MidiPlayer: ...
 
     @property
-    def main_bus(self) -> Bus:
+    def main_bus(self) -> BusHandle:
         """The bus of the output, heard by clients without a stream."""
         ...
 
@@ -130,20 +131,31 @@ class LiveHost(Host, Protocol):
         """Forget what a client has sent for later."""
         ...
 
-    def new_bus(self, rate: int, channels: int) -> Bus: ...
-
-    def move(self, old: Bus, new: Bus) -> None:
-        """Move all clients that are heard on one bus to another."""
+    def open_stream(self, session: Session, rate: int, block: int, ahead: int, channels: int) -> None:
+        """Give a session a stream, in place of the one that it has; clients that have joined that
+        one stay with it."""
         ...
 
-    def clients_on(self, bus: Bus) -> list[Client]:
+    def close_stream(self, session: Session) -> None:
+        """End the stream of a session, if it has one."""
+        ...
+
+    def clients_on(self, bus: BusHandle) -> list[Client]:
         """Return the clients that are heard on a bus."""
         ...
 
-    def stream(self, id: int) -> PullStream:
+    def stream(self, id: int) -> Stream:
         """Return the stream of this number; UserError if there is none."""
         ...
 
-    def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        """Render a block of a stream and send it to its source."""
+    def pull(self, session: Session, number: int) -> None:
+        """Render a block of a session's stream and send it."""
+        ...
+
+    def record(self, bus: BusHandle, files: Files, done: Callable[[float, int, str], None]) -> None:
+        """Begin to record a bus; UserError if that cannot be."""
+        ...
+
+    def recorder(self, bus: BusHandle) -> Recorder | None:
+        """Return what records a bus, if anything does."""
         ...

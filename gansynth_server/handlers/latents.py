@@ -16,7 +16,6 @@ from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.schema import MAX_TEXT
 from gansynth_server.render.protocol import InvertRequest
-from gansynth_server.util.yielding_json import steps
 
 MAX_LIST_BYTES = 7000
 """Bytes of names in a datagram."""
@@ -136,7 +135,7 @@ class LatentMessages:
             found = files.decode(file, data, request.client.latents.size)
             if len(set(found).union(request.client.latents)) > MAX_SLOTS:
                 raise UserError(f"{file} has {len(found)} latents: more than there are free slots")
-            for slot, z in steps(found.items()):
+            for slot, z in found.items():
                 self._instrument.set_latent(request.client, slot, z, request.when, f"file {file}")
             request.reply("/done", "/z/load", file, len(found))
 

@@ -8,10 +8,10 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.request import Request
+from gansynth_server.instrument.client import NoteId
 from gansynth_server.instrument.tuning import Tuning, read_mapping, read_scale
 from gansynth_server.osc.schema import whole
 from gansynth_server.synth.envelope import Envelope
-from gansynth_server.synth.note import NoteId
 from gansynth_server.synth.playhead import place
 from gansynth_server.util.midi_pitch import hz_to_midi
 

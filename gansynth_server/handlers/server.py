@@ -26,13 +26,14 @@ class ServerMessages:
 
     def status(self, request: Request) -> None:
         bus = request.client.bus
+        state = bus.state
         request.reply(
             "/status.reply",
             self._host.sounding,
             self._host.waiting,
             self._host.clients,
-            round(bus.load.average, 2),
-            round(bus.load.peak, 2),
+            round(state.load, 2),
+            round(state.load_peak, 2),
             bus.rate,
             self._host.underruns,
             round(self._instrument.morpher.rate, 1),

@@ -5,10 +5,8 @@ from __future__ import annotations
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import LiveHost
 from gansynth_server.handlers.request import Request
-from gansynth_server.net.streams import PullStream
 from gansynth_server.osc.codec import Message
 from gansynth_server.recording.files import Files
-from gansynth_server.recording.recorder import Recorder
 
 
 class StreamMessages:
@@ -20,24 +18,22 @@ class StreamMessages:
         self, request: Request, rate: float, block: int, ahead: int, channels: int
     ) -> None:
         session, wanted = request.session, (round(rate), block, ahead, channels)
-        if session.stream is None or session.stream.pulled or session.stream.form != wanted:
+        stream = session.stream
+        if stream is None or stream.pulled or stream.form != wanted:
             # the same again before the first pull is a client that did not hear the answer
-            bus = self._host.new_bus(round(rate), channels)
-            if session.stream is not None:
-                # clients that have joined stay with it
-                self._host.move(session.stream.bus, bus)
-            session.stream = PullStream(bus, block, ahead)
-            session.client.set_bus(bus)
+            self._host.open_stream(session, *wanted)
+        assert session.stream is not None
         latency = round(1000 * session.stream.latency, 2)
         request.reply("/done", "/stream/open", session.stream.id, latency)
 
     def stream_pull(self, request: Request, number: int, id: int) -> None:
+        # plain pulls are answered by the engine: these come in bundles, or have a wrong number
         stream = request.session.stream
         right = stream is not None and stream.id == id
         request.session.prove(right)
         if stream is None or not right:
             raise UserError("no such stream; open one with /stream/open")
-        self._host.pull(request.session.source, stream, number)
+        self._host.pull(request.session, number)
 
     def stream_at(self, request: Request, number: int, samples: float, message: Message) -> None:
         stream = request.session.stream
@@ -50,17 +46,14 @@ class StreamMessages:
         request.reply("/done", "/stream/join", id)
 
     def stream_close(self, request: Request) -> None:
-        stream, main = request.session.stream, self._host.main_bus
         self._instrument.silence(request.client)
-        request.session.stream = None
-        request.client.set_bus(main)
-        if stream is not None:
-            self._host.move(stream.bus, main)
+        request.client.set_bus(self._host.main_bus)
+        self._host.close_stream(request.session)
         request.reply("/done", "/stream/close")
 
     def record(self, request: Request, file: str) -> None:
         bus = request.client.bus
-        if bus.tap is not None:
+        if self._host.recorder(bus) is not None:
             raise UserError("this sound is recorded already; /record/stop ends that")
 
         def done(seconds: float, lost: int, why: str) -> None:
@@ -71,12 +64,10 @@ class StreamMessages:
             else:
                 request.reply("/done", "/record", file, seconds)
 
-        files = Files(self._host.root, file, bus.rate, bus.channels)
-        recorder = Recorder(bus, files, self._host.model.checkpoint.name, done)
-        recorder.start(self._host.clients_on(bus), self._instrument.time(None))
+        self._host.record(bus, Files(self._host.root, file, bus.rate, bus.channels), done)
 
     def record_stop(self, request: Request) -> None:
-        recorder = request.client.bus.tap
-        if not isinstance(recorder, Recorder):
+        recorder = self._host.recorder(request.client.bus)
+        if recorder is None:
             raise UserError("nothing is recorded; /record file begins that")
         recorder.stop(self._instrument.renders.begin(request.client))

@@ -374,6 +374,10 @@ class Instrument:
                 self.morpher.put_look(played, event)
         return played
 
+    def note(self, number: int | None) -> ActiveNote | None:
+        """Return a note by its number, unless it is over."""
+        return None if number is None else self._notes.get(number)
+
     def end_all(self) -> list[Client]:
         """End all notes, whose engine is gone; return the clients that had some."""
         with self.lock:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.safe_files import array_header
-from gansynth_server.util import yielding_json
+from gansynth_server.util import json_text
 
 SUFFIXES = (".json", ".npz", ".npy")
 MAX_BYTES = 32 << 20
@@ -58,7 +58,7 @@ def encode(
             "latents": dict(latents),
             "from": dict(origins),
         }
-        return yielding_json.dumps(content) + b"\n"
+        return json_text.dumps(content) + b"\n"
     file = io.BytesIO()
     if suffix == ".npy":
         np.save(file, table)
@@ -82,19 +82,19 @@ def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
     suffix = suffix_of(name)
     try:
         if suffix == ".json":
-            named = _named(yielding_json.loads(data))
+            named = _named(json_text.loads(data))
         elif suffix == ".npy":
             named = _listed(_array(data))
         else:
             named = _arrays(data)
         table = {
             str(slot): np.array(values, np.float32)
-            for slot, values in yielding_json.steps(named.items())
+            for slot, values in named.items()
         }
     except _BROKEN as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{name} holds no latents: {why}") from error
-    for slot, z in yielding_json.steps(table.items()):
+    for slot, z in table.items():
         if not 0 < len(slot) <= MAX_NAME:
             raise UserError(f"{name}: a latent's name has 1 to {MAX_NAME} characters")
         if z.shape != (size,) or not np.isfinite(z).all():

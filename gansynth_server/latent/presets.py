@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.latent.vectors import Latent
 from gansynth_server.model.safe_files import read_json
-from gansynth_server.util import yielding_json
+from gansynth_server.util import json_text
 from gansynth_server.util.files import write_atomically
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class UserPresets:
                 for name, preset in presets.items()
             },
         }
-        return yielding_json.dumps(content) + b"\n"
+        return json_text.dumps(content) + b"\n"
 
     def read(self, path: Path) -> dict[str, Preset]:
         """Presets of another file; UserError unless they are presets of this checkpoint."""

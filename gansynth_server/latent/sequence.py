@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import elapsed
 from gansynth_server.latent.vectors import Latent, draw, slerp
-from gansynth_server.util import yielding_json
+from gansynth_server.util import json_text
 
 MAX_KEYS = 64
 MAX_STEPS = 64
@@ -144,7 +144,7 @@ def encode(sequence: Sequence, checkpoint: str) -> bytes:
         "pitches": list(sequence.pitches),
         "keys": [{"latent": z} for z in sequence.keys],
     }
-    return yielding_json.dumps(content) + b"\n"
+    return json_text.dumps(content) + b"\n"
 
 
 _NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity")
@@ -163,7 +163,7 @@ def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -
         UserError: it is damaged, cannot be played, or its latents are of another size.
     """
     try:
-        content = yielding_json.loads(data)
+        content = json_text.loads(data)
         if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
             raise UserError('it lacks "keys"')
         numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}

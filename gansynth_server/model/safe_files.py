@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gansynth_server.util import yielding_json
+from gansynth_server.util import json_text
 
 LARGEST_HEADER = 16 * 2**20
 """Bytes of a safetensors header; one of ours has 10 kB."""
@@ -33,7 +33,7 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
         if os.fstat(file.fileno()).st_size > most:
             raise ValueError(f"it has more than {most:,} bytes")
         data = file.read(most)
-    return yielding_json.loads(data)
+    return json_text.loads(data)
 
 
 def check_safetensors(path: Path) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.net.access import new_token
-from gansynth_server.net.streams import PullStream
 from gansynth_server.osc.codec import Source
-from gansynth_server.synth.bus import Bus
 
 MIN_SILENCE_S = 5.0
 """Silence (s) after which a session makes room for another, when all places are taken."""
@@ -31,6 +30,35 @@ _log = logging.getLogger("gansynth_server.clients")
 
 
 @dataclass(eq=False)
+class Stream:
+    """A client's sound, which it pulls block by block."""
+
+    bus: BusHandle
+    block: int
+    """Frames."""
+    ahead: int
+    """Blocks that are asked for ahead of time."""
+    id: int = field(default_factory=new_token)
+    pulled: bool = False
+    """Whether any block has been asked for."""
+
+    @property
+    def form(self) -> tuple[int, int, int, int]:
+        """Rate, block, blocks ahead and channels."""
+        return self.bus.rate, self.block, self.ahead, self.bus.channels
+
+    @property
+    def latency(self) -> float:
+        """Time (s) from the voices to the listener."""
+        return self.ahead * self.block / self.bus.rate + self.bus.delay
+
+    def seconds(self, number: int, samples: float) -> float:
+        """Return when (s) a sample counted from a block is due."""
+        state = self.bus.state
+        return state.block_seconds(number, samples, self.block, self.bus.rate)
+
+
+@dataclass(eq=False)
 class Session:
     """A source address and its client."""
 
@@ -40,13 +68,15 @@ class Session:
     own: Client | None = None
     """Its own client, while ``client`` is a shared one."""
     notified: bool = False
-    stream: PullStream | None = None
+    stream: Stream | None = None
     spectrum: NDArray[np.float32] | None = None
     """Spectrum that was asked for last, [frames, bins, 2]."""
     proven: bool = True
     """True if it is known to receive what is sent to its address."""
     token: int = field(default_factory=new_token)
     """Number that ``/login`` tells it, to be repeated."""
+    forget_stream: Callable[[Session], None] = lambda session: None
+    """Ends its stream, once too many numbers were tried."""
     _credit: int = 0
     _guesses: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +107,8 @@ class Session:
         elif not self.proven:
             self._guesses += 1
             if self._guesses >= MAX_GUESSES:
-                self._guesses, self.token, self.stream = 0, new_token(), None
+                self._guesses, self.token = 0, new_token()
+                self.forget_stream(self)
         return self.proven
 
 
@@ -89,6 +120,7 @@ class Sessions:
         add_client: makes the client of a new session, by its number.
         busy: whether notes of a session sound, or something waits for its time.
         on_forgotten: is given each session that is forgotten.
+        forget_stream: ends the stream of a session.
         timeout: time (s) without a datagram after which one is, unless it is busy.
     """
 
@@ -100,9 +132,11 @@ class Sessions:
         on_forgotten: Callable[[Session], None],
         timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        forget_stream: Callable[[Session], None] = lambda session: None,
     ) -> None:
         self._most, self._add_client, self._busy = most, add_client, busy
         self._on_forgotten, self._timeout, self._clock = on_forgotten, timeout, clock
+        self._forget_stream = forget_stream
         self._sessions: dict[Source, Session] = {}
         self._numbers = 0
 
@@ -121,7 +155,9 @@ class Sessions:
                 self._make_room()
             self._numbers += 1
             client = self._add_client(self._numbers)
-            session = self._sessions[source] = Session(source, client, self._clock(), proven=proven)
+            session = self._sessions[source] = Session(
+                *(source, client, self._clock()), proven=proven, forget_stream=self._forget_stream
+            )
             _log.info("client %d is %s:%s", self._numbers, *source[:2])
         return session
 
@@ -139,14 +175,19 @@ class Sessions:
         """Open streams."""
         return sum(session.stream is not None for session in list(self._sessions.values()))
 
-    def stream(self, id: int) -> PullStream:
+    def stream(self, id: int) -> Stream:
         """Return the stream of a number; UserError if there is none."""
-        for session in list(self._sessions.values()):
-            if session.stream is not None and session.stream.id == id:
-                return session.stream
-        raise UserError("no such stream; its owner is told the number by /done /stream/open")
+        session = self.pulling(id)
+        if session is None or session.stream is None:
+            raise UserError("no such stream; its owner is told the number by /done /stream/open")
+        return session.stream
 
-    def heard_on(self, bus: Bus) -> list[Session]:
+    def pulling(self, id: int) -> Session | None:
+        """Return the session whose stream has this number, if there is one."""
+        sessions = list(self._sessions.values())
+        return next((s for s in sessions if s.stream is not None and s.stream.id == id), None)
+
+    def heard_on(self, bus: BusHandle) -> list[Session]:
         """Return the sessions whose clients are heard on a bus."""
         return [session for session in list(self._sessions.values()) if session.client.bus is bus]
 

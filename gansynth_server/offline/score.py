@@ -13,30 +13,28 @@ from gansynth_server import handlers
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Task
 from gansynth_server.handlers.request import Request
+from gansynth_server.engine.commands import CAUSE, Timed
 from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.offline_player import OfflinePlayer
 from gansynth_server.net.sessions import Session
-from gansynth_server.offline.player import OfflinePlayer
 from gansynth_server.offline.score_file import MAX_SECONDS, Event, Setting
 from gansynth_server.osc.codec import Source
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.schema import Row
 from gansynth_server.render.models import Models
-from gansynth_server.synth.bus import bank_rate
-from gansynth_server.synth.note import CAUSE
-from gansynth_server.synth.timeline import SteadyLink
 from gansynth_server.util.sandbox import SandboxedFolder
 
 TAIL = 60.0
 """Seconds after the last event in which notes may end by themselves; then they are released."""
 
 
-class ScoreLink(SteadyLink):
-    """Time is counted by the samples; what an event does at its own time, at that of the event."""
-
-    def place(self, when: float | None, cause: object) -> int:
-        if isinstance(cause, Event) and when in (None, cause.when):
-            return self.sample(cause.time)
-        return super().place(when, cause)
+def _place(timed: Timed) -> float | None:
+    """Return when (s) a command is due: what an event does at its own time, at that of the event;
+    time is counted by the samples."""
+    cause = timed.cause
+    if isinstance(cause, Event) and timed.when in (None, cause.when):
+        return cause.time
+    return timed.when
 
 
 class Score:
@@ -59,7 +57,7 @@ class Score:
         self._player = OfflinePlayer(
             *(setting.rate, setting.max_voices, setting.channels, self._tell),
             seed=setting.seed,
-            link=ScoreLink(bank_rate(setting.rate)),
+            place=_place,
         )
         self.instrument = self._player.instrument
         self._model = models.get(setting.checkpoint)

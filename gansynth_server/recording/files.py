@@ -54,3 +54,4 @@ class Files:
         finally:
             self._score.drop()
             self._sound.drop()
+

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from gansynth_server.audio.shared_ring import SharedRing
 from gansynth_server.engine.events import Event, Ran, Tapped, Untapped
 from gansynth_server.engine.handle import BusHandle
+from gansynth_server.engine.tap import EngineTap
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import ActiveNote, Client, NoteId
 from gansynth_server.recording.client_state import Words, flat, state
@@ -51,22 +51,20 @@ class Recorder:
     what the engine does; a thread of the recorder's own reads the ring and writes.
 
     Args:
-        ring: where the engine copies the sound to.
-        close: has the engine end that.
+        tap: how the engine copies the sound.
         done: is told the length (s), the number of frames lost, and why all is lost.
     """
 
     def __init__(
         self,
         bus: BusHandle,
-        ring: SharedRing,
-        close: Callable[[], None],
+        tap: EngineTap,
         files: Files,
         checkpoint: str,
         done: Callable[[float, int, str], None],
     ) -> None:
         self.bus = bus
-        self._ring, self._close, self._files, self._done = ring, close, files, done
+        self._tap, self._files, self._done = tap, files, done
         self._setting = {
             "checkpoint": checkpoint,
             "rate": bus.rate,
@@ -91,13 +89,14 @@ class Recorder:
             self._introduce(client, now)
         self._thread.start()
 
-    def stop(self, then: Callable[[], None] = lambda: None) -> None:
+    def stop(self, then: Callable[[], None] | None = None) -> None:
         """End with the last block; ``done``, and ``then``, are called when the files are ready.
 
         May be called from any thread, but with ``then`` only once.
         """
-        self._then = then
-        self._close()
+        if then is not None:
+            self._then = then
+        self._tap.close()
 
     def join(self) -> None:
         """Wait until the files are ready."""
@@ -119,6 +118,7 @@ class Recorder:
     def failed(self, cause: Cause) -> None:
         """Forget a message that could not be handled."""
         self._words -= len(cause.words)
+        del self._recent[cause.number]
         if self._causes[-1] is cause:  # as a rule
             self._causes.pop()
         else:
@@ -171,7 +171,7 @@ class Recorder:
         try:
             while not ended:
                 ended = self._ending.wait(WRITE_PERIOD_S)
-                sound = self._ring.read()
+                sound = self._tap.ring.read()
                 if sound.size:
                     self._files.write(sound)
                 self._written += sound.shape[1]
@@ -185,6 +185,7 @@ class Recorder:
             _log.exception("a recording failed")
             self.stop()
             why = repr(error)
+        self._tap.free()
         self._done(self._written / self.bus.rate, self._lost, why)
         self._then()
 

@@ -10,9 +10,7 @@ from gansynth_server.errors import RenderError, UserError
 from gansynth_server.handlers.host import Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.instrument.instrument import Instrument
-from gansynth_server.util import yielding_json
 from gansynth_server.util.fair_queue import FairQueue
-from gansynth_server.util.threads import normal_priority
 
 MAX_WAITING = 1024
 """Tasks of all clients that may wait for each thread."""
@@ -21,15 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 class Background:
-    """A thread for each kind of work; clients come in turns, each with its tasks in their order.
+    """A thread for each kind of work; clients come in turns, each with its tasks in their order."""
 
-    Args:
-        wait: see :data:`gansynth_server.util.yielding_json.wait`.
-    """
-
-    def __init__(self, instrument: Instrument, wait: Callable[[float], object]) -> None:
+    def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
-        self._threads = {task: WorkThread(task, wait) for task in Task}
+        self._threads = {task: WorkThread(task) for task in Task}
 
     def run(
         self, request: Request, address: str, work: Callable[[], None], task: Task = Task.FILE
@@ -65,8 +59,7 @@ class Background:
 class WorkThread:
     """A thread that does work of one kind, whose owners come in turns."""
 
-    def __init__(self, task: Task, wait: Callable[[float], object] = lambda seconds: None) -> None:
-        self._wait = wait
+    def __init__(self, task: Task) -> None:
         self._waiting: FairQueue[Callable[[], None]] = FairQueue(MAX_WAITING, task.most, 0)
         self._changed = threading.Condition()
         self._running = True
@@ -91,8 +84,6 @@ class WorkThread:
             self._thread.join()
 
     def _run(self) -> None:
-        normal_priority()
-        yielding_json.wait.set(self._wait)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._waiting) or not self._running)

@@ -26,7 +26,11 @@ class Metrics:
     scheduled: int
     """Messages that wait for their time."""
     memory_mb: float
-    """Resident memory of both processes; 0 where the system does not tell."""
+    """Resident memory of all processes; 0 where the system does not tell."""
+    engine_memory_mb: float
+    """Resident memory of the engine, with what it has read of the cache."""
+    render_memory_mb: float
+    """Resident memory of the render process, with what it has written of the cache."""
     longest_stall_ms: float
     """Longest time that any audio clock was held up."""
     stalls_total: int
@@ -39,6 +43,8 @@ class Metrics:
     """Voices that were ended because their sound was not finite."""
     shed_total: int
     """Voices that were ended because there was no time to render them."""
+    engine_starts_total: int
+    """Times that the engine was started."""
     datagrams_total: int
     handled_total: int
     """Messages that were handled."""

@@ -1,9 +1,9 @@
-"""The OSC thread: datagrams in, messages handled each at its time."""
+"""The OSC thread: datagrams from the engine, messages handled each at its time."""
 
 from __future__ import annotations
 
 import logging
-import selectors
+import select
 import socket
 import threading
 from collections import Counter
@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from gansynth_server.engine.events import Event, Heard
+from gansynth_server.engine.handle import BusHandle
+from gansynth_server.engine.process import EngineProcess
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.request import Request
@@ -23,20 +26,14 @@ from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.osc.schema import Row
 from gansynth_server.recording.client_state import Words, flat
 from gansynth_server.recording.messages import recorded
+from gansynth_server.recording.recorder import Recorder
 from gansynth_server.server.clock import MessageClock, TagTime
 from gansynth_server.server.osc_log import OscLog
-from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.util.fair_queue import FairQueue
-from gansynth_server.util.threads import raise_priority
 
-MAX_DATAGRAM = 65536
-TIME_SLICE_S = 0.001
-"""Time (s) of decoding datagrams, and of handling messages, before the socket is polled again,
-so that stream pulls are not delayed."""
-BLOCK_TIMEOUT_S = 0.008
-"""Time (s) that a message waits for the current block; then messages have a time slice."""
-BURST = 64
-"""Datagrams that are read from the socket before any is decoded."""
+TIME_SLICE_S = 0.005
+"""Time (s) of decoding datagrams, and of handling messages, before further ones are taken, so that
+no client's wait behind those of another."""
 MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
 """Datagrams that may wait to be decoded, of all clients and of one, and bytes of all; further
 ones are lost, as they would be on the wire."""
@@ -44,8 +41,6 @@ MAX_UNPULLED = 20_000
 """Commands that may wait for a stream that is not pulled."""
 SWEEP_PERIOD_S = 1.0
 """Time (s) from one look for silent sessions to the next."""
-PULL = b"/stream/pull\0"
-"""Beginning of the datagrams that no other may hold up."""
 
 _log = logging.getLogger(__name__)
 _in = logging.getLogger("gansynth_server.osc.in")
@@ -53,38 +48,43 @@ _out = logging.getLogger("gansynth_server.osc.out")
 
 
 class Receiver:
-    """Receives datagrams and handles their messages, all on the thread that calls ``run``.
+    """Takes the datagrams that the engine hears and handles their messages, all on the thread that
+    calls ``run``.
 
-    Pulls are handled first, then messages for now, each client's in the order of
-    their arrival and the clients in turns, and those with a time a little before
-    it. Handling takes turns with receiving, so however much comes, the blocks of
-    other clients are asked for in time; and it waits while a block is being
-    rendered, which would take several times as long beside it.
+    Messages for now are handled each client's in the order of their arrival and the clients in
+    turns, and those with a time a little before it. Handling takes turns with receiving.
 
     Args:
-        sock: a bound UDP socket.
+        engine: hears the socket, and takes all commands of one message together.
+        sock: the bound UDP socket, for replies.
+        on_event: is told what else the engine tells.
+        on_lost: is called where the engine has ended; it starts another.
         clock: the instrument's.
-        render_lock: held while blocks are rendered.
         seed: draws a seed for messages that were sent without one.
+        recorder: returns what records a bus.
         rate: messages a second of one source; 0 is no limit.
         discard_late: whether messages that come after their time are dropped.
     """
 
     def __init__(
         self,
+        engine: EngineProcess,
         sock: socket.socket,
         access: Access,
         sessions: Sessions,
         handlers: Handlers,
+        on_event: Callable[[Event], None],
+        on_lost: Callable[[], None],
         clock: MessageClock,
-        render_lock: RenderLock,
         seed: Callable[[], int],
+        recorder: Callable[[BusHandle], Recorder | None],
         rate: float = 0,
         discard_late: bool = False,
     ) -> None:
+        self._engine, self._on_event, self._on_lost = engine, on_event, on_lost
         self._socket, self._sessions, self._handlers = sock, sessions, handlers
         self._clock, self._seed, self._discard_late = clock, seed, discard_late
-        self._render_lock, self._granted = render_lock, 0.0
+        self._recorder = recorder
         self._tags = TagTime(clock)
         self._admission = Admission(access, sessions, self._send, rate, clock)
         self.scheduler = Scheduler()
@@ -120,21 +120,25 @@ class Receiver:
 
     def run(self, stopping: threading.Event) -> None:
         """Receive until told to stop, which is noticed with the next datagram."""
-        raise_priority(behind=1)  # pulls come this way
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            while True:
-                ready = selector.select(self._pause())
-                for _ in range(BURST):
-                    if not ready:
-                        break
-                    self._receive()
-                    ready = selector.select(0)
-                if stopping.is_set():
-                    return
-                self._decode_waiting()
-                self._handle_due()
-                self._sweep()
+        while not stopping.is_set():
+            if select.select([self._engine], [], [], self._pause())[0]:
+                self._receive()
+            self._decode_waiting()
+            self._handle_due()
+            self._sweep()
+
+    def _receive(self) -> None:
+        try:
+            events = self._engine.receive()
+        except EOFError:
+            self._on_lost()
+            return
+        for event in events:
+            if isinstance(event, Heard):
+                for datagram, source in event.datagrams:
+                    self._admit(datagram, source)
+            else:
+                self._on_event(event)
 
     def _pause(self) -> float:
         if self._inbox:
@@ -151,31 +155,18 @@ class Receiver:
             except Exception:
                 _log.exception("a silent client could not be forgotten")
 
-    def _receive(self) -> None:
-        try:
-            datagram, source = self._socket.recvfrom(MAX_DATAGRAM)
-        except OSError:  # a reply has met a closed port
-            return
-        if not self._admission.admits(source, len(datagram)):
-            return
-        if datagram.startswith(PULL):
-            self._guarded(datagram, source)
-        elif not self._inbox.put(source, (datagram, source), len(datagram)):
+    def _admit(self, datagram: bytes, source: Source) -> None:
+        admitted = self._admission.admits(source, len(datagram))
+        if admitted and not self._inbox.put(source, (datagram, source), len(datagram)):
             self.counts["lost"] += 1
 
     def _decode_waiting(self) -> None:
         """Decode a datagram of each client, as far as there is time."""
         begun = self._clock()
         for _ in range(self._inbox.owners):
-            self._let_sound_pass()
             self._guarded(*self._inbox.take())
             if self._clock() - begun > TIME_SLICE_S:
                 break
-
-    def _let_sound_pass(self) -> None:
-        """Wait for the end of the current block, unless that was in vain just now."""
-        if self._clock() >= self._granted and not self._render_lock.pause(BLOCK_TIMEOUT_S):
-            self._granted = self._clock() + TIME_SLICE_S
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:
@@ -197,10 +188,7 @@ class Receiver:
             return
         if self.dump.level and not datagram.startswith(LOGIN):
             self.dump(session.source, datagram, messages)
-        if datagram.startswith(PULL):
-            self._handle(session, messages[0][1], None)
-        else:
-            self._schedule(session, messages, len(datagram))
+        self._schedule(session, messages, len(datagram))
 
     def _schedule(self, session: Session, messages: list[TimedMessage], size: int) -> None:
         now = self._clock()
@@ -245,17 +233,13 @@ class Receiver:
             return
 
         def handle(row: Row, args: list[Any]) -> None:
-            pull = row.address == "/stream/pull"
-            if not pull:
-                self._let_sound_pass()
-            if not pull or _in.isEnabledFor(logging.DEBUG - 1):
-                shown = "…" if row.address == "/login" else args
-                _in.debug("%s:%s %s %.200s", *session.source[:2], row.address, shown)
+            shown = "…" if row.address == "/login" else args
+            _in.debug("%s:%s %s %.200s", *session.source[:2], row.address, shown)
             self.counts["handled"] += 1
             bus = session.client.bus
             if (
-                bus.waiting > MAX_UNPULLED
-                and bus.link.idle
+                bus.state.commands > MAX_UNPULLED
+                and bus.idle
                 and not row.address.startswith("/stream/")
             ):
                 raise UserError(
@@ -265,7 +249,11 @@ class Receiver:
             drawn = self._draw_seeds(row, args)
             words = partial(_words, row, args if drawn else message.args)
             try:
-                with self._clock.held() as now, recorded(session.client, row, words, now, when):
+                with (
+                    self._engine.together(),
+                    self._clock.held() as now,
+                    recorded(self._recorder(bus), session.client, row, words, now, when),
+                ):
                     self._handlers(Request(session, self.send, when), row, args)
             except UserError:
                 raise

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.hallucination import render_mono
+from gansynth_server.instrument.offline_player import render_mono
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel

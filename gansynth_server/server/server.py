@@ -2,58 +2,56 @@
 
 Threads:
 
-    osc      receives datagrams, checks them, changes latents and notes, replies
+    osc      takes datagrams from the engine, checks them, changes latents and notes, replies
     render   asks the render process for notes, in batches
     timbre   asks for the frames of notes whose latent moves
-    stream   renders the blocks that clients pull, and sends them
-    output   renders the main bus for the sound card, the file or nothing
     notify   tells clients of notes that began and ended
     file     reads and writes clients' files in --root
     sound    asks for spectra and sounds as a whole
     search   asks for searches of latents
     load     asks for checkpoints
+    record   writes a recording, or the sound file that is the output
     log      writes the log
-    watchdog watches whether an audio thread is held up, and by what
     midi     plays what a MIDI device sends, with --midi
     oscquery answers OSCQuery, with --oscquery (and one thread per connection)
     metrics  answers Prometheus, with --metrics (and one thread per connection)
     main     waits for the end
 
-Sound is rendered on ``stream`` and ``output`` alone. They take nothing from
-the others but posted commands, so that no datagram, render or load holds them up.
-The networks live in a second process (:mod:`gansynth_server.render.process`),
-which renders, loads checkpoints, and does what takes long.
+Sound is made in a process of its own (:mod:`gansynth_server.engine.loop`), which nothing here can
+delay. The networks live in another (:mod:`gansynth_server.render.process`), which renders, loads
+checkpoints, and does what takes long.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import queue
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from gansynth_server import handlers
-from gansynth_server.audio.block_timer import BlockTimer, Watched
-from gansynth_server.audio.open import open_output
-from gansynth_server.audio.sample_clock import ClockLink
+from gansynth_server.audio.sound_file import FORMATS
+from gansynth_server.engine.commands import Frames, Timed
+from gansynth_server.engine.events import Block, Ended, Event, Late, Pulled, Ran, Started, Tapped, Untapped
+from gansynth_server.engine.handle import BusHandle
+from gansynth_server.engine.process import EngineProcess
 from gansynth_server.errors import RenderError, UserError
-from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.client import ActiveNote, Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
-from gansynth_server.net.sessions import Session, Sessions
-from gansynth_server.net.stream_renderer import StreamRenderer
-from gansynth_server.net.streams import PullStream
+from gansynth_server.net.sessions import Session, Sessions, Stream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
+from gansynth_server.recording.files import Files
+from gansynth_server.recording.output_file import OutputFile
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
@@ -67,15 +65,10 @@ from gansynth_server.server.oscquery import OscQuery
 from gansynth_server.server.prometheus import PrometheusExporter
 from gansynth_server.server.receiver import Receiver
 from gansynth_server.server.render_worker import serve
-from gansynth_server.server.startup import bind, check, warm_up
-from gansynth_server.server.watchdog import Watchdog
-from gansynth_server.spectral.inverse import check_rate
-from gansynth_server.synth.bank import Bank
-from gansynth_server.synth.bus import Bus, bank_rate
-from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import RenderLock
+from gansynth_server.server.startup import bind, check, places, warm_up
+from gansynth_server.spectral.arena import Arena, SharedSpectra
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.util.sandbox import SandboxedFolder
-from gansynth_server.util.threads import set_threads, switch_often, use_realtime
 
 FADE_TIMEOUT_S = 0.1
 """Time (s) at the end in which all sound should fade out."""
@@ -85,9 +78,6 @@ PASSWORD = "GANSYNTH_PASSWORD"
 """Environment variable of the password."""
 NOTES_PER_VOICE = 4
 """Notes that a client may have begun and not ended, for each of --max-voices."""
-
-MAX_ROWS = 1024
-"""Notes of all listeners of a rate that may sound at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,26 +96,21 @@ class Server:
     def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
         self.options = options
         self._spared = spared
-        switch_often()
-        # before anything is loaded, so that a taken port is told at once
-        with bind(options) as probe:
-            password = options.password or os.environ.get(PASSWORD)
-            access = Access(probe.getsockname()[0], options.allow, password)
+        self._socket = bind(options)  # before anything is loaded: a taken port is told at once
+        self.port: int = self._socket.getsockname()[1]
+        password = options.password or os.environ.get(PASSWORD)
+        access = Access(self._socket.getsockname()[0], options.allow, password)
         check(options)
-        self.render_process = RenderProcess(options, serve)
-        set_threads(1)  # of this process, which renders sound and runs no network
+        spectra = SharedSpectra(places(options))
+        self._arena = Arena(spectra)
+        # these two begin at the same time
+        self.engine = EngineProcess(options, self._socket, spectra, self._arena)
+        self.render_process = RenderProcess(options, serve, spectra)
         self.root = SandboxedFolder(options.root)
-        self._output, remark = open_output(
-            options.output,
-            rate=options.rate,
-            blocksize=options.blocksize,
-            device=options.device,
-            channels=options.channels,
-        )
-        check_rate(self._output.rate)
         self._sessions = Sessions(
             *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
             options.client_timeout,
+            forget_stream=self.close_stream,
         )
         self.models = Models(
             lambda name: RemoteModel(self.render_process, name),
@@ -133,44 +118,45 @@ class Server:
             used=self._used_models,
             dropped=self._drop,
         )
-        self.model = self._first_model()
-        self.remarks = [line for line in (access.remark, remark, self.model.remark) if line]
-        """Lines for the user about how the server was set up."""
-        if options.realtime:
-            self.remarks.append(use_realtime())
-        self._render_lock = RenderLock()
-        self._banks: dict[int, Bank] = {}
-        self._buses: weakref.WeakSet[Bus] = weakref.WeakSet()
-        self._events: queue.SimpleQueue[tuple[str | float, Note] | None] = queue.SimpleQueue()
-        self.main_bus = self.new_bus(self._output.rate, self._output.channels)
-        self._renderer = Renderer(options.cache_mb << 20)
-        seed = int(time.time()) if options.seed is None else options.seed
-        self._clock = MessageClock()
-        most_notes = NOTES_PER_VOICE * options.max_voices
-        self.instrument = Instrument(
-            self._renderer, seed, self._tell, self._clock, most_notes=most_notes
+        self._output = self.engine.opened()
+        self._file: OutputFile | None = None
+        if Path(options.output).suffix.lower() in FORMATS:
+            path = Path(options.output)
+            self._file = OutputFile(path, self._output.rate, self._output.channels)
+        self.main_bus = self.engine.open_main(
+            self._output.rate, self._output.channels, options.max_voices
         )
-        self.background = Background(self.instrument, self._render_lock.pause)
-        self._stream_renderer = StreamRenderer(self.send, self._render_lock)
+        self.model = self._first_model()
+        self.remarks = [line for line in (access.remark, spectra.remark, self.model.remark) if line]
+        """Lines for the user about how the server was set up."""
+        self.remarks += self._output.remarks
+        self._renderer = Renderer(self._arena, options.cache_mb, self._tell_frames)
+        self._events: queue.SimpleQueue[tuple[Event, ActiveNote] | None] = queue.SimpleQueue()
+        self._clock = MessageClock()
+        self.instrument = Instrument(
+            self._renderer,
+            int(time.time()) if options.seed is None else options.seed,
+            *(self._tell, self._tell_frames, self._clock),
+            most_notes=NOTES_PER_VOICE * options.max_voices,
+        )
+        self.background = Background(self.instrument)
+        self._recorders: dict[int, Recorder] = {}  # by their rings
         self._stopping = threading.Event()
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
-        warm_up(self.model, self._renderer, self._output.rate)
-        self._socket = bind(options)
-        self.port: int = self._socket.getsockname()[1]
+        warm_up(self.model, self._renderer)
         self._receiver = Receiver(
-            *(self._socket, access, self._sessions, handlers.live(self)),
+            *(self.engine, self._socket, access, self._sessions, handlers.live(self)),
+            on_event=self._on_event,
+            on_lost=self._on_lost,
             clock=self._clock,
-            render_lock=self._render_lock,
             seed=lambda: self.instrument.seed(None),
+            recorder=self.recorder,
             rate=options.rate_limit,
             discard_late=options.discard_late,
         )
-        self._output_timer = BlockTimer("the output")
-        self._watchdog = Watchdog([self._output_timer, self._stream_renderer.timer])
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (
-                ("stream", self._stream_renderer.run),
                 ("notify", self._run_notify),
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
@@ -188,14 +174,13 @@ class Server:
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:
-        """Start the threads: from now on messages are received and sound is rendered."""
-        gc.collect()
-        gc.freeze()  # collections need not look at what lives as long as the server
-        self._output.start(Watched(self.main_bus, self._output.rate, self._output_timer))
+        """Begin: from now on messages are received and sound is rendered."""
+        if self._file is not None:
+            self._file.start(self.engine.open_tap(self.main_bus))
+        self.engine.go()
         self.instrument.morpher.start()
         for thread in self._threads:
             thread.start()
-        self._watchdog.start()
 
     def ready_line(self) -> str:
         """Return the last line of the start, for people and scripts."""
@@ -204,7 +189,7 @@ class Server:
         return (
             f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
-            f"backend {info.name} {info.precision}, output {self._output.name}, "
+            f"backend {info.name} {info.precision}, output {self._output.output}, "
             f"latency {latency:.1f} ms"
         )
 
@@ -219,7 +204,7 @@ class Server:
     @property
     def output_name(self) -> str:
         """The output of the main bus, in words."""
-        return self._output.name
+        return self._output.output
 
     def quit(self) -> None:
         """Ask the server to end; any thread, also from a signal handler."""
@@ -227,23 +212,16 @@ class Server:
         self._end.put(None)
 
     def stop(self) -> None:
-        """Fade the sound out and end all threads."""
-        self._watchdog.stop()
-        buses = list(self._buses)
-        for bus in buses:
-            bus.end()
-        deadline = time.monotonic() + FADE_TIMEOUT_S  # streams may be pulled no more
-        while not all(bus.over for bus in buses) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        self._output.stop()
-        for tap in [bus.tap for bus in list(self._buses)]:
-            if isinstance(tap, Recorder):
-                tap.stop()
-                tap.join()
-        self._stopping.set()  # not before the fades, which are pulled
-        # wakes the socket's thread, which then sees that it is over
+        """Fade the sound out and end all threads and processes."""
+        self.engine.fade(FADE_TIMEOUT_S)
+        for recorder in list(self._recorders.values()):
+            recorder.stop()
+            recorder.join()
+        if self._file is not None:
+            self._file.stop()
+        self._stopping.set()
+        # wakes the osc thread, which then sees that it is over
         self.send(self._socket.getsockname(), b"")
-        self._stream_renderer.stop()
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -252,6 +230,7 @@ class Server:
             extra.stop()
         self.background.stop()
         self._renderer.stop(RENDER_TIMEOUT_S)
+        self.engine.stop()
         self.render_process.stop()
         self._renderer.stop()
         self.instrument.morpher.stop()
@@ -266,11 +245,12 @@ class Server:
 
     @property
     def sounding(self) -> int:
-        return sum(bus.voices.sounding for bus in list(self._buses))
+        return int(sum(state.sounding for state in self.engine.states()))
 
     @property
     def waiting(self) -> int:
-        return self._renderer.waiting + sum(len(b.voices.waiting) for b in list(self._buses))
+        waiting = sum(state.waiting for state in self.engine.states())
+        return self._renderer.waiting + int(waiting)
 
     @property
     def clients(self) -> int:
@@ -279,33 +259,38 @@ class Server:
     @property
     def underruns(self) -> int:
         """Late blocks, of the output and of all streams."""
-        return self._output.underruns + self._stream_renderer.late
+        totals = self.engine.totals()
+        return int(totals.underruns + totals.late)
 
     def metrics(self) -> Metrics:
         """Return a snapshot of all that is counted."""
-        buses, counts = list(self._buses), self._receiver.counts
+        states, totals, counts = self.engine.states(), self.engine.totals(), self._receiver.counts
+        processes = os.getpid(), self.engine.pid, self.render_process.pid
         return Metrics(
             clients=self.clients,
             streams=self._sessions.streams,
             voices=self.sounding,
             waiting=self.waiting,
-            load=max(bus.load.average for bus in buses),
-            load_peak=max(bus.load.peak for bus in buses),
+            load=max(state.load for state in states),
+            load_peak=max(state.load_peak for state in states),
             follow_rate=self.instrument.morpher.rate,
             scheduled=len(self._receiver.scheduler),
-            memory_mb=resident_mb(os.getpid(), self.render_process.pid),
-            longest_stall_ms=1000 * self._watchdog.longest,
-            stalls_total=self._watchdog.stalls,
+            memory_mb=resident_mb(*processes),
+            engine_memory_mb=resident_mb(self.engine.pid),
+            render_memory_mb=resident_mb(self.render_process.pid),
+            longest_stall_ms=1000 * totals.longest,
+            stalls_total=int(totals.stalls),
             underruns_total=self.underruns,
-            blocks_total=self._stream_renderer.blocks,
-            spoilt_total=sum(bus.voices.non_finite for bus in buses),
-            shed_total=sum(bus.voices.sheds for bus in buses),
+            blocks_total=int(totals.blocks),
+            spoilt_total=int(sum(state.non_finite for state in states)),
+            shed_total=int(sum(state.sheds for state in states)),
+            engine_starts_total=self.engine.starts,
             datagrams_total=counts["in"],
             handled_total=counts["handled"],
             failed_total=counts["failed"],
             bad_total=counts["bad"],
             late_total=counts["late"],
-            lost_total=counts["lost"],
+            lost_total=counts["lost"] + int(totals.lost),
             limited_total=counts["limited"],
             refused_total=counts["refused"],
             withheld_total=counts["withheld"],
@@ -331,46 +316,54 @@ class Server:
         """Forget what a client has sent for later; the OSC thread alone."""
         self._receiver.scheduler.clear(session)
 
-    def stream(self, id: int) -> PullStream:
+    def stream(self, id: int) -> Stream:
         """Return the stream of this number; UserError if there is none."""
         return self._sessions.stream(id)
 
-    def move(self, old: Bus, new: Bus) -> None:
-        """Give all clients of a bus another, and count no voices of the old one any more."""
-        # cycles keep it alive until a collection of garbage
-        self._buses.discard(old)
+    def open_stream(
+        self, session: Session, rate: int, block: int, ahead: int, channels: int
+    ) -> None:
+        """Give a session a stream, in place of the one that it has; clients that have joined that
+        one stay with it."""
+        bus = self.engine.open_bus(rate, channels, self.options.max_voices)
+        if session.stream is not None:
+            self._move(session.stream.bus, bus)
+        stream = session.stream = Stream(bus, block, ahead)
+        session.client.set_bus(bus)
+        self.engine.open_stream(stream.id, session.source, bus, block, ahead)
+
+    def close_stream(self, session: Session) -> None:
+        """End the stream of a session, if it has one."""
+        if session.stream is not None:
+            self._move(session.stream.bus, self.main_bus)
+            session.stream = None
+
+    def _move(self, old: BusHandle, new: BusHandle) -> None:
+        """Close a bus, and have all clients heard on another."""
         for session in self._sessions.heard_on(old):
             session.client.set_bus(new)
-        if isinstance(old.tap, Recorder):
-            old.tap.stop()
+        self.engine.close_bus(old)
 
-    def clients_on(self, bus: Bus) -> list[Client]:
+    def clients_on(self, bus: BusHandle) -> list[Client]:
         """Return the clients that are heard on a bus."""
         return [session.client for session in self._sessions.heard_on(bus)]
 
-    def new_bus(self, rate: int, channels: int) -> Bus:
-        bus = Bus(
-            rate,
-            self.options.max_voices,
-            on_start=lambda note: self._events.put(("/note/start", note)),
-            on_end=lambda note: self._events.put(("/note/end", note)),
-            on_late=lambda note, seconds: self._events.put((seconds, note)),
-            link=ClockLink(bank_rate(rate)),
-            channels=channels,
-            render_lock=self._render_lock,
-            bank=self._bank(bank_rate(rate)),
-        )
-        self._buses.add(bus)
-        return bus
+    def pull(self, session: Session, number: int) -> None:
+        """Render a block of a session's stream and send it."""
+        if session.stream is not None:
+            session.stream.pulled = True
+            self.engine.pull(session.stream.id, number)
 
-    def _bank(self, rate: int) -> Bank:
-        """Return the bank that all listeners of a rate share."""
-        if rate not in self._banks:
-            self._banks[rate] = Bank(rate, MAX_ROWS)
-        return self._banks[rate]
+    def record(self, bus: BusHandle, files: Files, done: Callable[[float, int, str], None]) -> None:
+        """Begin to record a bus; UserError if too much is recorded already."""
+        tap = self.engine.open_tap(bus)
+        recorder = Recorder(bus, tap, files, self.model.checkpoint.name, done)
+        self._recorders[tap.number] = recorder
+        recorder.start(self.clients_on(bus), self.instrument.time(None))
 
-    def pull(self, source: Source, stream: PullStream, number: int) -> None:
-        self._stream_renderer.put(source, stream, number)
+    def recorder(self, bus: BusHandle) -> Recorder | None:
+        """Return what records a bus, if anything does."""
+        return next((r for r in list(self._recorders.values()) if r.bus is bus), None)
 
     # the threads
 
@@ -395,7 +388,7 @@ class Server:
     def _busy(self, session: Session) -> bool:
         """Return whether notes of a session are heard, or something waits for its time."""
         client = session.own or session.client
-        heard = not client.bus.link.idle
+        heard = not client.bus.idle
         return (heard and bool(client.alive)) or self._receiver.scheduler.waits(session)
 
     def _on_forgotten(self, session: Session) -> None:
@@ -405,22 +398,62 @@ class Server:
             session.client, session.own = session.own, None
         self._receiver.scheduler.clear(session)
         self.instrument.remove_client(session.client)
-        if session.stream is not None:
-            self.move(session.stream.bus, self.main_bus)
-            session.stream = None
+        self.close_stream(session)
+
+    def _tell_frames(self, spectrum: Spectrum) -> None:
+        frames = Frames(spectrum.slot, spectrum.ready, spectrum.region)
+        self.engine.post(Timed(frames, None, 0))
+
+    def _on_event(self, event: Event) -> None:
+        """Take note of what the engine tells; the OSC thread."""
+        match event:
+            case Pulled(id):
+                session = self._sessions.pulling(id)
+                if session is not None and session.stream is not None:
+                    session.stream.pulled = True
+                    session.heard(0, self._clock())
+                    session.prove(True)
+            case Ran(ring, released=note) if ring in self._recorders:
+                self._recorders[ring].hear(event, self.instrument.note(note))
+            case Tapped(ring) if ring in self._recorders:
+                self._recorders[ring].hear(event, None)
+            case Untapped(ring) if ring in self._recorders:
+                self._recorders.pop(ring).hear(event, None)
+            case _:
+                played = self.instrument.hear(event)
+                if played is not None:
+                    self._events.put((event, played))
+
+    def _on_lost(self) -> None:
+        """Start another engine; the OSC thread."""
+        if self._stopping.is_set():
+            return
+        for recorder in list(self._recorders.values()):
+            recorder.end()
+        self._recorders.clear()
+        try:
+            self.engine.replace()
+        except UserError as error:
+            _log.error("%s: the server ends", error)
+            self.quit()
+        for client in self.instrument.end_all():
+            why = "the sound engine had ended and was started again: your notes are over"
+            self._tell(client, "/fail", "/note", why)
 
     def _run_notify(self) -> None:
-        while (event := self._events.get()) is not None:
-            what, note = event
-            if what == "/note/end":
-                self.instrument.on_note_ended(note)
-                if note.late:
-                    _log.info("note %s: %d frames were rendered too late", note.id, note.late)
-            session = self._sessions.of(note.owner)
-            if session is not None and isinstance(what, float):
-                self._receiver.late(session, what)
-            elif session is not None and session.notified:
-                self.send(session.source, encode(str(what), note.id))
+        while (item := self._events.get()) is not None:
+            event, played = item
+            session = self._sessions.of(played.client)
+            match event:
+                case Started() if session is not None and session.notified:
+                    self.send(session.source, encode("/note/start", played.id))
+                case Ended(_, late):
+                    if late:
+                        _log.info("note %s: %d frames were rendered too late", played.id, late)
+                    if session is not None and session.notified:
+                        self.send(session.source, encode("/note/end", played.id))
+                case Late(_, seconds) if session is not None:
+                    self._receiver.late(session, seconds)
 
     def _tell(self, client: Client, address: str, *args: Any) -> None:
         session = self._sessions.of(client)

@@ -12,12 +12,12 @@ from gansynth_server.options import ServerOptions
 from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.model import Model
 from gansynth_server.spectral.spectrum import Spectrum
-from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.note import Note
 from gansynth_server.util.threads import check_threads
 
 SOCKET_BUFFER = 1 << 20
 """Bytes of the socket's queues, for bursts."""
+MIN_PLACES = 64
+"""Different notes that there is always memory for."""
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("max_voices", 1, 1024, ""),
     ("max_clients", 1, 65536, ""),
@@ -59,14 +59,17 @@ def bind(options: ServerOptions) -> socket.socket:
     return sock
 
 
-def warm_up(model: Model, renderer: Rendering, rate: int) -> None:
-    """Render and play a silent note, so that the first one heard is as fast as the rest.
+def places(options: ServerOptions) -> int:
+    """Return for how many different notes there is memory: those kept, and enough to sound."""
+    return max(options.cache_mb, 2 * options.max_voices, MIN_PLACES)
+
+
+def warm_up(model: Model, renderer: Rendering) -> None:
+    """Render a note, so that the first one heard is as fast as the rest.
 
     Raises:
         UserError: the network does not work here.
     """
-    pitch = model.pitches[0]
-    note = Note(None, 0, pitch + 0.1, 100, pitch)
     done: queue.SimpleQueue[Spectrum | str] = queue.SimpleQueue()
     z = np.ones(model.latent_size, np.float32)
     for _ in range(2):
@@ -74,7 +77,3 @@ def warm_up(model: Model, renderer: Rendering, rate: int) -> None:
         result = done.get()
         if isinstance(result, str):
             raise UserError(f"{model.checkpoint.name} does not work here: {result}")
-        note.spectrum = result
-    bus = Bus(rate, 2)
-    bus.start(note)
-    bus.render(rate // 4)

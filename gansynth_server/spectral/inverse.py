@@ -49,11 +49,6 @@ class FrameInverse:
         # the squares of Hann windows a quarter apart add up to 3/2 (COLA)
         self._window = (hann / 1.5 * (self.size / FFT)).astype(np.float32)
         self._cut = min(BINS, self.size // 2)
-        import torch
-
-        # on one thread PyTorch's FFT takes a third of the time of NumPy's; several threads
-        # would spin between calls, and the sound would wait for all of them
-        self._alone = torch.get_num_threads() == 1
 
     def __call__(
         self, magnitude: Float32, phase: NDArray[np.floating], band: int = BINS
@@ -73,12 +68,7 @@ class FrameInverse:
         if self.size > FFT and cut == self._cut:
             # at 16 kHz the last bin is at Nyquist, and real; here it has a mirror image
             bins[:, self._cut] = bins[:, self._cut].real / 2
-        frames: Float32
-        if self._alone:
-            import torch
-
-            frames = torch.fft.irfft(torch.from_numpy(bins), n=self.size).numpy()
-        else:
-            frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
+        # as fast as PyTorch's on one thread
+        frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
         frames *= self._window
         return frames

@@ -98,7 +98,7 @@ class Bus:
         self.link = link or SteadyLink(self.voices.rate)
         self.time = 0
         """Samples that the voices have rendered, at their own rate."""
-        self.tap: Tap | None = None
+        self.taps: list[Tap] = []
         self._fade: NDArray[np.float32] | None = None  # what is left of it
         self._timeline = Timeline()
         self._on_start, self._on_end, self._on_late = on_start, on_end, on_late
@@ -174,8 +174,8 @@ class Bus:
 
     def begin(self, frames: int) -> int:
         """Begin a block: run what is due now; return the samples that the voices must give."""
-        if self.tap is not None:
-            self.tap.begins(self.time)
+        for tap in self.taps:
+            tap.begins(self.time)
         samples = frames if self._resampler is None else self._resampler.needed(frames)
         self.link.rendered(self.time + samples)
         self._run_due()
@@ -213,8 +213,8 @@ class Bus:
         if self._fade is not None:
             fade, self._fade = self._fade[:frames], self._fade[frames:]
             sound = np.pad(sound[:, : len(fade)] * fade, ((0, 0), (0, frames - len(fade))))
-        if self.tap is not None:
-            self.tap.sounded(sound)
+        for tap in self.taps:
+            tap.sounded(sound)
         for note in self.voices.take_started():
             self._on_start(note)
         for note in self.voices.take_ended():
@@ -236,8 +236,8 @@ class Bus:
 
     def _ran(self, entry: Entry) -> None:
         """Take note of a command that was just run."""
-        if self.tap is not None:
-            self.tap.ran(entry, self.time)
+        for tap in self.taps:
+            tap.ran(entry, self.time)
         if entry.starts and entry.note is not None and 0 < entry.sample < self.time:
             self._on_late(entry.note, (self.time - entry.sample) / self.voices.rate)
 
