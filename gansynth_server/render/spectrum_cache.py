@@ -71,14 +71,17 @@ class SpectrumCache:
             spectrum = self._arena.take()
         return spectrum
 
-    def allocate_head(self) -> Spectrum | None:
+    def allocate_head(self, besides: int = 0) -> Spectrum | None:
         """Take a place for the beginning of a note, where need be that of another one.
+
+        Args:
+            besides: beginnings that took places and are not put here yet.
 
         Returns:
             None also if beginnings in use take their share of the places.
         """
-        parts = sum(spectrum.ready < FRAMES for spectrum in self._spectra.values())
-        if parts >= self.heads and not (self.heads and self._make_room(whole=False)):
+        parts = besides + sum(spectrum.ready < FRAMES for spectrum in self._spectra.values())
+        if parts >= self.heads and not self._make_room(whole=False):
             return None
         return self.allocate()
 

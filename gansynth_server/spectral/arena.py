@@ -50,7 +50,7 @@ class SharedSpectra:
         """Return a new spectrum of a place, with no frames yet; IndexError if it has no such."""
         if not 0 <= slot < self.count:
             raise IndexError(f"place {slot} of {self.count}")
-        return Spectrum(*self._notes[slot], ready=0, slot=slot)
+        return _spectrum(self._notes[slot], slot)
 
     def holds(self, spectrum: Spectrum) -> bool:
         """Return whether a spectrum is in one of these places, not in those of another arena."""
@@ -82,7 +82,7 @@ class LocalSpectra:
         note = self._notes.get(slot)
         if note is None:
             note = self._notes.setdefault(slot, np.empty(SHAPE, np.float32))
-        return Spectrum(*note, ready=0, slot=slot)
+        return _spectrum(note, slot)
 
     def release(self, slot: int) -> None:
         """Forget the memory of a place that is free; spectra of it that are left keep it."""
@@ -158,6 +158,11 @@ class Arena:
         # by the object: the place may be another note's by now
         if self._taken.get(spectrum.slot) is not spectrum:
             raise ValueError(f"nothing uses this spectrum of place {spectrum.slot} any more")
+
+
+def _spectrum(note: NDArray[np.float32], slot: int) -> Spectrum:
+    magnitude, increment = note
+    return Spectrum(magnitude, increment, ready=0, slot=slot)
 
 
 def _address(array: NDArray[np.float32]) -> int:

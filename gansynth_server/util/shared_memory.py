@@ -9,6 +9,8 @@ import os
 import sys
 import tempfile
 import uuid
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,11 +51,9 @@ class SharedMemory:
         return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
 
     def close(self) -> None:
-        """Give this process's share back, as soon as no view of it is left; once or more."""
-        if sys.platform != "win32" and self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-        with contextlib.suppress(BufferError):  # the last view takes it along
+        """Give this process's share back, or leave that to the last view; once or more."""
+        self._close_handle()
+        with contextlib.suppress(BufferError):  # there are views
             self._map.close()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,19 +64,21 @@ class SharedMemory:
             from multiprocessing.reduction import DupFd
 
             handle = DupFd(self._handle)
-        return {"size": self.size, "remark": self.remark, "_handle": handle}
+        return {"size": self.size, "remark": self.remark, "handle": handle}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if sys.platform != "win32":
-            self._handle = self._handle.detach()
+        self.size, self.remark, handle = state["size"], state["remark"], state["handle"]
+        self._handle = handle if sys.platform == "win32" else handle.detach()
         self._attach()
 
     def _attach(self) -> None:
+        self._close_handle: Callable[[], object] = lambda: None
         try:
             if sys.platform == "win32":
                 self._map = mmap.mmap(-1, self.size, tagname=self._handle)
             else:
+                # kept for processes that are started later; the map has a duplicate
+                self._close_handle = weakref.finalize(self, os.close, self._handle)
                 self._map = mmap.mmap(self._handle, self.size)
         except OSError as error:
             raise _no_room(self.size, "memory", error) from error
