@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import multiprocessing.context
 import os
@@ -48,7 +49,8 @@ class SharedMemory:
         self, shape: tuple[int, ...], dtype: DTypeLike = np.float32, offset: int = 0
     ) -> NDArray[Any]:
         """Return a view of a part of the memory, ``offset`` bytes from its beginning."""
-        return np.ndarray(shape, dtype, buffer=self._map, offset=offset)
+        # unlike np.ndarray, np.frombuffer keeps the map from being closed under the array
+        return np.frombuffer(self._map, dtype, math.prod(shape), offset).reshape(shape)
 
     def close(self) -> None:
         """Give this process's share back, or leave that to the last view; once or more."""
