@@ -1,12 +1,10 @@
 """One end of a channel between two processes: records over a pipe, arrays in shared memory.
 
-Megabytes through a pipe come in many pieces, and for each of them the interpreter lock
-is taken and memory allocated, while an audio thread waits.
+Megabytes through a pipe come in many pieces, which are allocated and copied one by one.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from itertools import pairwise
 from multiprocessing.connection import Connection
@@ -15,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gansynth_server.util.shared_memory import SharedMemory
 
 Float32 = NDArray[np.float32]
 
@@ -29,21 +29,25 @@ class Channel:
         memory: seen by both ends.
     """
 
-    def __init__(self, pipe: Connection, memory: Any) -> None:
+    def __init__(self, pipe: Connection, memory: SharedMemory) -> None:
         self.pipe, self._memory = pipe, memory
 
     @classmethod
     def pair(cls, context: BaseContext) -> tuple[Channel, Channel]:
-        """Make both ends; one of them may be an argument of a process that is started."""
+        """Make both ends; one of them may be an argument of a process that is started.
+
+        Raises:
+            UserError: there is no room for its memory.
+        """
         ours, theirs = context.Pipe()
-        memory = context.RawArray(ctypes.c_float, CAPACITY)
+        memory = SharedMemory(4 * CAPACITY)
         return cls(ours, memory), cls(theirs, memory)
 
     def send(self, thing: Any, arrays: Sequence[Float32] = ()) -> None:
         """Send something that can be pickled, and arrays."""
         shared = sum(array.size for array in arrays) <= CAPACITY
         if shared:
-            room, at = np.frombuffer(self._memory, np.float32), 0
+            room, at = self._memory.array((CAPACITY,)), 0
             for array in arrays:
                 room[at : at + array.size] = array.reshape(-1)
                 at += array.size
@@ -58,7 +62,7 @@ class Channel:
         if not shared:
             parts = [np.frombuffer(self.pipe.recv_bytes(), np.float32) for _ in shapes]
         else:
-            room = np.frombuffer(self._memory, np.float32)
+            room = self._memory.array((CAPACITY,))
             ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
             parts = [room[a:b].copy() for a, b in pairwise(ends)]
         return thing, [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]

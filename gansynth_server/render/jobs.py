@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,8 +15,11 @@ from numpy.typing import NDArray
 from gansynth_server.render.backends.base import Backend, Slice
 from gansynth_server.render.spectrum_cache import Key
 from gansynth_server.render.window_requests import WindowRequest
+from gansynth_server.spectral.arena import Arena
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Spectrum
+
+_log = logging.getLogger(__name__)
 
 NEW, REST, AHEAD = range(3)
 """Ranks: the head of a note that waits, what else is waited for, and prefetches."""
@@ -30,6 +35,9 @@ class Job:
 
     ``wanted`` is called on the render thread before each part of the rest; once no job
     wants it, ``done`` is given what there is (see ``Spectrum.ready``).
+
+    The spectrum's place is in use until the calls have returned: to keep it beyond them, count
+    another use (:meth:`Arena.use`) in the first one.
     """
 
     backend: Backend
@@ -68,7 +76,10 @@ class Rendering(Protocol):
 
 @dataclass(eq=False, slots=True)
 class RenderTask:
-    """A spectrum that is being rendered, and the jobs that wait for it."""
+    """A spectrum that is being rendered, and the jobs that wait for it.
+
+    It is one use of the spectrum's place; a prefetch has none before it is rendered.
+    """
 
     key: Key
     z: NDArray[np.float32]
@@ -93,7 +104,10 @@ class RenderTask:
     @property
     def part(self) -> Slice:
         """The slice to render next."""
-        return next(part for part in self.slices if part.window[0] == self.ready)
+        ready = self.ready
+        part = next(part for part in self.slices if part.window[1] > ready)
+        # what there is may end inside a slice, if it was rendered by another backend's slices
+        return Slice((ready, part.window[1]), part.batch) if part.window[0] < ready else part
 
     @property
     def rank(self) -> int:
@@ -107,12 +121,29 @@ class RenderTask:
         return self.asked + self.ready * HOP / SAMPLE_RATE
 
 
+def no_place(arena: Arena) -> str:
+    """Return why a note is not rendered that no place of the arena is left for."""
+    return (
+        f"all {arena.count} places for different notes are sounding: "
+        "release some, or raise --cache-mb"
+    )
+
+
+def tell_begun(jobs: Sequence[Job], spectrum: Spectrum) -> None:
+    """Call ``begun`` of the jobs that have one."""
+    for job in jobs:
+        if job.begun is not None:
+            with _logged():
+                job.begun(spectrum)
+
+
 def tell_done(jobs: Sequence[Job], spectrum: Spectrum) -> None:
     """Call ``done``, after ``begun`` has returned wherever that was called."""
     for job in jobs:
         with job.telling:
             pass
-        job.done(spectrum)
+        with _logged():
+            job.done(spectrum)
 
 
 def tell_failed(jobs: Sequence[Job], why: str) -> None:
@@ -120,4 +151,14 @@ def tell_failed(jobs: Sequence[Job], why: str) -> None:
     for job in jobs:
         with job.telling:
             pass
-        job.failed(why)
+        with _logged():
+            job.failed(why)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log an exception of a job, which must not keep the others from being told."""
+    try:
+        yield
+    except Exception:
+        _log.exception("a callback of a render failed")

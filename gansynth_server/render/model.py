@@ -14,7 +14,6 @@ from gansynth_server.latent.presets import UserPresets, find_preset
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
 from gansynth_server.render.backends.base import Backend
-from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
 _log = logging.getLogger(__name__)
@@ -119,8 +118,7 @@ class Model:
         with torch.inference_mode():
             for latents, labels in self._batches(z, pitches, 1):
                 inputs = torch.from_numpy(latents).to(dtype), torch.from_numpy(labels)
-                with behind_others():
-                    images = generator(*inputs)
+                images = generator(*inputs)
                 parts.append(images.permute(0, 2, 3, 1).float().numpy())
         return np.concatenate(parts)
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.render.backends.base import Backend
-from gansynth_server.render.jobs import Job
+from gansynth_server.render.backends.base import WHOLE, Backend
+from gansynth_server.render.jobs import Job, no_place
 from gansynth_server.render.spectrum_cache import Key, SpectrumCache
 from gansynth_server.render.window_requests import WindowRequest, WindowRequests, answer
+from gansynth_server.spectral.arena import Arena, LocalSpectra
+from gansynth_server.spectral.spectrum import Spectrum
 
 
 class BatchRenderer:
     """Takes what a :class:`Renderer` takes, and renders it all when ``work`` is called.
 
     Args:
-        cache_bytes: memory for spectra to use again.
+        arena: places for the spectra; its own, without a bound, where none is given.
+        keep: spectra to keep for use again, at most.
     """
 
-    def __init__(self, cache_bytes: int = 0) -> None:
-        self._cache = SpectrumCache(cache_bytes)
+    def __init__(self, arena: Arena | None = None, keep: int = 0) -> None:
+        self._arena = arena or Arena(LocalSpectra())
+        self._cache = SpectrumCache(self._arena, keep)
         self._jobs: list[Job] = []
         self._requests = WindowRequests()
 
@@ -52,27 +57,48 @@ class BatchRenderer:
         """Do nothing: there is no thread."""
 
     def work(self) -> None:
-        """Render all that was asked for, and tell the jobs."""
+        """Render all that was asked for, and tell the jobs.
+
+        Jobs for which the arena has no place left fail.
+        """
         while self._requests:
             answer(self._requests.take())
         jobs, self._jobs = self._jobs, []
+        with ExitStack() as held:
+            found = self._found(jobs, held)
+            for job in jobs:
+                spectrum = found.get(job.key)
+                if spectrum is None:
+                    job.failed(no_place(self._arena))
+                    continue
+                if job.begun is not None:
+                    job.begun(spectrum)
+                job.done(spectrum)
+
+    def _found(self, jobs: list[Job], held: ExitStack) -> dict[Key, Spectrum]:
+        """Return the spectra of jobs, but for those without a place; ``held`` ends their use."""
+        found: dict[Key, Spectrum] = {}
         missing: dict[Key, Job] = {}
         for job in jobs:
-            if job.key not in self._cache:
-                missing.setdefault(job.key, job)
-        found = {job.key: self._cache.get(job.key) for job in jobs}
-        for backend in {job.backend for job in missing.values()}:
-            mine = [job for job in missing.values() if job.backend is backend]
+            spectrum = self._cache.get(job.key)
+            if spectrum is None:
+                missing[job.key] = job
+            elif job.key not in found:
+                found[job.key] = spectrum
+                self._arena.use(spectrum)
+                held.callback(self._arena.drop, spectrum)
+        for key in missing:
+            spectrum = self._cache.allocate()
+            if spectrum is not None:
+                found[key] = spectrum
+                held.callback(self._arena.drop, spectrum)
+        for backend in dict.fromkeys(key[0] for key in missing):
+            mine = [job for key, job in missing.items() if key[0] is backend and key in found]
             size = backend.info.batch
             for part in (mine[at : at + size] for at in range(0, len(mine), size)):
                 z = np.stack([job.z for job in part])
                 labels = np.array([job.label for job in part], np.int64)
-                for job, spectrum in zip(part, backend.render(z, labels), strict=True):
-                    found[job.key] = spectrum
-                    self._cache.put(job.key, spectrum)
-        for job in jobs:
-            whole = found[job.key]
-            assert whole is not None
-            if job.begun is not None:
-                job.begun(whole)
-            job.done(whole)
+                for job, *frames in zip(part, *backend.frames(z, labels, WHOLE), strict=True):
+                    found[job.key].extend(*frames)
+                    self._cache.put(job.key, found[job.key])
+        return found

@@ -1,7 +1,6 @@
-"""The render process: networks run in a process of their own, so that none holds up sound.
+"""The render process: networks run in a process of their own, which may crash or hang.
 
-Python code holds the interpreter lock, and a library that crashes takes its process along. So
-the server's networks live in a second process and are asked over channels. When that process
+The server asks it over channels, and it writes the frames of notes into the arena. When it
 ends, for whatever reason, another is started; requests in flight fail, and the sound goes on.
 """
 
@@ -24,6 +23,7 @@ from gansynth_server.render.protocol import (
     DropRequest,
     Float32,
     FramesAtRequest,
+    FramesIntoRequest,
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
@@ -36,6 +36,8 @@ from gansynth_server.render.protocol import (
     SpectraRequest,
     WavesRequest,
 )
+from gansynth_server.spectral.arena import SharedSpectra
+from gansynth_server.spectral.spectrum import Spectrum
 
 _log = logging.getLogger(__name__)
 
@@ -49,13 +51,16 @@ class RenderProcess:
     Args:
         options: those of the network and of the log hold for it too.
         serve: runs in it.
+        spectra: places that it writes notes into, also when it has been started again.
     """
 
-    def __init__(self, options: ServerOptions, serve: Serve) -> None:
-        self._options, self._serve = options, serve
+    def __init__(
+        self, options: ServerOptions, serve: Serve, spectra: SharedSpectra | None = None
+    ) -> None:
+        self._options, self._serve, self._spectra = options, serve, spectra
         self._lock = threading.Lock()
         self._stopped = False
-        self._life = _Life(options, serve)
+        self._life = _Life(options, serve, spectra)
         atexit.register(self.stop)  # it does not listen to SIGTERM
 
     @property
@@ -77,6 +82,15 @@ class RenderProcess:
     ) -> tuple[BackendInfo, list[Float32]]:
         """Render frames or waves of notes; return what the backend is like now, and the arrays."""
         return self.ask(lane, request)
+
+    def render_into(self, request: FramesIntoRequest) -> BackendInfo:
+        """Render frames into places of the arena; return what the backend is like now."""
+        info: BackendInfo = self.ask(Lane.LIVE, request)[0]
+        return info
+
+    def holds(self, spectrum: Spectrum) -> bool:
+        """Return whether the process can write into a spectrum's place."""
+        return self._spectra is not None and self._spectra.holds(spectrum)
 
     def spectra(self, request: SpectraRequest) -> Float32:
         """Compute the network's normalised output, float32 [N, 128, 1024, 2]."""
@@ -118,19 +132,19 @@ class RenderProcess:
                 life.process.join(timeout=0.2)  # one that has just ended has a status of its own
                 code = life.kill()
                 _log.warning("the render process ended with %s: it is started again", code)
-                self._life = _Life(self._options, self._serve)
+                self._life = _Life(self._options, self._serve, self._spectra)
         return RenderError("the render process ended; it is being started again")
 
 
 class _Life:
     """One life of the process."""
 
-    def __init__(self, options: ServerOptions, serve: Serve) -> None:
+    def __init__(self, options: ServerOptions, serve: Serve, spectra: SharedSpectra | None) -> None:
         context = multiprocessing.get_context("spawn")
         ends = [Channel.pair(context) for _ in Lane]
         self.process: BaseProcess = context.Process(
             target=serve,
-            args=(options, [theirs for _, theirs in ends]),
+            args=(options, [theirs for _, theirs in ends], spectra),
             name="gansynth-render",
             daemon=True,
         )

@@ -14,6 +14,7 @@ from gansynth_server.options import ServerOptions
 from gansynth_server.render.backends.base import BackendInfo, Firsts, Labels
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
+from gansynth_server.spectral.arena import SharedSpectra
 
 if TYPE_CHECKING:
     from gansynth_server.latent.sequence import Sequence as NoteSequence
@@ -65,6 +66,18 @@ class FramesRequest:
     labels: Labels
     window: Span
     live: bool
+
+
+@dataclass(frozen=True)
+class FramesIntoRequest:
+    """Render frames of notes into places of the arena (see :meth:`Backend.live_into`) →
+    :class:`BackendInfo`."""
+
+    path: str
+    z: Float32
+    labels: Labels
+    window: Span
+    slots: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,7 @@ RenderRequest = (
     LoadRequest
     | DropRequest
     | FramesRequest
+    | FramesIntoRequest
     | FramesAtRequest
     | WavesRequest
     | SpectraRequest
@@ -149,5 +163,5 @@ class RenderReply:
     error: str | None = None
 
 
-Serve = Callable[[ServerOptions, Sequence[Channel]], None]
+Serve = Callable[[ServerOptions, Sequence[Channel], SharedSpectra | None], None]
 """Runs in the render process: reply on each lane's channel until the other end is closed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from gansynth_server.errors import RenderError
 from gansynth_server.render.backends.base import Backend, BackendInfo, Firsts, Float32, Labels
@@ -10,12 +11,14 @@ from gansynth_server.render.model import Model, Pitches
 from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import (
     FramesAtRequest,
+    FramesIntoRequest,
     FramesRequest,
     Lane,
     SpectraRequest,
     WavesRequest,
 )
 from gansynth_server.render.receptive_field import Span
+from gansynth_server.spectral.spectrum import Spectrum
 
 
 class RemoteBackend(Backend):
@@ -37,6 +40,16 @@ class RemoteBackend(Backend):
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Lane.LIVE, FramesRequest(self._path, z, labels, window, live=True))
+
+    def live_into(
+        self, z: Float32, labels: Labels, window: Span, spectra: Sequence[Spectrum]
+    ) -> None:
+        if not all(map(self._process.holds, spectra)):
+            super().live_into(z, labels, window, spectra)
+            return
+        slots = tuple(spectrum.slot for spectrum in spectra)
+        request = FramesIntoRequest(self._path, z, labels, window, slots)
+        self.info = self._process.render_into(request)
 
     def live_at(
         self, z: Float32, labels: Labels, firsts: Firsts, length: int

@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,20 @@ from numpy.typing import NDArray
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.render.agenda import Agenda
 from gansynth_server.render.backends.base import Backend
-from gansynth_server.render.jobs import Job, RenderTask, tell_done, tell_failed
+from gansynth_server.render.jobs import (
+    Job,
+    RenderTask,
+    no_place,
+    tell_begun,
+    tell_done,
+    tell_failed,
+)
 from gansynth_server.render.queue import RenderQueue
 from gansynth_server.render.spectrum_cache import Key, SpectrumCache
 from gansynth_server.render.window_requests import WindowRequest, WindowRequests, answer
+from gansynth_server.spectral.arena import Arena
 from gansynth_server.spectral.constants import FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
-from gansynth_server.util.threads import normal_priority
 
 MAX_WAITING = 1024
 PREFETCH_DELAY_S = 0.05
@@ -33,12 +41,22 @@ class Renderer:
     """Renders slices of notes by rank, and in the order in which they are due.
 
     Args:
-        cache_bytes: memory for spectra to use again; with 0 nothing is prefetched.
+        arena: places for the spectra.
+        keep: spectra to keep for use again, at most; with 0 nothing is prefetched.
+        on_frames: is told of each spectrum that has more frames (see ``Spectrum.ready``),
+            before the jobs are told, and again before a job is served from the cache. One call
+            at a time, on the render thread or on a submitting one.
     """
 
-    def __init__(self, cache_bytes: int = 0) -> None:
-        self._cache = SpectrumCache(cache_bytes)
-        self._keeps = cache_bytes > 0
+    def __init__(
+        self,
+        arena: Arena,
+        keep: int,
+        on_frames: Callable[[Spectrum], None] = lambda spectrum: None,
+    ) -> None:
+        self._arena, self._on_frames = arena, on_frames
+        self._telling_frames = threading.Lock()
+        self._cache = SpectrumCache(arena, keep)
         self._queue = RenderQueue()
         self._requests = WindowRequests()
         self._agenda = Agenda(self._queue, self._requests)
@@ -60,22 +78,26 @@ class Renderer:
         """Queue a job, or serve it at once from the cache.
 
         Raises:
-            UserError: too many wait already.
+            UserError: too many wait already, or no place is left for another spectrum.
         """
         key = job.key
-        with job.telling:
-            with self._wake:
-                self._last = time.monotonic()
-                spectrum = self._cache.get(key)
-                whole = spectrum is not None and spectrum.ready == FRAMES
-                if not whole:
-                    spectrum = self._join(key, job, spectrum).spectrum
-                    self._wake.notify_all()
-                begun = spectrum is not None and spectrum.ready > 0
-            if spectrum is not None and begun and job.begun is not None:
-                job.begun(spectrum)
-        if spectrum is not None and whole:
-            job.done(spectrum)
+        with ExitStack() as held:
+            with job.telling:
+                with self._wake:
+                    self._last = time.monotonic()
+                    spectrum = self._cache.get(key)
+                    if spectrum is None or spectrum.ready < FRAMES:
+                        spectrum = self._join(key, job, spectrum)
+                        self._wake.notify_all()
+                    self._arena.use(spectrum)  # until it has been told here
+                    held.callback(self._arena.drop, spectrum)
+                    ready = spectrum.ready
+                if ready:
+                    self._tell_frames(spectrum)
+                    if job.begun is not None:
+                        job.begun(spectrum)
+            if ready == FRAMES:
+                job.done(spectrum)
 
     def ahead(
         self,
@@ -86,18 +108,26 @@ class Renderer:
         """Prefetch heads when nothing else is to do, in place of the owner's last ones.
 
         Args:
-            wishes: latents and labels, those most likely to be played first.
+            wishes: latents and labels, those most likely to be played first; those beyond the
+                places for heads are not rendered.
         """
-        if not self._keeps:
+        if not self._cache.heads:
             return
         with self._wake:
             for task in self._wishes.pop(owner, ()):
-                if not task.jobs:
+                if not task.jobs and not task.busy:
                     self._queue.close(task)
             tasks = self._wishes[owner] = []
+            room = self._cache.heads
             for z, label in wishes:
                 key = (backend, z.tobytes(), label)
-                if key not in self._cache and self._queue.get(key) is None:
+                spectrum = self._cache.get(key)
+                if spectrum is not None and spectrum.ready == FRAMES:
+                    continue
+                if not room:
+                    break
+                room -= 1
+                if spectrum is None and self._queue.get(key) is None:
                     task = RenderTask(key, z, backend.info.slices, time.monotonic())
                     self._queue.open(task)
                     tasks.append(task)
@@ -137,23 +167,35 @@ class Renderer:
 
     # with the lock held
 
-    def _join(self, key: Key, job: Job, partial: Spectrum | None) -> RenderTask:
+    def _join(self, key: Key, job: Job, partial: Spectrum | None) -> Spectrum:
+        """Have a job wait for a task, a new one if need be; return the task's spectrum."""
         if self._jobs >= MAX_WAITING:
             raise UserError(f"{MAX_WAITING} notes are waiting already; play fewer at once")
         task = self._queue.get(key)
         if task is None:
-            whole = None if partial is None else Spectrum.begin(partial)
+            spectrum = self._place(partial)
             slices = job.backend.info.slices
-            task = RenderTask(key, job.z, slices, time.monotonic(), whole, [job])
+            task = RenderTask(key, job.z, slices, time.monotonic(), spectrum, [job])
             self._queue.open(task)
         else:
+            spectrum = task.spectrum = task.spectrum or self._place(partial)
             if not task.jobs:
                 task.asked = time.monotonic()
             task.jobs.append(job)
             if not task.busy:
                 self._queue.push(task)
         self._jobs += 1
-        return task
+        return spectrum
+
+    def _place(self, partial: Spectrum | None) -> Spectrum:
+        """Use a spectrum that is to be continued, or take a place for a new one."""
+        if partial is not None:
+            self._arena.use(partial)
+            return partial
+        spectrum = self._cache.allocate()
+        if spectrum is None:
+            raise UserError(no_place(self._arena))
+        return spectrum
 
     def _pause(self) -> float | None:
         """Return the time (s) to wait before there is something to do; None until woken."""
@@ -165,7 +207,6 @@ class Renderer:
     # on the render thread
 
     def _run(self) -> None:
-        normal_priority()
         while True:
             with self._wake:
                 while self._running and (pause := self._pause()) != 0:
@@ -190,47 +231,62 @@ class Renderer:
 
     def _render(self, tasks: list[RenderTask]) -> None:
         tasks = [task for task in tasks if not self._dropped(task)]
-        if not tasks:
+        placed = self._placed(tasks)
+        if not placed:
             return
+        tasks, spectra = [task for task, _ in placed], [spectrum for _, spectrum in placed]
+        window = tasks[0].part.window
         try:
             z = np.stack([task.z for task in tasks])
             labels = np.array([task.key[2] for task in tasks], np.int64)
-            parts = tasks[0].key[0].live(z, labels, tasks[0].part.window)
+            tasks[0].key[0].live_into(z, labels, window, spectra)
         except Exception as error:
             _log.warning("a render failed: %s", error, exc_info=not isinstance(error, RenderError))
             for task in tasks:
                 with self._wake:
                     self._close(task)
-                tell_failed(task.jobs, f"the render failed: {error}")
+                with self._released(task):
+                    tell_failed(task.jobs, f"the render failed: {error}")
             return
-        for task, magnitude, increment in zip(tasks, *parts, strict=True):
-            self._extend(task, magnitude, increment)
+        for task, spectrum in placed:
+            try:
+                self._advance(task, spectrum, window[1])
+            except Exception:
+                _log.exception("a callback of a render failed")
 
-    def _extend(
-        self, task: RenderTask, magnitude: NDArray[np.float32], increment: NDArray[np.float32]
-    ) -> None:
+    def _placed(self, tasks: list[RenderTask]) -> list[tuple[RenderTask, Spectrum]]:
+        """Return tasks and their spectra; prefetches take a place now, or end without one."""
+        placed, heads = [], 0
         with self._wake:
-            task.busy = False
-            if not task.jobs:  # a prefetch
-                self._close(task)
-                self._cache.put(task.key, Spectrum(magnitude, increment, len(magnitude)))
-                return
-            spectrum = task.spectrum = task.spectrum or Spectrum.begin()
+            for task in tasks:
+                if task.spectrum is None:
+                    task.spectrum = self._cache.allocate_head(besides=heads)
+                    heads += 1
+                if task.spectrum is None:
+                    self._close(task)
+                else:
+                    placed.append((task, task.spectrum))
+        return placed
+
+    def _advance(self, task: RenderTask, spectrum: Spectrum, ready: int) -> None:
+        """Raise ``ready`` of a spectrum whose frames have come, and tell of it."""
+        with self._wake:
             new = not spectrum.ready
-            spectrum.extend(magnitude, increment)
-            whole = spectrum.ready == FRAMES
+            spectrum.ready = ready
+            task.busy = False
             jobs = list(task.jobs)
-            if whole:
+            over = ready == FRAMES or not jobs  # a prefetch is a head
+            if over:
                 self._close(task)
                 self._cache.put(task.key, spectrum)
             else:
                 self._queue.push(task)
-        if new:
-            for job in jobs:
-                if job.begun is not None:
-                    job.begun(spectrum)
-        if whole:
-            tell_done(jobs, spectrum)
+        with self._released(task) if over else nullcontext():
+            self._tell_frames(spectrum)
+            if new:
+                tell_begun(jobs, spectrum)
+            if over:
+                tell_done(jobs, spectrum)
 
     def _drop(self, task: RenderTask) -> None:
         """End a rest, unless a job wants it meanwhile."""
@@ -242,15 +298,30 @@ class Renderer:
     def _dropped(self, task: RenderTask) -> bool:
         """End a rest that no job wants any more, and keep what there is of it; return whether."""
         jobs, spectrum = list(task.jobs), task.spectrum
-        if spectrum is None or any(job.wanted() for job in jobs):
+        if spectrum is None or not spectrum.ready or any(job.wanted() for job in jobs):
             return False
         with self._wake:
             if len(task.jobs) > len(jobs):  # another came meanwhile
                 return False
             self._close(task)
             self._cache.put(task.key, spectrum)
-        tell_done(jobs, spectrum)
+        with self._released(task):
+            tell_done(jobs, spectrum)
         return True
+
+    @contextmanager
+    def _released(self, task: RenderTask) -> Iterator[None]:
+        """End the use of a closed task's spectrum, after its jobs have been told."""
+        try:
+            yield
+        finally:
+            if task.spectrum is not None:
+                self._arena.drop(task.spectrum)
+
+    def _tell_frames(self, spectrum: Spectrum) -> None:
+        # in turns, so that the frames that are told of never become fewer
+        with self._telling_frames:
+            self._on_frames(spectrum)
 
     def _close(self, task: RenderTask) -> None:
         """Remove a task; its jobs no longer count as waiting."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from gansynth_server.render.protocol import (
     DropRequest,
     Float32,
     FramesAtRequest,
+    FramesIntoRequest,
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
@@ -30,21 +32,31 @@ from gansynth_server.render.protocol import (
     WavesRequest,
 )
 from gansynth_server.server import log
-from gansynth_server.util.threads import set_threads, switch_often
+from gansynth_server.spectral.arena import SharedSpectra
+from gansynth_server.util.threads import set_threads
 
+NICENESS = 5
+"""Niceness of the process, added to the server's own."""
+SWITCH_INTERVAL_S = 0.0001
+"""Switch interval (s) of the interpreter: a new note's head waits for it each time that Python
+code of a longer lane runs (a hallucination is mixed here), with Python's default for 5 ms."""
 _log = logging.getLogger(__name__)
 
 
-def serve(options: ServerOptions, channels: Sequence[Channel]) -> None:
+def serve(
+    options: ServerOptions, channels: Sequence[Channel], spectra: SharedSpectra | None = None
+) -> None:
     """Reply on each channel until the other end is closed; then end the process.
 
     Signals are ignored: the server is told to stop, and may need a last note for its end.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    switch_often()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if hasattr(os, "nice"):  # sound and messages come first; threads started later take it over
+        os.nice(NICENESS)
     log.set_up(options.verbosity, options.log)
-    networks = Networks(options)
+    networks = Networks(options, spectra)
     for channel in channels[1:]:
         threading.Thread(target=_reply, args=(networks, channel), daemon=True).start()
     _reply(networks, channels[0])
@@ -72,11 +84,15 @@ def _replied(networks: Networks, request: RenderRequest) -> tuple[RenderReply, S
 
 
 class Networks:
-    """The loaded checkpoints, by the path of their weights; for several threads."""
+    """The loaded checkpoints, by the path of their weights; for several threads.
 
-    def __init__(self, options: ServerOptions) -> None:
+    Args:
+        spectra: places that requests may name.
+    """
+
+    def __init__(self, options: ServerOptions, spectra: SharedSpectra | None = None) -> None:
         set_threads(options.threads)
-        self._options = options
+        self._options, self._spectra = options, spectra
         self._models: dict[str, Model] = {}
         self._lock = threading.Lock()
 
@@ -100,6 +116,12 @@ class Networks:
                 parts = render(z, labels, window)
                 # read after rendering: the backend may have fallen back on another
                 return model.backend.info, *parts
+            case FramesIntoRequest(path, z, labels, window, slots):
+                assert self._spectra is not None
+                model = self._model(path)
+                spectra = [self._spectra.spectrum(slot) for slot in slots]
+                model.backend.live_into(z, labels, window, spectra)
+                return (model.backend.info,)
             case FramesAtRequest(path, z, labels, firsts, length):
                 model = self._model(path)
                 parts = model.backend.live_at(z, labels, firsts, length)

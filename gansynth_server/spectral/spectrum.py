@@ -27,6 +27,8 @@ class Spectrum:
     ready: int = FRAMES
     region: tuple[float, float] | None = None
     """First and last frame of the steadiest part, once computed (see :func:`steadiest`)."""
+    slot: int = -1
+    """Its place in an arena; -1 in none."""
 
     @property
     def nbytes(self) -> int:

@@ -12,6 +12,7 @@ from gansynth_server.render.backends.fallback import WithFallback
 from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
+from gansynth_server.spectral.arena import Arena, LocalSpectra
 from tests.support import golden_rule
 
 
@@ -45,7 +46,7 @@ def rendered(renderer, backend):
 
 
 def test_without_memory_one_note_fails_and_the_next_sounds(eager):
-    renderer, backend = Renderer(), Failing(eager, 1)
+    renderer, backend = Renderer(Arena(LocalSpectra()), 0), Failing(eager, 1)
     try:
         assert "CUDA out of memory" in rendered(renderer, backend)
         assert np.isfinite(rendered(renderer, backend).magnitude).all()
@@ -54,7 +55,7 @@ def test_without_memory_one_note_fails_and_the_next_sounds(eager):
 
 
 def test_with_a_fallback_the_note_itself_sounds(eager, caplog):
-    renderer = Renderer()
+    renderer = Renderer(Arena(LocalSpectra()), 0)
     made = []
     backend = WithFallback(Failing(eager, 10**9), lambda: made.append(1) or eager)
     try:
@@ -73,7 +74,7 @@ def test_with_a_fallback_the_note_itself_sounds(eager, caplog):
 
 def test_a_fallback_that_fails_too_is_told(eager):
     backend = WithFallback(Failing(eager, 10**9), lambda: Failing(eager, 10**9))
-    renderer = Renderer()
+    renderer = Renderer(Arena(LocalSpectra()), 0)
     try:
         for _ in range(2):
             assert "CUDA out of memory" in rendered(renderer, backend)

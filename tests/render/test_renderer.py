@@ -17,8 +17,8 @@ from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
-from gansynth_server.render.spectrum_cache import SpectrumCache
 from gansynth_server.render.window_requests import WindowRequest
+from gansynth_server.spectral.arena import Arena, LocalSpectra, SharedSpectra
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
@@ -67,8 +67,13 @@ def backend(real):
 
 
 @pytest.fixture
-def renderer():
-    made = Renderer(8 << 20)
+def arena():
+    return Arena(SharedSpectra(32))
+
+
+@pytest.fixture
+def renderer(arena):
+    made = Renderer(arena, 32)
     yield made
     made.stop()
 
@@ -342,24 +347,6 @@ def test_too_many_at_once(backend, renderer, monkeypatch):
     with pytest.raises(UserError, match="fewer"):
         renderer.submit(Heard(backend, 5).job)
     backend.gate.release(20)
-
-
-def test_cache_is_bounded_and_keeps_what_was_used_last(backend):
-    cache = SpectrumCache(3 << 20)
-    keys = [(backend, bytes([n]), 0) for n in range(4)]
-    silence = np.zeros((128, 1024), np.float32)
-    for key in keys[:3]:
-        cache.put(key, Spectrum(silence, silence))
-    assert cache.get(keys[0]) is not None
-    cache.put(keys[3], Spectrum(silence, silence))
-    assert cache.size == 3 << 20 and len(cache) == 3
-    assert keys[1] not in cache and keys[0] in cache
-    cache.put(keys[3], Spectrum(silence, silence, 8))  # of a part no more than it is
-    assert cache.size == (2 << 20) + (64 << 10)
-    assert cache.get(keys[3]).magnitude.shape == (8, 1024)
-    none = SpectrumCache(0)
-    none.put(keys[0], Spectrum(silence, silence))
-    assert len(none) == none.size == 0
 
 
 def test_prepare_cuts_a_note_into_slices():

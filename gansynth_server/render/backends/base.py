@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -85,6 +86,13 @@ class Backend(ABC):
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         """Render as ``frames``, for notes that cannot wait until something is compiled."""
         return self.frames(z, labels, window)
+
+    def live_into(
+        self, z: Float32, labels: Labels, window: Span, spectra: Sequence[Spectrum]
+    ) -> None:
+        """Render as ``live``, into those frames of N spectra; their ``ready`` stays as it is."""
+        for spectrum, *parts in zip(spectra, *self.live(z, labels, window), strict=True):
+            spectrum.magnitude[slice(*window)], spectrum.increment[slice(*window)] = parts
 
     def live_at(
         self, z: Float32, labels: Labels, firsts: Firsts, length: int

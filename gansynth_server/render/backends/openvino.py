@@ -14,7 +14,6 @@ from gansynth_server.render.backends.base import Backend, BackendInfo, Float32, 
 from gansynth_server.render.backends.eager import Eager
 from gansynth_server.render.folded import Weights
 from gansynth_server.render.receptive_field import Span
-from gansynth_server.util.threads import behind_others, normal_priority
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -70,8 +69,7 @@ class OpenVino(Backend):
         for n in range(count):
             span = slice(n, n + 1)
             inputs = [np.ascontiguousarray(z[span], np.float32), labels[span]]
-            with behind_others():
-                result = request.infer(inputs, share_inputs=True, share_outputs=True)
+            result = request.infer(inputs, share_inputs=True, share_outputs=True)
             magnitude[span], increment[span] = result[0], result[1]
         return magnitude, increment
 
@@ -91,12 +89,10 @@ class OpenVino(Backend):
                 from gansynth_server.render.backends.openvino_graph import build
 
                 model = build(self.weights, window)
-                with behind_others():
-                    compiled = self._core.compile_model(model, "CPU", self._settings)
+                compiled = self._core.compile_model(model, "CPU", self._settings)
                 self._requests[window] = compiled.create_infer_request()
 
     def _compile_rests(self) -> None:
-        normal_priority()
         try:
             for part in self.info.slices[1:]:
                 if not threading.main_thread().is_alive():  # the program ends
