@@ -54,7 +54,7 @@ def _serve(options: ServerOptions) -> None:
     import os
     import signal
 
-    from gansynth_server.server import log
+    from gansynth_server.util import log
 
     throttle = log.set_up(options.verbosity, options.log)
     from gansynth_server.server.server import Server

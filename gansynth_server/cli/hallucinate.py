@@ -90,7 +90,7 @@ class HallucinateCommand:
 
     def _render(self, model: Model, sequence: Sequence, output: Path) -> None:
         from gansynth_server.audio import sound_file
-        from gansynth_server.instrument.hallucination import BLOCK, render
+        from gansynth_server.instrument.offline_player import BLOCK, render
         from gansynth_server.util.progress import track
 
         total = sequence.seconds * self.rate / BLOCK

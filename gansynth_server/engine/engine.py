@@ -123,13 +123,13 @@ class Engine:
             case Frames():
                 self._extend(command)
             case Fade():
-                for bus in self.buses.values():
-                    bus.end()
+                for each in self.buses.values():
+                    each.end()
             case OpenTap(bus, ring) if bus in self.buses:
                 self._open_tap(self.buses[bus], ring)
             case CloseTap(ring):
-                for bus in self.buses.values():
-                    self._close_taps(bus, ring)
+                for each in self.buses.values():
+                    self._close_taps(each, ring)
             case Cut(bus):
                 if bus in self.buses:
                     self._post(timed, self.buses[bus], partial(self._cut, command))

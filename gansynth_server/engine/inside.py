@@ -7,6 +7,8 @@ import gc
 import os
 import signal
 
+import numpy as np
+
 from gansynth_server.audio.open import open_output
 from gansynth_server.audio.output import Output
 from gansynth_server.audio.sample_clock import ClockLink
@@ -16,9 +18,15 @@ from gansynth_server.engine.loop import EngineLoop
 from gansynth_server.engine.setup import EngineSetup
 from gansynth_server.engine.watchdog import Watchdog
 from gansynth_server.errors import UserError
+from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.spectral.inverse import check_rate
+from gansynth_server.spectral.spectrum import Spectrum
+from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.note import Note
 from gansynth_server.util import log
 from gansynth_server.util.threads import raise_priority, use_realtime
+
+WARM_BLOCKS = 30
 
 
 def run(setup: EngineSetup) -> None:
@@ -46,6 +54,7 @@ def run(setup: EngineSetup) -> None:
         *(records, setup.socket, output, setup.gauges),
     )
     watchdog = Watchdog([loop.timer])
+    _warm_up(output.rate)
     records.put([Opened(output.name, output.rate, output.channels, output.latency, remarks)])
     gc.collect()
     gc.freeze()  # collections need not look at what lives as long as the process
@@ -71,3 +80,13 @@ def _open(setup: EngineSetup) -> tuple[Output, str | None]:
     )
     check_rate(output.rate)
     return output, remark
+
+
+def _warm_up(rate: int) -> None:
+    """Render a note that is not heard, so that the first one that is takes no longer."""
+    shape = FRAMES, BINS
+    spectrum = Spectrum(np.full(shape, 1e-6, np.float32), np.zeros(shape, np.float32))
+    bus = Bus(rate, 2, channels=2)
+    bus.start(Note(0, 0, 60.1, 100, 60, spectrum=spectrum, hold=True))
+    for _ in range(WARM_BLOCKS):
+        bus.render(512)

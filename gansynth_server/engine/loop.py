@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -187,9 +188,9 @@ class EngineLoop:
                 self._engine.post(timed)
                 self._gauges.set_bus(bus, self._engine.state(bus))
             case CloseBus(number):
-                bus = self._engine.buses.get(number)
-                self._due = [due for due in self._due if due.bus is not bus]
-                self._forget(lambda stream: stream.bus is bus)
+                closed = self._engine.buses.get(number)
+                self._due = [due for due in self._due if due.bus is not closed]
+                self._forget(lambda stream: stream.bus is closed)
                 self._engine.post(timed)
             case _:
                 self._engine.post(timed)
@@ -301,10 +302,9 @@ class EngineLoop:
         if stream.form.source is None:
             self._events.append(Block(stream.form.stream, datagram))
         else:
-            try:
+            # where its listener has gone, or the system has no room, it asks again
+            with contextlib.suppress(OSError):
                 self._socket.sendto(datagram, DONT_WAIT, stream.form.source)
-            except OSError:  # its listener has gone, or the system has no room: it asks again
-                pass
         self._blocks += 1
         self._late += time.monotonic() - request.asked > stream.cushion
 

@@ -277,7 +277,7 @@ class EngineProcess:
             except UserError as error:
                 _log.error("%s; going on with streams only", error)
                 self._fall_back()
-            kept = [*self._buses.values(), *self._streams.values()]
+            kept: list[Command] = [*self._buses.values(), *self._streams.values()]
             self._send([Timed(command, None, 0) for command in kept])
             if self._gone:
                 self.go()

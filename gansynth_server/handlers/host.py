@@ -131,7 +131,9 @@ class LiveHost(Host, Protocol):
         """Forget what a client has sent for later."""
         ...
 
-    def open_stream(self, session: Session, rate: int, block: int, ahead: int, channels: int) -> None:
+    def open_stream(
+        self, session: Session, rate: int, block: int, ahead: int, channels: int
+    ) -> None:
         """Give a session a stream, in place of the one that it has; clients that have joined that
         one stay with it."""
         ...

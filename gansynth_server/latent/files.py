@@ -87,10 +87,7 @@ def decode(name: str, data: bytes, size: int) -> dict[str, Latent]:
             named = _listed(_array(data))
         else:
             named = _arrays(data)
-        table = {
-            str(slot): np.array(values, np.float32)
-            for slot, values in named.items()
-        }
+        table = {str(slot): np.array(values, np.float32) for slot, values in named.items()}
     except _BROKEN as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{name} holds no latents: {why}") from error

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.instrument.offline_player import OfflinePlayer
 from gansynth_server.offline.midi_file import MidiNote
 from gansynth_server.offline.midi_timbres import tracks
-from gansynth_server.instrument.offline_player import OfflinePlayer
 from gansynth_server.render.model import Model
 from gansynth_server.synth.envelope import ATTACK, RELEASE
 from gansynth_server.synth.playhead import STEADY

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server import handlers
+from gansynth_server.engine.commands import CAUSE, Timed
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Task
 from gansynth_server.handlers.request import Request
-from gansynth_server.engine.commands import CAUSE, Timed
 from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.offline_player import OfflinePlayer
 from gansynth_server.net.sessions import Session

@@ -54,4 +54,3 @@ class Files:
         finally:
             self._score.drop()
             self._sound.drop()
-

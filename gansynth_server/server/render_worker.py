@@ -31,8 +31,8 @@ from gansynth_server.render.protocol import (
     SpectraRequest,
     WavesRequest,
 )
-from gansynth_server.server import log
 from gansynth_server.spectral.arena import SharedSpectra
+from gansynth_server.util import log
 from gansynth_server.util.threads import set_threads
 
 NICENESS = 5

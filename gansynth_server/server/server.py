@@ -38,7 +38,17 @@ from typing import Any
 from gansynth_server import handlers
 from gansynth_server.audio.sound_file import FORMATS
 from gansynth_server.engine.commands import Frames, Timed
-from gansynth_server.engine.events import Block, Ended, Event, Late, Pulled, Ran, Started, Tapped, Untapped
+from gansynth_server.engine.events import (
+    Block,
+    Ended,
+    Event,
+    Late,
+    Pulled,
+    Ran,
+    Started,
+    Tapped,
+    Untapped,
+)
 from gansynth_server.engine.handle import BusHandle
 from gansynth_server.engine.process import EngineProcess
 from gansynth_server.errors import RenderError, UserError
@@ -413,6 +423,10 @@ class Server:
                     session.stream.pulled = True
                     session.heard(0, self._clock())
                     session.prove(True)
+            case Block(id, datagram):
+                session = self._sessions.pulling(id)
+                if session is not None:
+                    self.send(session.source, datagram)
             case Ran(ring, released=note) if ring in self._recorders:
                 self._recorders[ring].hear(event, self.instrument.note(note))
             case Tapped(ring) if ring in self._recorders:

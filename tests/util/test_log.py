@@ -6,8 +6,8 @@ import subprocess
 import sys
 import threading
 
-from gansynth_server.server import log
-from gansynth_server.server.log import LogThrottle
+from gansynth_server.util import log
+from gansynth_server.util.log import LogThrottle
 
 
 def line(text, level=logging.WARNING, name="gansynth_server.server.receiver", **extra):
@@ -95,7 +95,7 @@ def test_the_count_of_a_flood_is_written():
 
 BLOCKED = """
 import logging
-from gansynth_server.server import log
+from gansynth_server.util import log
 log.set_up(1)
 for n in range(300):
     logging.getLogger("gansynth_server.dump").warning("line %d %s", n, "x" * 1000)

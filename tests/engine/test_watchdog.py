@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gansynth_server.audio.block_timer import BlockTimer
-from gansynth_server.server.watchdog import LIMIT_S, Watchdog
+from gansynth_server.engine.watchdog import LIMIT_S, Watchdog
 
 
 class Clock:
@@ -29,7 +29,7 @@ def test_the_watchdog_says_what_held_the_sound_up(caplog):
     audio = threading.Thread(target=slow_mixing)
     audio.start()
     inside.wait(20)
-    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
+    with caplog.at_level("INFO", "gansynth_server.engine.watchdog"):
         dog.look(clock.now, 0.0)
         clock.now += 0.005 + LIMIT_S / 2
         dog.look(clock.now, 0.0)
@@ -50,7 +50,7 @@ def test_a_busy_machine_is_told_from_a_busy_thread(caplog):
     clock = Clock()
     pulse = BlockTimer("a stream", clock)
     dog = Watchdog([pulse], clock=clock)
-    with caplog.at_level("INFO", "gansynth_server.server.watchdog"):
+    with caplog.at_level("INFO", "gansynth_server.engine.watchdog"):
         pulse.begin(clock.now)
         clock.now += 0.3
         dog.look(clock.now, overslept=0.29)
