@@ -58,13 +58,13 @@ def equal(ours, theirs, frames=slice(None)):
 
 
 def test_it_writes_into_places_and_sends_nothing(process, backend, arena, z, monkeypatch):
-    asked = []
-    ask = process.ask
-    monkeypatch.setattr(
-        process,
-        "ask",
-        lambda lane, request: asked.append((request, ask(lane, request))) or asked[-1][1],
-    )
+    asked, ask = [], process.ask
+
+    def watched(lane, request):
+        asked.append((request, ask(lane, request)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(process, "ask", watched)
     shared = [arena.take(), arena.take()]
     for spectrum in shared:
         spectrum.magnitude.fill(-1)
@@ -150,4 +150,4 @@ def test_processes_that_come_and_go_leave_no_descriptor(tiny, z):
         assert len(os.listdir("/proc/self/fd")) == open_now
     process.stop()
     del process
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert len(os.listdir("/proc/self/fd")) <= before + 1  # multiprocessing's own

@@ -364,15 +364,16 @@ def test_a_note_uses_its_place_until_it_is_told_and_the_cache_after_it(backend, 
     seen = []
     heard = Heard(backend, 1)
     told = heard.job.done
-    kept = replace(
-        heard.job,
-        begun=lambda spectrum: seen.append((spectrum.slot, arena.uses(spectrum), spectrum.ready)),
-        done=lambda spectrum: (
-            arena.use(spectrum),
-            seen.append(arena.uses(spectrum)),
-            told(spectrum),
-        ),
-    )
+
+    def begun(spectrum):
+        seen.append((spectrum.slot, arena.uses(spectrum), spectrum.ready))
+
+    def done(spectrum):
+        arena.use(spectrum)
+        seen.append(arena.uses(spectrum))
+        told(spectrum)
+
+    kept = replace(heard.job, begun=begun, done=done)
     renderer.submit(kept)
     assert heard.over.wait(20)
     renderer.finish()
@@ -435,14 +436,19 @@ def test_frames_are_told_of_before_the_jobs_are(backend, arena):
 def test_frames_that_are_told_of_never_become_fewer(backend, arena):
     backend.gate.release(10**6)
     told: dict[object, list[int]] = {}
-    renderer = Renderer(
-        arena, 32, lambda spectrum: told.setdefault(spectrum, []).append(spectrum.ready)
-    )
+
+    def on_frames(spectrum):
+        told.setdefault(spectrum, []).append(spectrum.ready)
+
+    def submit(heard, wait):
+        time.sleep(wait)
+        renderer.submit(heard.job)
+
+    renderer = Renderer(arena, 32, on_frames)
     try:
         heard = [Heard(backend, label) for label in range(4) for _ in range(8)]
         threads = [
-            threading.Thread(target=lambda h=h: (time.sleep(0.005 * n), renderer.submit(h.job)))
-            for n, h in enumerate(heard)
+            threading.Thread(target=submit, args=(one, 0.005 * n)) for n, one in enumerate(heard)
         ]
         for thread in threads:
             thread.start()
@@ -502,9 +508,9 @@ def test_prefetches_take_a_quarter_and_never_what_sounds(backend):
         assert heads() == [10, 11]  # those most likely
         renderer.ahead(owner, backend, [(z, 11), (z, 12), (z, 13)])
         assert heads() == [10, 11, 12] and arena.free == 6
-        renderer.ahead(owner, backend, [(z, 21), (z, 22)])
-        renderer.ahead(other, backend, [(z, 23), (z, 24)])
-        assert len(heads()) == 7 and arena.free == 6
+        for who, label in ((owner, 21), (other, 23)):
+            renderer.ahead(who, backend, [(z, label), (z, label + 1)])
+            assert heads()[-2:] == [label, label + 1] and arena.free == 6
         sounding = []
         while (spectrum := arena.take()) is not None:
             sounding.append(spectrum)
