@@ -231,6 +231,7 @@ def test_a_rest_that_nobody_wants_is_not_rendered(backend, renderer):
     renderer.submit(again.job)
     assert again.events == ["begun"] and again.spectrum is None
     assert again.over.wait(20) and again.spectrum.ready == 128
+    assert again.spectrum is first.spectrum  # in its own place
     assert backend.calls[3:] == [([1], (64, 128))]
     whole = backend.real.render(again.z[None], np.array([1]))[0]
     assert np.abs(again.spectrum.magnitude - whole.magnitude).max() < 1e-5 * whole.magnitude.max()
@@ -347,6 +348,245 @@ def test_too_many_at_once(backend, renderer, monkeypatch):
     with pytest.raises(UserError, match="fewer"):
         renderer.submit(Heard(backend, 5).job)
     backend.gate.release(20)
+
+
+# places of the arena
+
+
+def settled(arena, renderer, used):
+    """Waits until the render thread has given back what it used."""
+    renderer.finish()
+    assert arena.count - arena.free == used
+
+
+def test_a_note_uses_its_place_until_it_is_told_and_the_cache_after_it(backend, arena, renderer):
+    backend.gate.release(100)
+    seen = []
+    heard = Heard(backend, 1)
+    told = heard.job.done
+
+    def begun(spectrum):
+        seen.append((spectrum.slot, arena.uses(spectrum), spectrum.ready))
+
+    def done(spectrum):
+        arena.use(spectrum)
+        seen.append(arena.uses(spectrum))
+        told(spectrum)
+
+    kept = replace(heard.job, begun=begun, done=done)
+    renderer.submit(kept)
+    assert heard.over.wait(20)
+    renderer.finish()
+    # the task; the task, the cache and this test
+    assert seen == [(heard.spectrum.slot, 1, 8), 3]
+    assert arena.uses(heard.spectrum) == 2 and arena.get(heard.spectrum.slot) is heard.spectrum
+    again = Heard(backend, 1)
+    renderer.submit(again.job)
+    assert again.spectrum is heard.spectrum and arena.uses(heard.spectrum) == 2
+    renderer.drop(backend)
+    assert arena.uses(heard.spectrum) == 1
+    arena.drop(heard.spectrum)
+    settled(arena, renderer, 0)
+
+
+def test_nothing_is_kept_where_nothing_shall_be(backend, arena):
+    backend.gate.release(100)
+    renderer = Renderer(arena, 0)
+    try:
+        renderer.ahead(backend, backend, [(Heard(backend).z, 3)])
+        for _ in range(2):
+            heard = Heard(backend, 1)
+            renderer.submit(heard.job)
+            assert heard.over.wait(20)
+            settled(arena, renderer, 0)
+        assert [labels for labels, _ in backend.calls] == 6 * [[1]]
+    finally:
+        renderer.stop()
+
+
+def test_frames_are_told_of_before_the_jobs_are(backend, arena):
+    events = []
+    renderer = Renderer(arena, 32, lambda spectrum: events.append(spectrum.ready))
+
+    def job(label):
+        begun, done = (lambda _, what=what: events.append(what) for what in ("begun", "done"))
+        return replace(Heard(backend, label).job, begun=begun, done=done)
+
+    try:
+        renderer.submit(job(1))
+        backend.let(1)
+        renderer.submit(job(1))  # its head is there
+        assert events == [8, "begun", 8, "begun"]
+        backend.gate.release(9)
+        until(lambda: events.count("done") == 2)
+        assert events[4:] == [64, 128, "done", "done"]
+        renderer.submit(job(1))
+        assert events[8:] == [128, "begun", "done"]
+        renderer.ahead(events_owner := Heard(backend), backend, [(events_owner.z, 2)])
+        backend.gate.release(9)
+        until(lambda: len(events) == 12)
+        renderer.finish()
+        renderer.submit(job(2))
+        assert events[11:14] == [8, 8, "begun"]
+        until(lambda: events[-1] == "done")
+    finally:
+        renderer.stop()
+
+
+def test_frames_that_are_told_of_never_become_fewer(backend, arena):
+    backend.gate.release(10**6)
+    told: dict[object, list[int]] = {}
+
+    def on_frames(spectrum):
+        told.setdefault(spectrum, []).append(spectrum.ready)
+
+    def submit(heard, wait):
+        time.sleep(wait)
+        renderer.submit(heard.job)
+
+    renderer = Renderer(arena, 32, on_frames)
+    try:
+        heard = [Heard(backend, label) for label in range(4) for _ in range(8)]
+        threads = [
+            threading.Thread(target=submit, args=(one, 0.005 * n)) for n, one in enumerate(heard)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread, one in zip(threads, heard, strict=True):
+            thread.join(20)
+            assert one.over.wait(20) and one.events == ["begun", "done"]
+        assert len(told) == 4
+        assert all(ready == sorted(ready) and ready[-1] == 128 for ready in told.values())
+        settled(arena, renderer, 4)
+    finally:
+        renderer.stop()
+
+
+def test_where_all_places_sound_a_note_is_refused(backend):
+    arena = Arena(SharedSpectra(2))
+    renderer = Renderer(arena, 2)
+    try:
+        notes = [Heard(backend, label) for label in range(2)]
+        for heard in notes:
+            renderer.submit(replace(heard.job, done=lambda s, h=heard: (arena.use(s), h._done(s))))
+        with pytest.raises(UserError, match=r"all 2 places .* sounding.*--cache-mb"):
+            renderer.submit(Heard(backend, 2).job)
+        same = Heard(backend, 1)
+        renderer.submit(same.job)  # needs no other place
+        backend.gate.release(100)
+        for heard in notes:
+            assert heard.over.wait(20)
+        renderer.finish()
+        assert renderer.waiting == 0 and same.over.is_set()
+        with pytest.raises(UserError, match="2 places"):
+            renderer.submit(Heard(backend, 2).job)
+        arena.drop(notes[0].spectrum)  # it ends
+        other = Heard(backend, 2)
+        renderer.submit(other.job)
+        assert other.over.wait(20) and other.spectrum.slot == notes[0].spectrum.slot
+        assert arena.uses(notes[0].spectrum) == 0
+        settled(arena, renderer, 2)
+    finally:
+        renderer.stop()
+
+
+def test_prefetches_take_a_quarter_and_never_what_sounds(backend):
+    backend.gate.release(10**6)
+    arena = Arena(SharedSpectra(8))
+    renderer = Renderer(arena, 8)
+    owner, other, z = Heard(backend), Heard(backend), Heard(backend).z
+
+    def heads():
+        renderer.finish()
+        time.sleep(2 * module.PREFETCH_DELAY_S)
+        renderer.finish()
+        return [label for labels, window in backend.calls for label in labels if window == HEAD]
+
+    try:
+        renderer.ahead(owner, backend, [(z, label) for label in range(10, 20)])
+        until(lambda: arena.free == 6)
+        assert heads() == [10, 11]  # those most likely
+        renderer.ahead(owner, backend, [(z, 11), (z, 12), (z, 13)])
+        assert heads() == [10, 11, 12] and arena.free == 6
+        for who, label in ((owner, 21), (other, 23)):
+            renderer.ahead(who, backend, [(z, label), (z, label + 1)])
+            assert heads()[-2:] == [label, label + 1] and arena.free == 6
+        sounding = []
+        while (spectrum := arena.take()) is not None:
+            sounding.append(spectrum)
+        renderer.ahead(owner, backend, [(z, 31)])
+        assert heads()[7:] == [31] and arena.free == 0  # in place of another head
+        for label in (40, 41):
+            heard = Heard(backend, label)
+            renderer.submit(replace(heard.job, done=lambda s, h=heard: (arena.use(s), h._done(s))))
+            assert heard.over.wait(20)
+        before = heads()
+        renderer.ahead(owner, backend, [(z, 51)])
+        assert heads() == before and renderer.waiting == 0
+        assert all(arena.uses(spectrum) == 1 for spectrum in sounding)
+    finally:
+        renderer.stop()
+
+
+def test_a_render_that_fails_gives_its_place_back(backend, arena, renderer):
+    backend.broken = True
+    backend.gate.release(100)
+    renderer.ahead(backend, backend, [(Heard(backend).z, 9)])
+    for label in (1, 2):
+        bad = Heard(backend, label)
+        renderer.submit(bad.job)
+        assert bad.over.wait(20)
+    until(lambda: ([9], HEAD) in backend.calls)
+    settled(arena, renderer, 0)
+
+
+def test_a_callback_that_fails_costs_no_place_and_no_other_note(backend, arena, caplog):
+    backend.gate.release(100)
+    renderer = Renderer(arena, 0)
+    try:
+        bad, same, good = Heard(backend, 1), Heard(backend, 1), Heard(backend, 2)
+        with renderer._wake:  # so that they go together
+            for part in ("begun", "done"):
+                job = replace(bad.job, **{part: lambda _: 1 / 0})
+                renderer.submit(job)
+            renderer.submit(same.job)
+            renderer.submit(good.job)
+        for heard in (same, good):
+            assert heard.over.wait(20) and heard.events == ["begun", "done"]
+        settled(arena, renderer, 0)
+        assert caplog.text.count("ZeroDivisionError") == 2
+    finally:
+        renderer.stop()
+
+
+def test_a_rest_goes_on_where_another_backends_slices_ended(backend, arena, renderer):
+    backend.gate.release(100)
+    heard = Heard(backend, 7)
+    heard.wanted = False
+    renderer.submit(heard.job)
+    assert heard.over.wait(20) and heard.spectrum.ready == 8
+    backend.info = replace(backend.info, slices=(Slice((0, 16), 1), Slice((16, 128), 1)))
+    again = Heard(backend, 7)
+    renderer.submit(again.job)
+    assert again.over.wait(20) and again.spectrum.ready == 128
+    assert backend.calls == [([7], HEAD), ([7], (8, 16)), ([7], (16, 128))]
+    whole = backend.real.render(again.z[None], np.array([7]))[0]
+    assert np.abs(again.spectrum.magnitude - whole.magnitude).max() < 1e-5 * whole.magnitude.max()
+
+
+def test_frames_are_written_where_they_belong(real):
+    z = np.random.default_rng(3).standard_normal((2, 256)).astype(np.float32)
+    labels, arena = np.array([4, 50]), Arena(LocalSpectra())
+    spectra = [arena.take() for _ in range(2)]
+    for spectrum in spectra:
+        spectrum.magnitude.fill(-1)
+        spectrum.increment.fill(-1)
+    real.live_into(z, labels, (8, 64), spectra)
+    for spectrum, *parts in zip(spectra, *real.live(z, labels, (8, 64)), strict=True):
+        assert spectrum.ready == 0
+        for ours, theirs in zip((spectrum.magnitude, spectrum.increment), parts, strict=True):
+            assert np.array_equal(ours[8:64], theirs)
+            assert (ours[:8] == -1).all() and (ours[64:] == -1).all()
 
 
 def test_prepare_cuts_a_note_into_slices():
