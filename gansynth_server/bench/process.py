@@ -28,6 +28,14 @@ def children(process: int) -> list[int]:
     ]
 
 
+def name(process: int) -> str:
+    """Return the name of a process; "" where the system does not tell it in /proc."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 class ServerProcess:
     """A server of its own, on a free port; ``seconds`` is its start until it is ready.
 
@@ -72,6 +80,11 @@ class ServerProcess:
     def megabytes(self) -> float | None:
         """Return the resident memory (MB) with the render process's, where /proc tells it."""
         return resident_mb(self._process.pid, *children(self._process.pid)) or None
+
+    def processes(self) -> dict[str, int]:
+        """Return the process ids of its parts by their names, that of the server itself first."""
+        own = self._process.pid
+        return {"server": own, **{name(child): child for child in children(own)}}
 
     @property
     def errors(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gansynth_server.bench.process import ServerProcess
 from gansynth_server.client import Client
+from gansynth_server.util.threads import ENGINE
 
 STREAMS = ((1, 2), (8, 2), (30, 2), (64, 1), (1, 60))
 """Streams, and voices of each."""
@@ -86,10 +87,10 @@ def _row(server: ServerProcess, streams: int, voices: int, seconds: float) -> di
     ]
     _run(listeners, max(time.monotonic(), start) + SETTLE)
     before = [(listener.received, listener.late) for listener in listeners]
-    begun, worked = time.monotonic(), _processor_seconds(server.pid)
+    begun, worked = time.monotonic(), _worked(server)
     _run(listeners, begun + seconds)
     passed = time.monotonic() - begun
-    share = 100 * (_processor_seconds(server.pid) - worked) / passed
+    shares = {name: 100 * (s - worked[name]) / passed for name, s in _worked(server).items()}
     status = Client(port=server.port).status()
     received = sum(n.received - b[0] for n, b in zip(listeners, before, strict=True))
     late = sum(n.late - b[1] for n, b in zip(listeners, before, strict=True))
@@ -100,7 +101,8 @@ def _row(server: ServerProcess, streams: int, voices: int, seconds: float) -> di
         "streams": streams,
         "voices of each": voices,
         "sounding": status.voices,
-        "% of a core": share,
+        "engine, % of a core": shares.get(ENGINE, 0.0),
+        "all processes, % of a core": sum(shares.values()),
         "blocks a second": received / passed,
         "dropped %": max(0.0, 100 * (1 - (received - late) / wanted)),
     }
@@ -115,6 +117,11 @@ def _run(listeners: Sequence[_Listener], until: float) -> None:
                 listener.pull(now)
             for key, _ in selector.select(PERIOD / 10):
                 key.fileobj.listen()  # type: ignore[union-attr]
+
+
+def _worked(server: ServerProcess) -> dict[str, float]:
+    """Processor time (s) of the server's processes, by their names."""
+    return {name: _processor_seconds(pid) for name, pid in server.processes().items()}
 
 
 def _processor_seconds(process: int) -> float:

@@ -24,7 +24,7 @@ from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from gansynth_server.util import log
-from gansynth_server.util.threads import raise_priority, use_realtime
+from gansynth_server.util.threads import ENGINE, name_process, raise_priority, use_realtime
 
 WARM_BLOCKS = 30
 
@@ -36,6 +36,7 @@ def run(setup: EngineSetup) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    name_process(ENGINE)
     options, records = setup.options, setup.records
     log.set_up(options.verbosity, options.log)
     try:

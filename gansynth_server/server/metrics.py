@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+_RESIDENT = re.compile(r"Rss(\w+):\s+(\d+) kB")
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -71,12 +73,17 @@ class Metrics:
 
 
 def resident_mb(*processes: int | None) -> float:
-    """Return the resident memory (MB) of processes, by id; 0 where the system does not tell."""
-    total = 0
+    """Return the resident memory (MB) of processes, by id; 0 where the system does not tell.
+
+    What they share counts once.
+    """
+    own, shared = 0, [0]
     for process in processes:
         try:
-            found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+            status = Path(f"/proc/{process}/status").read_text()
         except OSError:
             continue
-        total += int(found[1]) if found else 0
-    return total / 1024
+        kilobytes = {kind: int(size) for kind, size in _RESIDENT.findall(status)}
+        own += kilobytes.get("Anon", 0) + kilobytes.get("File", 0)
+        shared.append(kilobytes.get("Shmem", 0))
+    return (own + max(shared)) / 1024

@@ -33,10 +33,8 @@ from gansynth_server.render.protocol import (
 )
 from gansynth_server.spectral.arena import SharedSpectra
 from gansynth_server.util import log
-from gansynth_server.util.threads import set_threads
+from gansynth_server.util.threads import RENDER, name_process, set_threads
 
-NICENESS = 5
-"""Niceness of the process, added to the server's own."""
 SWITCH_INTERVAL_S = 0.0001
 """Switch interval (s) of the interpreter: a new note's head waits for it each time that Python
 code of a longer lane runs (a hallucination is mixed here), with Python's default for 5 ms."""
@@ -52,9 +50,8 @@ def serve(
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    name_process(RENDER)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    if hasattr(os, "nice"):  # sound and messages come first; threads started later take it over
-        os.nice(NICENESS)
     log.set_up(options.verbosity, options.log)
     networks = Networks(options, spectra)
     for channel in channels[1:]:

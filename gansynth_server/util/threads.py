@@ -14,27 +14,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 from gansynth_server.errors import UserError
 
 AHEAD, NORMAL, BEHIND = -11, 0, 5
 """Niceness of the threads that make sound, of others, and of native work behind them."""
+ENGINE, RENDER = "gansynth-engine", "gansynth-render"
+"""Names of the processes, of up to 15 letters."""
 RANK = 70
-"""Real-time priority (1…99) of the audio thread; the receiver of messages runs one below."""
+"""Real-time priority (1…99) of the engine's thread."""
 ALL_PAGES = 1 | 2 | 4
 """MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: all pages, each once it is used."""
 
-SWITCH_INTERVAL = 0.0001
-"""Switch interval (s) of the interpreter. Mixing a block releases the interpreter lock at about a
-hundred array operations, and waits for it up to this long each time while another thread runs
-Python: with Python's default of 5 ms, half a second."""
-
 _realtime = False
-
-
-def switch_often() -> None:
-    """Set the switch interval of the interpreter short enough for sound."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def use_realtime() -> str:
@@ -60,34 +53,19 @@ def use_realtime() -> str:
     return f"real time: priority {RANK}, memory locked"
 
 
-def raise_priority(behind: int = 0) -> None:
-    """Raise the calling thread above others where the system allows it (Linux, usually as root).
+def name_process(name: str) -> None:
+    """Name this process in lists of processes, where the system lets it (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
 
-    Args:
-        behind: ranks below the audio thread, in real time.
-    """
-    _keep_to_threads()
+
+def raise_priority() -> None:
+    """Raise the calling thread above others where the system allows it (Linux, usually as root)."""
     if _realtime:
         with contextlib.suppress(OSError):
-            _schedule(RANK - behind)
+            _schedule(RANK)
     else:
         _set_niceness(AHEAD)
-
-
-def normal_priority() -> None:
-    """Give the calling thread normal priority, whatever thread started it."""
-    _keep_to_threads()
-    if _may_change():
-        _set_niceness(NORMAL)
-
-
-def _keep_to_threads() -> None:
-    """Apply --threads to PyTorch's work on the calling thread."""
-    # OpenMP's number of threads is per calling thread, and is all cores until PyTorch is asked
-    # there once. A process that only talks to a server has not loaded it.
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.get_num_threads()
 
 
 @contextlib.contextmanager
