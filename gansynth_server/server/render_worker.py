@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -54,7 +55,8 @@ def serve(
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     if hasattr(os, "nice"):  # sound and messages come first; threads started later take it over
-        os.nice(NICENESS)
+        with contextlib.suppress(OSError):
+            os.nice(NICENESS)
     log.set_up(options.verbosity, options.log)
     networks = Networks(options, spectra)
     for channel in channels[1:]:
