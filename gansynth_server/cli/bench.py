@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
 Section = Literal[
-    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams"
+    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams", "ipc"
 ]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
@@ -21,7 +21,8 @@ class BenchCommand:
 
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
     """What to measure; voices are those with latents that move; memory, with thousands of
-    --notes, takes minutes; clients plays many, streams are many listeners."""
+    --notes, takes minutes; clients plays many, streams are many listeners,
+    ipc is what the ways between the processes take."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -83,6 +84,11 @@ class BenchCommand:
 
             figures["streams"] = streams.measure(self._flags, self.seconds)
             report.table(console, "Streams of 48 kHz, 512 by 4", figures["streams"])
+        if "ipc" in self.sections:
+            from gansynth_server.bench import ipc
+
+            figures["ipc"] = ipc.measure(self._flags)
+            report.table(console, "Between the processes, ms", figures["ipc"])
         report.save_json(self.json, figures)  # a bench may be ended early
         if {"mixing", "network", "precision"} & set(self.sections):
             set_threads(self.threads)

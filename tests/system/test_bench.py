@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gansynth_server import cli
-from gansynth_server.bench import mixing, network, networks
+from gansynth_server.bench import ipc, mixing, network, networks
 from tests.support import golden_rule
 
 
@@ -28,7 +28,9 @@ def test_everything(tiny, tmp_path, monkeypatch, capsys):
         (2, "yes"),
     ]
     assert all(0 < row["p50 ms"] <= row["p99 ms"] <= row["max ms"] for row in rows)
-    assert figures["live"]["start until ready s"] > figures["live"]["of which importing torch s"]
+    assert (
+        figures["live"]["start until ready s"] > 0 < figures["live"]["of which importing torch s"]
+    )
     assert set(figures["network"]) == {"all_instruments", "full size, golden rule"}
     for table in figures["network"].values():
         plain, eager, cuda = table
@@ -48,6 +50,14 @@ def test_memory_of_a_server_that_plays(tiny, tmp_path, capsys):
     assert all(row[f"{name}: MB"] > 50 for row in rows for name in ("cache", "no cache"))
     assert rows[-1]["cache: MB"] - rows[0]["cache: MB"] > 20
     assert "Resident memory" in capsys.readouterr().out
+
+
+def test_the_ways_between_the_processes(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(ipc, "ROUNDS", 20)
+    out = tmp_path / "figures.json"
+    cli.main(["bench", "--sections", "ipc", "--json", str(out)])
+    rows = json.loads(out.read_text())["ipc"]
+    assert len(rows) == 4 and all(0 < row["p50"] <= row["p99"] for row in rows[:3])
 
 
 @pytest.mark.parametrize("arguments", [["--notes", "0"], ["--checkpoint", "nope"]])

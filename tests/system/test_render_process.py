@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gansynth_server import api
-from gansynth_server.bench.process import children
+from gansynth_server.bench.process import children, name
 from gansynth_server.errors import RenderError, UserError
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
@@ -21,6 +21,7 @@ from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import TIMEOUT_S, Lane
 from gansynth_server.render.remote import RemoteModel
 from gansynth_server.server.render_worker import serve
+from gansynth_server.util.threads import RENDER
 from tests.support.puller import BLOCK, Puller
 from tests.support.server import ServerProcess
 from tests.support.sounds import roughness
@@ -136,13 +137,8 @@ def test_one_that_hangs_is_ended(monkeypatch):
 
 def child_of(pid):
     """The render process of a server."""
-    found = [
-        child
-        for child in children(pid)
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-    assert len(found) == 1
-    return found[0]
+    (found,) = [child for child in children(pid) if name(child) == RENDER]
+    return found
 
 
 def test_a_chord_outlives_it():
