@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gansynth_server as gs
-from gansynth_server.instrument.hallucination import AHEAD, SLOT, Hallucination, render
+from gansynth_server.instrument.hallucination import AHEAD, SLOT, Hallucination
+from gansynth_server.instrument.offline_player import render
 from gansynth_server.latent import sequence as sequences
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
@@ -84,7 +85,7 @@ def test_trim_leaves_out_the_beginning_of_a_note(model):
     def sound(skip):
         voices = Voices(SAMPLE_RATE, 1)
         envelope = Envelope(attack=0.0)
-        voices.start(Note(None, 0, 60, 100, 60, skip=skip, spectrum=spectrum, envelope=envelope))
+        voices.start(Note(0, 0, 60, 100, 60, skip=skip, spectrum=spectrum, envelope=envelope))
         return voices.render(5 * SAMPLE_RATE)[0]
 
     plain, trimmed = sound(0.0), sound(10 * HOP / SAMPLE_RATE)

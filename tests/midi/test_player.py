@@ -1,7 +1,6 @@
 """MIDI messages as notes and changes of them."""
 
 import logging
-import threading
 
 import mido
 import numpy as np
@@ -9,24 +8,19 @@ import pytest
 
 import gansynth_server as gs
 from gansynth_server.errors import UserError
-from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.instrument.tuning import Mapping, Tuning
 from gansynth_server.latent import directions
 from gansynth_server.latent.vectors import draw
 from gansynth_server.midi.mapping import target
 from gansynth_server.midi.player import MidiPlayer
-from gansynth_server.render.renderer import Renderer
-from gansynth_server.synth.bus import Bus
+from tests.support.stage import Stage
 
 
-class Stage:
+class MidiStage(Stage):
     """A player on a bus that is rendered by hand."""
 
-    def __init__(self, renderer, model):
-        self.bus = Bus(48000, 16, channels=2)
-        clock = lambda: self.bus.time / 48000  # noqa: E731
-        self.instrument = Instrument(renderer, 1, lambda *told: None, clock)
-        self.client = self.instrument.add_client(0, model, self.bus)
+    def __init__(self, model):
+        super().__init__(model, channels=2, keep=0)
         self.player = MidiPlayer(self.instrument, self.client)
 
     def send(self, type, **values):
@@ -35,19 +29,11 @@ class Stage:
     def cc(self, control, value, channel=0):
         self.send("control_change", control=control, value=value, channel=channel)
 
-    def render(self, frames=512):
-        """The sound once all that was asked for is rendered."""
-        ready = threading.Event()
-        with self.instrument.lock:
-            self.client.sync(ready.set)
-        assert ready.wait(30)
-        return self.bus.render(frames)
-
     @property
     def notes(self):
-        """Sounding notes by their ids."""
+        """Those that sound once all that was sent is rendered."""
         self.render()
-        return {note.id: note for note in self.bus.voices.notes if note is not None}
+        return super().notes
 
     def released(self, id):
         return self.notes[id].off is not None
@@ -60,15 +46,15 @@ def model():
 
 @pytest.fixture
 def stage(model):
-    renderer = Renderer(0)
-    yield Stage(renderer, model)
-    renderer.stop()
+    made = MidiStage(model)
+    yield made
+    made.close()
 
 
 def test_notes_begin_and_end(stage):
     stage.send("note_on", note=60, velocity=80)
-    (note,) = stage.notes.values()
-    assert (note.id, note.pitch, note.off) == ("midi 1 60", 60, None)
+    ((id, note),) = stage.notes.items()
+    assert (id, note.pitch, note.off) == ("midi 1 60", 60, None)
     assert note.loudness == pytest.approx(80 / 127)
     assert np.abs(stage.render(4800)).max() > 0.001
     stage.send("note_off", note=60)
@@ -213,7 +199,7 @@ def test_principal_directions_move_the_latent_and_the_notes_that_sound(stage, mo
     moved = violin + 2 * way[0]
     assert latent_of(stage, 0) == pytest.approx(moved, abs=1e-5)
     (played,) = stage.client.notes.values()
-    assert played.path.at(stage.bus.time / 48000) == pytest.approx(moved, abs=1e-5)
+    assert played.path.at(stage.time) == pytest.approx(moved, abs=1e-5)
     stage.cc(21, 0)
     assert latent_of(stage, 0) == pytest.approx(moved - 2 * way[1], abs=1e-5)
     stage.cc(20, 64)

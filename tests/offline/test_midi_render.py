@@ -125,9 +125,9 @@ def counting(model):
         def __init__(self):
             self.calls = []
 
-        def render(self, z, labels):
+        def frames(self, z, labels, window):
             self.calls.append(len(z))
-            return model.backend.render(z, labels)
+            return model.backend.frames(z, labels, window)
 
     return Model(model.checkpoint, Counting())
 

@@ -9,8 +9,8 @@ import soundfile
 import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
+from gansynth_server.instrument import offline_player
 from gansynth_server.latent.vectors import draw
-from gansynth_server.offline import player
 from gansynth_server.offline import score as play
 from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
@@ -43,7 +43,7 @@ def test_a_score_is_what_the_voices_play(tmp_path, models):
     model = gs.load("all_instruments")
     spectrum = model.backend.render(draw(256, 5)[None], np.array([60 - model.pitches[0]]))[0]
     bus = Bus(RATE, 1)
-    note = Note(None, 60, 60, 100, 60, spectrum=spectrum)
+    note = Note(0, 60, 60, 100, 60, spectrum=spectrum)
     bus.start(note, 0.25)
     bus.release(note, 0.75)
     expected = bus.render(heard.shape[1])
@@ -74,7 +74,7 @@ def test_osc_is_jsonl(tmp_path, models):
 def test_block_size_does_not_matter(tmp_path, models, monkeypatch, block):
     path = write(tmp_path / "a.jsonl", *SOME)
     whole = sound(path, models, 2.0)
-    monkeypatch.setattr(player, "BLOCK", block)
+    monkeypatch.setattr(offline_player, "BLOCK", block)
     assert np.abs(sound(path, models, 2.0) - whole).max() < 1e-6
 
 

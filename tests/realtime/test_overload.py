@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
+from gansynth_server.synth.render_lock import RenderLock
 
 from gansynth_server.synth.bus import Bus
-from gansynth_server.synth.render_lock import RenderLock
 from tests.support.notes import note, spectrum
 from tests.support.puller import BLOCK
 from tests.support.sounds import roughness

@@ -609,7 +609,7 @@ def whole(real):
 
 def started(spectrum: Spectrum) -> tuple[Voices, Note]:
     bank = Voices(16000, 2)
-    note = Note(None, 0, 60, 127, 60, spectrum=spectrum)
+    note = Note(0, 0, 60, 127, 60, spectrum=spectrum)
     bank.start(note)
     return bank, note
 

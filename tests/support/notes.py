@@ -15,6 +15,6 @@ def spectrum(level=0.01, increment=0.5):
 
 
 def note(spectrum_, id=0, **attributes):
-    made = Note("me", id, 60, 127, 60, **attributes)
+    made = Note(1, id, 60, 127, 60, **attributes)
     made.spectrum = spectrum_
     return made

@@ -1,13 +1,8 @@
 """One bank for all listeners: what each hears is what a bank of its own would give it."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
-from gansynth_server.net.stream_renderer import MAX_GATHER_S, StreamRenderer
-from gansynth_server.net.streams import PullStream
 from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.bank import Bank
@@ -57,7 +52,7 @@ def test_one_bank_gives_what_a_bank_each_gives(rates):
     alone, together = listeners(False, rates), listeners(True, rates)
     heard = [[] for _ in rates]
     for _ in range(100):
-        sounds = render_together([(bus, BLOCK) for bus in together], None)
+        sounds = render_together([(bus, BLOCK) for bus in together])
         for found, sound in zip(heard, sounds, strict=True):
             found.append(sound)
     for bus, found in zip(alone, heard, strict=True):
@@ -71,7 +66,7 @@ def test_whoever_wants_blocks_of_another_size_has_them_too():
     alone, together = listeners(False, [48000] * 4), listeners(True, [48000] * 4)
     for _ in range(40):
         due = list(zip(together, sizes, strict=True))
-        for bus, size, sound in zip(alone, sizes, render_together(due, None), strict=True):
+        for bus, size, sound in zip(alone, sizes, render_together(due), strict=True):
             assert np.abs(sound - bus.render(size)).max() <= 1e-5
 
 
@@ -79,11 +74,11 @@ def test_a_full_bank_makes_a_note_wait_for_a_row():
     bank = Bank(48000, 2)
     first, second = Bus(48000, 2, bank=bank), Bus(48000, 2, bank=bank)
     for n in range(2):
-        note = Note(None, n, 60, 90, 60, spectrum=SPECTRA[n])
+        note = Note(0, n, 60, 90, 60, spectrum=SPECTRA[n])
         note.off = 0.05
         first.start(note)
     first.render(BLOCK)
-    late = Note(None, "late", 60, 90, 60, spectrum=SPECTRA[2])
+    late = Note(0, 2, 60, 90, 60, spectrum=SPECTRA[2])
     second.start(late)
     second.render(BLOCK)
     assert (first.voices.sounding, second.voices.sounding, len(second.voices.waiting)) == (2, 0, 1)
@@ -98,31 +93,9 @@ def test_what_breaks_in_one_ends_nobody_else():
     buses = [Bus(48000, 4, gain=1.0, bank=bank) for _ in range(3)]
     broken = Spectrum(np.full((FRAMES, BINS), np.nan, np.float32), SPECTRA[0].increment)
     for n, bus in enumerate(buses):
-        bus.start(Note(None, n, 60, 90, 60, spectrum=broken if n == 1 else SPECTRA[0]))
-    sounds = render_together([(bus, 4 * BLOCK) for bus in buses], None)
+        bus.start(Note(0, n, 60, 90, 60, spectrum=broken if n == 1 else SPECTRA[0]))
+    sounds = render_together([(bus, 4 * BLOCK) for bus in buses])
     assert [bus.voices.non_finite for bus in buses] == [0, 1, 0]
     assert all(np.isfinite(sound).all() for sound in sounds)
     assert np.array_equal(sounds[0], sounds[2]) and np.abs(sounds[0]).max() > 1e-3
     assert not sounds[1].any()
-
-
-def test_many_streams_share_passes_and_each_has_its_blocks():
-    bank, passes, sent = Bank(48000, 64), [], {}
-    render = bank.render
-    bank.render = lambda due, frames: [passes.append(len(due)), render(due, frames)][1]
-    streams = [PullStream(Bus(48000, 2, bank=bank), BLOCK, 4) for _ in range(12)]
-    pulls = StreamRenderer(lambda source, datagram: sent.setdefault(source, []).append(datagram))
-    thread = threading.Thread(target=pulls.run)
-    thread.start()
-    for number in range(20):
-        for n, stream in enumerate(streams):
-            pulls.put(("test", n), stream, number)
-        time.sleep(0.75 * BLOCK / 48000)
-    pulls.stop()
-    thread.join()
-    assert {source: len(datagrams) for source, datagrams in sent.items()} == {
-        ("test", n): 20 for n in range(12)
-    }
-    assert pulls.blocks == 240 and sum(passes) <= 240
-    assert np.mean(passes) > 4  # one at a time would be 1
-    assert MAX_GATHER_S < BLOCK / 48000

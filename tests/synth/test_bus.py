@@ -36,12 +36,12 @@ def test_a_broken_voice_is_ended_and_the_others_sound_as_if_alone(what, channels
     ended = []
     buses[0]._on_end = lambda n: ended.append(n.id)
     for bus in buses:
-        bus.start(note(spectrum(), "good", pan=0.3))
+        bus.start(note(spectrum(), 100, pan=0.3))
     for n in range(3):
-        buses[0].start(note(spoil(what), f"bad {n}"))
+        buses[0].start(note(spoil(what), n))
     sound, alone = (np.concatenate([b.render(256) for _ in range(700)], axis=1) for b in buses)
     assert np.isfinite(sound).all() and np.abs(sound).max() <= CEILING
-    assert sorted(n for n in ended if n.startswith("bad")) == ["bad 0", "bad 1", "bad 2"]
+    assert sorted(n for n in ended if n < 100) == [0, 1, 2]
     assert buses[0].voices.non_finite == 3
     # neither the limiter nor the resampler remembers them
     tail = slice(3 * rate, None)

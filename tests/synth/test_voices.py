@@ -11,7 +11,6 @@ from gansynth_server.synth.bus import EXACT, GRAIN, PART, Bus
 from gansynth_server.synth.envelope import Envelopes
 from gansynth_server.synth.limiter import CEILING, Limiter
 from gansynth_server.synth.note import Note
-from gansynth_server.synth.render_lock import RenderLock
 from gansynth_server.synth.voices import Voices
 from tests.support.sounds import pitch_of
 
@@ -33,7 +32,7 @@ def offline(s: Spectrum) -> np.ndarray:
 
 def note(s: Spectrum, pitch: float = 69, rendered: int = 69, **kw) -> Note:
     return Note(
-        owner=None, id=pitch, pitch=pitch, velocity=127, rendered=rendered, spectrum=s, **kw
+        owner=0, id=int(pitch), pitch=pitch, velocity=127, rendered=rendered, spectrum=s, **kw
     )
 
 
@@ -98,7 +97,7 @@ def test_envelope_is_ten_milliseconds_and_three_hundred(sounds):
 
 
 def test_commands_to_the_sample_and_a_crowd_of_them_nearly(monkeypatch):
-    bus, heard, sizes = Bus(48000, 4, render_lock=RenderLock()), [], []
+    bus, heard, sizes = Bus(48000, 4, live=True), [], []
     render = bus.voices.render
     monkeypatch.setattr(bus.voices, "render", lambda n: [sizes.append(n), render(n)][1])
     for n in range(PART):  # each at a sample of its own
@@ -210,7 +209,7 @@ def test_silence_now_fades_within_ten_milliseconds_without_a_click(sounds):
     bus = Bus(16000, 4, gain=1.0)
     bus.start(note(sounds[0]))
     before = bus.render(8000)[0]
-    bus.silence()
+    assert not bus.cut(lambda note: True)
     after = bus.render(800)[0]
     assert not after[160:].any()
     joined = np.concatenate([before[-400:], after])

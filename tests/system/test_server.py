@@ -180,7 +180,7 @@ def test_stream_is_the_offline_note_to_the_sample(peer):
     model = gs.load("all_instruments")
     bus = Bus(48000, 1)
     spectrum = model.backend.render(draw(256, 77)[None], np.array([45]))[0]
-    bus.start(Note(None, 69, 69, 100, 69, spectrum=spectrum))
+    bus.start(Note(0, 69, 69, 100, 69, spectrum=spectrum))
     offline = bus.render(len(live))[0]
     assert np.abs(offline).max() > 0.02
     assert np.abs(live - offline).max() < 1e-5
