@@ -9,6 +9,8 @@ from gansynth_server import cli
 from gansynth_server.bench import ipc, mixing, network, networks
 from tests.support import golden_rule
 
+IMPORTING = "of which importing torch"
+
 
 def test_everything(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(networks, "full_size", lambda: golden_rule.generator(golden_rule.TINY))
