@@ -170,6 +170,13 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """Send as many further datagrams as were taken (see :class:`~.events.Heard`)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Go:
     """Begin: hear the socket, and play a bus to the output."""
 
@@ -199,6 +206,7 @@ Command = (
     | OpenStream
     | CloseStream
     | Pull
+    | Took
     | Go
     | Quit
 )

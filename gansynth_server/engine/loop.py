@@ -26,6 +26,7 @@ from gansynth_server.engine.commands import (
     Pull,
     Quit,
     Timed,
+    Took,
 )
 from gansynth_server.engine.engine import Engine
 from gansynth_server.engine.events import Block, Event, Heard, Pulled
@@ -35,15 +36,19 @@ from gansynth_server.engine.record_socket import RecordSocket
 from gansynth_server.engine.streams import PullRequest, PullStream, read_pull
 from gansynth_server.osc.codec import Source
 from gansynth_server.synth.bus import Bus
+from gansynth_server.util.fair_queue import FairQueue
 
 MAX_DATAGRAM = 65536
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 """Flag of calls that never wait; on Windows, which has none, the socket never does."""
 BURST = 64
 """Datagrams that are read before anything is rendered."""
-MAX_UNTAKEN = 4 << 20
-"""Bytes that may wait until the server takes them; further datagrams are lost, as they would be
-on the wire."""
+MAX_UNTAKEN = 8
+"""Datagrams that the server has and did not take yet: what comes from another client waits for so
+many at most."""
+MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
+"""Datagrams that may wait for that, of all clients and of one, and bytes of all; further ones are
+lost, as they would be on the wire."""
 PART = 512
 """Most frames rendered at once, so that no listener waits long for its own."""
 MAX_WAITING = 64
@@ -68,6 +73,8 @@ class _Due:
     bus: Bus
     frames: int
     deliver: Callable[[NDArray[np.float32]], None]
+    wanted: float
+    """When (s) it was asked for."""
     parts: list[NDArray[np.float32]] = field(default_factory=list)
     done: int = 0
 
@@ -102,6 +109,10 @@ class EngineLoop:
         self._overload = Overload()
         self._passed = 0.0  # end of the last pass
         self._reported = 0.0
+        self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
+            MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
+        )
+        self._untaken = 0
         self._late = self._blocks = self._lost = 0
         self._over = False
         self.timer = BlockTimer("the sound")
@@ -120,6 +131,7 @@ class EngineLoop:
                     self._take_commands(selector)
                 if self._socket in ready:
                     self._hear()
+                self._hand_over()
                 self._collect()
                 if self._due:
                     self._render()
@@ -178,6 +190,8 @@ class EngineLoop:
             case Pull(number, block):
                 if number in self._streams:
                     self._ask(self._streams[number], block)
+            case Took(count):
+                self._untaken -= count
             case Go(bus):
                 selector.register(self._socket, selectors.EVENT_READ)
                 self._playing = self._engine.buses[bus]
@@ -202,8 +216,7 @@ class EngineLoop:
             self._pulls.pop(stream, None)
 
     def _hear(self) -> None:
-        """Read datagrams: answer pulls soon, and hand all else to the server."""
-        heard: list[tuple[bytes, Source]] = []
+        """Read datagrams: pulls are answered soon, all else waits for the server."""
         for _ in range(BURST):
             try:
                 datagram, source = self._socket.recvfrom(MAX_DATAGRAM, DONT_WAIT)
@@ -215,11 +228,16 @@ class EngineLoop:
             stream = None if pull is None else self._streams.get(pull[1])
             if pull is not None and stream is not None and stream.form.source == source:
                 self._ask(stream, pull[0])
-            else:
-                heard.append((datagram, source))
-        if heard and self._records.waiting > MAX_UNTAKEN:
-            self._lost += len(heard)
-        elif heard:
+            elif not self._inbox.put(source, (datagram, source), len(datagram)):
+                self._lost += 1
+
+    def _hand_over(self) -> None:
+        """Tell the server of datagrams, the clients in turns, as fast as it takes them."""
+        heard = []
+        while self._inbox and self._untaken < MAX_UNTAKEN:
+            heard.append(self._inbox.take())
+            self._untaken += 1
+        if heard:
             self._events.append(Heard(heard))
 
     def _ask(self, stream: PullStream, number: int) -> None:
@@ -251,7 +269,7 @@ class EngineLoop:
         busy = {due.bus for due in self._due}
         bus = self._playing
         if bus is not None and bus not in busy and self._output.wanted(now):
-            self._due.append(_Due(bus, self._output.blocksize, self._output.put))
+            self._due.append(_Due(bus, self._output.blocksize, self._output.put, now))
         if not self._pulls or now < self._gather_until():
             return
         self._active = {s: at for s, at in self._active.items() if now - at < ACTIVE_S}
@@ -261,7 +279,8 @@ class EngineLoop:
                 known = stream.known(request.number)
                 if known is None:
                     busy.add(stream.bus)
-                    self._due.append(_Due(stream.bus, stream.form.block, self._sender(request)))
+                    send = self._sender(request)
+                    self._due.append(_Due(stream.bus, stream.form.block, send, request.asked))
                 else:
                     self._send(request, known)
             if not waiting:
@@ -269,8 +288,7 @@ class EngineLoop:
 
     def _render(self) -> None:
         """Render a part of all blocks that are due, and deliver those that are whole."""
-        now = time.monotonic()
-        self.timer.begin(now + min(due.frames / due.bus.rate for due in self._due))
+        self.timer.begin(min(due.wanted + due.frames / due.bus.rate for due in self._due))
         self._overload.begin()
         sounds = self._engine.render(
             [(due.bus, min(PART, due.frames - due.done)) for due in self._due]

@@ -28,6 +28,7 @@ from gansynth_server.engine.commands import (
     Pull,
     Quit,
     Timed,
+    Took,
 )
 from gansynth_server.engine.engine import BusState
 from gansynth_server.engine.events import Event, Freed, Opened, Refused
@@ -217,6 +218,10 @@ class EngineProcess:
             close=lambda: self._command(CloseTap(number)),
             free=lambda: self._free_rings.append(number),
         )
+
+    def took(self, count: int) -> None:
+        """Have so many further datagrams sent."""
+        self._command(Took(count))
 
     def totals(self) -> Totals:
         """Return what is counted for all buses together."""

@@ -29,14 +29,10 @@ from gansynth_server.recording.messages import recorded
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.server.clock import MessageClock, TagTime
 from gansynth_server.server.osc_log import OscLog
-from gansynth_server.util.fair_queue import FairQueue
 
 TIME_SLICE_S = 0.005
-"""Time (s) of decoding datagrams, and of handling messages, before further ones are taken, so that
-no client's wait behind those of another."""
-MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
-"""Datagrams that may wait to be decoded, of all clients and of one, and bytes of all; further
-ones are lost, as they would be on the wire."""
+"""Time (s) of handling messages before further ones are taken, so that no client's wait behind
+those of another."""
 MAX_UNPULLED = 20_000
 """Commands that may wait for a stream that is not pulled."""
 SWEEP_PERIOD_S = 1.0
@@ -51,8 +47,8 @@ class Receiver:
     """Takes the datagrams that the engine hears and handles their messages, all on the thread that
     calls ``run``.
 
-    Messages for now are handled each client's in the order of their arrival and the clients in
-    turns, and those with a time a little before it. Handling takes turns with receiving.
+    The clients' datagrams come in turns, and so do their messages for now, each client's in the
+    order of their arrival; those with a time are handled a little before it.
 
     Args:
         engine: hears the socket, and takes all commands of one message together.
@@ -89,17 +85,13 @@ class Receiver:
         self._admission = Admission(access, sessions, self._send, rate, clock)
         self.scheduler = Scheduler()
         self.dump = OscLog()
-        self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
-            MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
-        )
         self._told: tuple[Session, float] | None = None
         self._swept = clock()
 
     @property
     def counts(self) -> Counter[str]:
-        """Counts of datagrams and messages: see :class:`Admission`; ``lost`` for want of room,
-        ``bad`` OSC, ``handled``, ``failed``, ``late``, replies ``withheld`` from unproven
-        addresses."""
+        """Counts of datagrams and messages: see :class:`Admission`; ``bad`` OSC, ``handled``,
+        ``failed``, ``late``, replies ``withheld`` from unproven addresses."""
         return self._admission.counts
 
     def send(self, source: Source, datagram: bytes) -> None:
@@ -121,28 +113,33 @@ class Receiver:
     def run(self, stopping: threading.Event) -> None:
         """Receive until told to stop, which is noticed with the next datagram."""
         while not stopping.is_set():
+            taken = 0
             if select.select([self._engine], [], [], self._pause())[0]:
-                self._receive()
-            self._decode_waiting()
+                taken = self._receive()
             self._handle_due()
+            if taken:
+                self._engine.took(taken)
             self._sweep()
 
-    def _receive(self) -> None:
+    def _receive(self) -> int:
+        """Take what the engine tells; return how many datagrams there were."""
         try:
             events = self._engine.receive()
         except EOFError:
             self._on_lost()
-            return
+            return 0
+        taken = 0
         for event in events:
             if isinstance(event, Heard):
+                taken += len(event.datagrams)
                 for datagram, source in event.datagrams:
-                    self._admit(datagram, source)
+                    if self._admission.admits(source, len(datagram)):
+                        self._guarded(datagram, source)
             else:
                 self._on_event(event)
+        return taken
 
     def _pause(self) -> float:
-        if self._inbox:
-            return 0.0
         pause = self.scheduler.pause(self._clock())
         return SWEEP_PERIOD_S if pause is None else min(SWEEP_PERIOD_S, pause)
 
@@ -154,19 +151,6 @@ class Receiver:
                 self._sessions.sweep()
             except Exception:
                 _log.exception("a silent client could not be forgotten")
-
-    def _admit(self, datagram: bytes, source: Source) -> None:
-        admitted = self._admission.admits(source, len(datagram))
-        if admitted and not self._inbox.put(source, (datagram, source), len(datagram)):
-            self.counts["lost"] += 1
-
-    def _decode_waiting(self) -> None:
-        """Decode a datagram of each client, as far as there is time."""
-        begun = self._clock()
-        for _ in range(self._inbox.owners):
-            self._guarded(*self._inbox.take())
-            if self._clock() - begun > TIME_SLICE_S:
-                break
 
     def _guarded(self, datagram: bytes, source: Source) -> None:
         try:

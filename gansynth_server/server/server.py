@@ -300,7 +300,7 @@ class Server:
             failed_total=counts["failed"],
             bad_total=counts["bad"],
             late_total=counts["late"],
-            lost_total=counts["lost"] + int(totals.lost),
+            lost_total=int(totals.lost),
             limited_total=counts["limited"],
             refused_total=counts["refused"],
             withheld_total=counts["withheld"],
@@ -445,12 +445,14 @@ class Server:
         for recorder in list(self._recorders.values()):
             recorder.end()
         self._recorders.clear()
-        try:
-            self.engine.replace()
-        except UserError as error:
-            _log.error("%s: the server ends", error)
-            self.quit()
-        for client in self.instrument.end_all():
+        with self.instrument.lock:  # no note begins meanwhile
+            try:
+                self.engine.replace()
+            except UserError as error:
+                _log.error("%s: the server ends", error)
+                self.quit()
+            clients = self.instrument.end_all()
+        for client in clients:
             why = "the sound engine had ended and was started again: your notes are over"
             self._tell(client, "/fail", "/note", why)
 

@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 
 from gansynth_server.errors import UserError
-from gansynth_server.util import log
 from gansynth_server.server.metrics import Metrics
+from gansynth_server.util import log
 from tests.support.client import Client
 from tests.support.server import ServerProcess, run_server
 
