@@ -93,7 +93,9 @@ def read_pull(datagram: bytes) -> tuple[int, int] | None:
     try:
         ((_, message),) = decode(datagram)
         block, stream = message.args
-        number = int(block), int(stream)  # type: ignore[arg-type]
-    except (OscError, ValueError, TypeError, OverflowError):
+        if not isinstance(block, int | float) or not isinstance(stream, int | float):
+            return None
+        number = int(block), int(stream)
+    except (OscError, ValueError, OverflowError):
         return None
     return number if number[0] >= 0 else None
