@@ -221,7 +221,8 @@ class Engine:
     def _lend(self, timed: Timed, number: int, slot: int) -> None:
         """Take a command that carries a slot."""
         playing = self._notes.get(number)
-        if playing is None:
+        # a note begins once
+        if playing is None or (playing.begun and isinstance(timed.command, Start)):
             self._tell(Freed(slot))
             return
         note, bus = playing.note, self.buses[playing.bus]
@@ -249,7 +250,8 @@ class Engine:
 
     def _settle(self, command: Settle, playing: _Playing, voices: Voices) -> None:
         note = playing.note
-        if note.id not in self._notes or note.settling != command.number:
+        counts = note.settling == command.number and bool(playing.begun)
+        if note.id not in self._notes or not counts:
             self._tell(Freed(command.slot))
             return
         before, after = playing.begun.pop(), self._spectra(command.slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from gansynth_server.util.shared_memory import SharedMemory
 
 FIELDS = 24
 """Numbers of a row, at most; the last counts its changes."""
+CHANGE_TIMEOUT_S = 0.2
+"""Time (s) that a reader waits for a change to be over."""
 
 
 class Totals(NamedTuple):
@@ -82,8 +85,13 @@ class Gauges:
 
     def _read(self, row: int) -> list[float]:
         line = self._rows[row]
+        deadline: float | None = None
         while True:
             before = line[-1]
             values: list[float] = line.tolist()
             if not before % 2 and values[-1] == before == line[-1]:
+                return values
+            now = time.monotonic()
+            deadline = deadline or now + CHANGE_TIMEOUT_S
+            if now > deadline:  # its writer was ended in the middle
                 return values

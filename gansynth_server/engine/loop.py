@@ -211,8 +211,8 @@ class EngineLoop:
 
     def _forget(self, of: Callable[[PullStream], bool]) -> None:
         """Forget what some streams were asked for."""
-        for stream in [stream for stream in self._active if of(stream)]:
-            del self._active[stream]
+        for stream in [stream for stream in {**self._active, **self._pulls} if of(stream)]:
+            self._active.pop(stream, None)
             self._pulls.pop(stream, None)
 
     def _hear(self) -> None:

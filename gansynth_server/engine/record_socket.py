@@ -101,21 +101,24 @@ class RecordSocket:
         """Return the records that have come.
 
         Raises:
-            EOFError: the other end is closed.
+            EOFError: the other end is closed, and all that it sent was returned.
         """
+        ended = False
         try:
             for _ in range(MAX_PIECES):
                 piece = self._socket.recv(PIECE)
-                if not piece:
-                    raise EOFError("the other process has ended")
+                ended = not piece
                 self._came += piece
                 if len(piece) < PIECE:
                     break
         except BlockingIOError:
             pass
-        except ConnectionError as error:
-            raise EOFError("the other process has ended") from error
-        return self._taken()
+        except ConnectionError:
+            ended = True
+        records = self._taken()
+        if ended and not records:
+            raise EOFError("the other process has ended")
+        return records
 
     def _taken(self) -> list[Any]:
         """Return the records of the lists that have come as a whole."""

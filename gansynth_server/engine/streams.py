@@ -104,6 +104,8 @@ def read_pull(datagram: bytes) -> tuple[int, int] | None:
         else:
             ((_, message),) = decode(datagram)
             block, stream = message.args
+            if isinstance(block, bytes) or isinstance(stream, bytes):
+                return None
         number = int(block), int(stream)
     except (OscError, ValueError, TypeError, OverflowError):
         return None

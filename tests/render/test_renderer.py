@@ -18,7 +18,7 @@ from gansynth_server.render.folded import fold
 from gansynth_server.render.jobs import Job
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.render.window_requests import WindowRequest
-from gansynth_server.spectral.arena import Arena, SharedSpectra
+from gansynth_server.spectral.arena import Arena, LocalSpectra, SharedSpectra
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.note import Note
 from gansynth_server.synth.voices import Voices
