@@ -23,7 +23,6 @@ from gansynth_server.analysis.spectral_distance import Target, sound
 from gansynth_server.latent.vectors import draws
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import SEARCH_SECONDS
-from gansynth_server.util.threads import behind_others
 
 Float32 = NDArray[np.float32]
 
@@ -218,11 +217,10 @@ class _Search:
         found = []
         for at in range(0, len(moving), CHUNK):
             part = moving.detach()[at : at + CHUNK].requires_grad_(True)
-            with behind_others():
-                distance = self._distance(part)
-                length = part.square().mean(dim=1) - 1
-                loss = (distance + PRIOR * length.clamp(min=0)).sum()
-                loss.backward()  # type: ignore[no-untyped-call]
+            distance = self._distance(part)
+            length = part.square().mean(dim=1) - 1
+            loss = (distance + PRIOR * length.clamp(min=0)).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
             assert part.grad is not None
             moving.grad[at : at + CHUNK] = part.grad
             found.append(distance.detach().cpu())
@@ -234,8 +232,7 @@ class _Search:
     @torch.no_grad()
     def _sounds(self, z: Tensor) -> Tensor:
         """Waves [N, 64000] of latents, without gradients."""
-        with behind_others():
-            return self._waves(z.to(self._device))
+        return self._waves(z.to(self._device))
 
     def _waves(self, z: Tensor) -> Tensor:
         labels = torch.full((len(z),), self._label, device=self._device)

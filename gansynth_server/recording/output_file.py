@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gansynth_server.audio.sound_file import SoundWriter
 from gansynth_server.engine.tap import EngineTap
@@ -26,13 +30,15 @@ class OutputFile:
     def __init__(self, path: Path, rate: int, channels: int) -> None:
         self._path = path
         self._file = SoundWriter(path, rate, channels)
-        self._tap: EngineTap | None = None
+        self._taps: deque[EngineTap] = deque()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
     def start(self, tap: EngineTap) -> None:
-        self._tap = tap
-        self._thread.start()
+        """Write what is heard from now on; go on with another tap once an engine has ended."""
+        self._taps.append(tap)
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Write what has come, and complete the file."""
@@ -45,8 +51,7 @@ class OutputFile:
         ended = False
         while not ended:
             ended = self._ending.wait(WRITE_PERIOD_S)
-            assert self._tap is not None
-            sound = self._tap.ring.read()
+            sound = self._read()
             if self._file.closed or not sound.size:
                 continue
             try:
@@ -54,3 +59,11 @@ class OutputFile:
             except (OSError, RuntimeError) as error:
                 _log.error("the recording '%s' ends here: %s", self._path, error)
                 self._file.close()
+
+    def _read(self) -> NDArray[np.float32]:
+        """Return what has come, the last of taps first whose engines have ended."""
+        sounds = []
+        while len(self._taps) > 1:
+            sounds.append(self._taps[0].ring.read())
+            self._taps.popleft().free()
+        return np.concatenate([*sounds, self._taps[0].ring.read()], axis=1)

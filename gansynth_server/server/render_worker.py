@@ -24,6 +24,7 @@ from gansynth_server.render.protocol import (
     FramesRequest,
     HallucinationRequest,
     InvertRequest,
+    Lane,
     Loaded,
     LoadRequest,
     RenderReply,
@@ -33,7 +34,7 @@ from gansynth_server.render.protocol import (
 )
 from gansynth_server.spectral.arena import SharedSpectra
 from gansynth_server.util import log
-from gansynth_server.util.threads import RENDER, name_process, set_threads
+from gansynth_server.util.threads import RENDER, lower_priority, name_process, set_threads
 
 SWITCH_INTERVAL_S = 0.0001
 """Switch interval (s) of the interpreter: a new note's head waits for it each time that Python
@@ -54,12 +55,16 @@ def serve(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     log.set_up(options.verbosity, options.log)
     networks = Networks(options, spectra)
-    for channel in channels[1:]:
-        threading.Thread(target=_reply, args=(networks, channel), daemon=True).start()
-    _reply(networks, channels[0])
+    for lane in Lane:
+        if lane is not Lane.LIVE:
+            args = networks, channels[lane], lane
+            threading.Thread(target=_reply, args=args, daemon=True).start()
+    _reply(networks, channels[Lane.LIVE], Lane.LIVE)
 
 
-def _reply(networks: Networks, channel: Channel) -> None:
+def _reply(networks: Networks, channel: Channel, lane: Lane) -> None:
+    if lane is Lane.SEARCH:
+        lower_priority()
     while True:
         try:
             request, _ = channel.receive()

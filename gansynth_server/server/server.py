@@ -448,6 +448,8 @@ class Server:
         with self.instrument.lock:  # no note begins meanwhile
             try:
                 self.engine.replace()
+                if self._file is not None:
+                    self._file.start(self.engine.open_tap(self.main_bus))
             except UserError as error:
                 _log.error("%s: the server ends", error)
                 self.quit()

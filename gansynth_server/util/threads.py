@@ -1,9 +1,4 @@
-"""Thread priorities: the sound before everything, the network's arithmetic behind it.
-
-A thread that holds the interpreter lock delays the sound. So no thread that
-runs Python is lowered for good: the scheduler could suspend it while it holds
-the lock. Lowered are stretches of native code that have released it.
-"""
+"""Priorities: the sound before everything, long searches behind it; names of processes."""
 
 from __future__ import annotations
 
@@ -12,14 +7,13 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
 from gansynth_server.errors import UserError
 
-AHEAD, NORMAL, BEHIND = -11, 0, 5
-"""Niceness of the threads that make sound, of others, and of native work behind them."""
+AHEAD, BEHIND = -11, 5
+"""Niceness of the thread that makes sound, and of work that takes a minute."""
 ENGINE, RENDER = "gansynth-engine", "gansynth-render"
 """Names of the processes, of up to 15 letters."""
 RANK = 70
@@ -68,38 +62,9 @@ def raise_priority() -> None:
         _set_niceness(AHEAD)
 
 
-@contextlib.contextmanager
-def behind_others() -> Iterator[None]:
-    """Lower the calling thread, and those that it starts, below the others for a while.
-
-    For native code that releases the interpreter lock. Where the system would
-    not let the thread be raised again, nothing is changed.
-    """
-    if not _may_change():
-        yield
-        return
+def lower_priority() -> None:
+    """Put the calling thread, and those that it starts, behind all others (Linux)."""
     _set_niceness(BEHIND)
-    try:
-        yield
-    finally:
-        _set_niceness(NORMAL)
-
-
-@cache
-def _may_change() -> bool:
-    """Return whether the system lets a lowered thread be raised again."""
-    if sys.platform != "linux":
-        return False
-
-    def there_and_back() -> None:
-        for value in (BEHIND, NORMAL):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), value)
-
-    try:
-        _in_thread(there_and_back)
-    except OSError:
-        return False
-    return True
 
 
 def _in_thread(run: Callable[[], None]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import select
 import socket
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ from gansynth_server.engine.gauges import Gauges
 from gansynth_server.engine.loop import EngineLoop
 from gansynth_server.engine.record_socket import RecordSocket
 from gansynth_server.osc.codec import decode, encode
+from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.synth.note import Note
 from tests.support import notes
 
@@ -43,6 +46,24 @@ RATE, BLOCK = 48000, 512
 GAIN = 0.5
 TIMEOUT_S = 20
 SOUND = notes.spectrum(0.03)
+
+
+@functools.cache
+def sound_of(slot: int) -> Spectrum:
+    """The one spectrum, in any place."""
+    return replace(SOUND, slot=slot)
+
+
+class HeardOutput(NullOutput):
+    """Keeps what it plays."""
+
+    def __init__(self, blocksize: int) -> None:
+        super().__init__(rate=RATE, blocksize=blocksize)
+        self.blocks: list[np.ndarray] = []
+
+    def put(self, block: np.ndarray) -> None:
+        self.blocks.append(block)
+        super().put(block)
 
 
 class Running:
@@ -53,12 +74,12 @@ class Running:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.address = self.socket.getsockname()
-        self.output = NullOutput(rate=RATE, blocksize=blocksize)
+        self.output = HeardOutput(blocksize)
         self.gauges = Gauges(buses)
         self.events: list[Event] = []
         self.ended = threading.Event()
         self.loop = EngineLoop(
-            lambda tell: Engine(lambda slot: SOUND, tell, live=True),
+            lambda tell: Engine(sound_of, tell, live=True),
             *(theirs, self.socket, self.output, self.gauges),
         )
         self.error: BaseException | None = None
@@ -173,7 +194,7 @@ def listen(running: Running) -> Iterator[Callable[..., Listener]]:
 
 def alone(rate: int, block: int, blocks: int, *play: Timed, channels: int = 1) -> np.ndarray:
     """What an engine of its own renders of some commands."""
-    engine = Engine(lambda slot: SOUND, lambda event: None, live=True)
+    engine = Engine(sound_of, lambda event: None, live=True)
     for timed in (Timed(OpenBus(0, rate, channels, 8, GAIN)), *play):
         engine.post(timed)
     bus = engine.buses[0]
@@ -340,9 +361,7 @@ def test_many_streams_share_passes_and_each_has_its_blocks(running, listen, monk
 
 
 def test_the_output_plays_its_bus(running):
-    sound: list[np.ndarray] = []
-    put = running.output.put
-    running.output.put = lambda block: [sound.append(block), put(block)] and None  # type: ignore
+    sound = running.output.blocks
     running.send(OpenBus(0, RATE, 1, 4, GAIN), *tune(0, 1), Go(0))
     running.wait(lambda: len(running.told(Ended)) == 1 and len(sound) > 100)
     assert {event.note for event in running.told(Started)} == {1, 2, 3}
@@ -411,9 +430,7 @@ def test_the_other_end_is_gone(running, listen):
 
 
 def test_the_sound_fades_out_where_the_server_has_gone(running):
-    sound: list[np.ndarray] = []
-    put = running.output.put
-    running.output.put = lambda block: [sound.append(block), put(block)] and None  # type: ignore
+    sound = running.output.blocks
     held = Note(1, 1, 60, 90, 60, hold=True)
     running.send(OpenBus(0, RATE, 1, 4, GAIN), NewNote(0, held), Start(1, 0), Go(0))
     running.wait(lambda: len(sound) > 40)

@@ -153,6 +153,23 @@ def test_the_output_file_is_the_sound(tmp_path, monkeypatch):
     assert np.abs(written.T - sound.whole).max() <= 2**-15 and np.abs(written).max() > 1e-3
 
 
+def test_the_output_file_goes_on_with_another_engine(tmp_path, monkeypatch):
+    monkeypatch.setattr(output_file, "WRITE_PERIOD_S", 0.001)
+    path, before, after = tmp_path / "a.wav", Sound(1, 20 * BLOCK), Sound(1, 20 * BLOCK)
+    file = OutputFile(path, RATE, 1)
+    before.render(10)
+    file.start(before.tap)
+    after.render(10)
+    file.start(after.tap)
+    until(lambda: before.freed and not after.tap.ring.fill)
+    after.render(5)
+    file.stop()
+    written, _ = soundfile.read(path, dtype="float32")
+    whole = np.concatenate([before.whole, after.whole], axis=1)[0]
+    assert len(written) == len(whole) and np.abs(written - whole).max() <= 2**-15
+    assert before.freed == [0] and not after.freed
+
+
 def test_an_output_file_on_a_full_disk_is_one_line(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(output_file, "WRITE_PERIOD_S", 0.001)
     sound = Sound(1, 10 * BLOCK)
