@@ -57,7 +57,7 @@ class SoundCard:
         sd = portaudio()
         found = find_device(device)
         self.name = found.name
-        self.rate = rate or found.rate
+        self.rate, self._own_rate = rate or found.rate, found.rate
         self.channels = min(channels, found.channels)
         card = found.latency if 0.0 < found.latency < 1.0 else blocksize / self.rate
         self.latency = ahead * blocksize / self.rate + card
@@ -119,8 +119,9 @@ class SoundCard:
 
     def _cannot_play(self, error: Exception) -> UserError:
         return UserError(
-            f"the sound card '{self.name}' cannot play at {self.rate} Hz ({error}): leave --rate "
-            "out to take the card's own, close other programs that hold it, or use --output none"
+            f"the sound card '{self.name}' cannot play at {self.rate} Hz ({error}); its own "
+            f"rate is {self._own_rate} Hz: leave --rate out to take that, close other "
+            "programs that hold the card, or use --output none"
         )
 
     def _fill(self, source: Source) -> None:

@@ -205,7 +205,7 @@ class Server:
             f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
             f"backend {info.name} {info.precision}, output {self._output.name}, "
-            f"latency {latency:.1f} ms"
+            f"rate {self._output.rate} Hz, latency {latency:.1f} ms"
         )
 
     def wait(self) -> None:
