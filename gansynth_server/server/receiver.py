@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import selectors
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,8 +15,17 @@ from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.request import Request
 from gansynth_server.net.access import Access
 from gansynth_server.net.admission import LOGIN, Admission
+from gansynth_server.net.listener import Listener
 from gansynth_server.net.sessions import Session, Sessions
-from gansynth_server.osc.codec import Message, OscError, Source, TimedMessage, decode, encode
+from gansynth_server.osc.codec import (
+    Message,
+    OscError,
+    Refused,
+    Source,
+    TimedMessage,
+    decode,
+    encode,
+)
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.osc.schema import Row
@@ -35,11 +43,15 @@ TIME_SLICE_S = 0.001
 so that stream pulls are not delayed."""
 BLOCK_TIMEOUT_S = 0.008
 """Time (s) that a message waits for the current block; then messages have a time slice."""
-BURST = 64
-"""Datagrams that are read from the socket before any is decoded."""
-MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
+BURST = 1024
+"""Datagrams that are read from the socket before any is decoded: more than its queue holds."""
+MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 65536, 20_000, 32 << 20
 """Datagrams that may wait to be decoded, of all clients and of one, and bytes of all; further
-ones are lost, as they would be on the wire."""
+ones are lost, and the client is told how many."""
+AHEAD_S = 10.0
+"""Time (s) ahead from which a time tag is taken for that of a wrong clock."""
+MAX_BAD = 16
+"""Parts of a packet that are refused one by one."""
 MAX_UNPULLED = 20_000
 """Commands that may wait for a stream that is not pulled."""
 SWEEP_PERIOD_S = 1.0
@@ -62,7 +74,7 @@ class Receiver:
     rendered, which would take several times as long beside it.
 
     Args:
-        sock: a bound UDP socket.
+        sock: what the server listens on.
         clock: the instrument's.
         render_lock: held while blocks are rendered.
         seed: draws a seed for messages that were sent without one.
@@ -72,7 +84,7 @@ class Receiver:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Listener,
         access: Access,
         sessions: Sessions,
         handlers: Handlers,
@@ -92,6 +104,7 @@ class Receiver:
         self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
             MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
         )
+        self._lost: Counter[Source] = Counter()
         self._told: tuple[Session, float] | None = None
         self._swept = clock()
 
@@ -105,10 +118,11 @@ class Receiver:
     def send(self, source: Source, datagram: bytes) -> None:
         """Send a reply, unless it is too large for an unproven address; any thread."""
         session = self._sessions.get(source)
+        self._admission.failures.sent(source, datagram)
         if session is not None and not session.affords(len(datagram)):
             self.counts["withheld"] += 1
             return
-        self._send(source, datagram)
+        self._send(source if session is None else session.reply_source, datagram)
 
     def _send(self, source: Source, datagram: bytes) -> None:
         if _out.isEnabledFor(logging.DEBUG):
@@ -122,7 +136,8 @@ class Receiver:
         """Receive until told to stop, which is noticed with the next datagram."""
         raise_priority(behind=1)  # pulls come this way
         with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
+            for sock in self._socket.sockets:
+                selector.register(sock, selectors.EVENT_READ)
             while True:
                 ready = selector.select(self._pause())
                 for _ in range(BURST):
@@ -134,6 +149,7 @@ class Receiver:
                     return
                 self._decode_waiting()
                 self._handle_due()
+                self._tell_lost()
                 self._sweep()
 
     def _pause(self) -> float:
@@ -161,7 +177,21 @@ class Receiver:
         if datagram.startswith(PULL):
             self._guarded(datagram, source)
         elif not self._inbox.put(source, (datagram, source), len(datagram)):
-            self.counts["lost"] += 1
+            self._lost[source] += 1
+        dropped = self._socket.take_dropped()
+        if dropped:
+            self._lost[source] += dropped
+
+    def _tell_lost(self) -> None:
+        """Tell clients how much of theirs found no room, once no more of it is waiting."""
+        if self._inbox or not self._lost:
+            return
+        for source, count in self._lost.items():
+            session = self._sessions.get(source)
+            self.counts["lost"] += count
+            if count and session is not None:
+                self._fail(session, "osc", f"{count} messages were lost: send fewer at once")
+        self._lost.clear()
 
     def _decode_waiting(self) -> None:
         """Decode a datagram of each client, as far as there is time."""
@@ -192,8 +222,14 @@ class Receiver:
             _log.exception("a datagram of %d bytes failed", len(datagram))
 
     def _decode(self, session: Session, datagram: bytes) -> None:
-        messages = decode(datagram, self._tags.epoch)
-        if not self._admission.handles(session.source, len(datagram), len(messages)):
+        bad: list[Refused] = []
+        messages = decode(datagram, self._tags.epoch, bad)
+        self.counts["bad"] += len(bad)
+        for refused in bad[:MAX_BAD]:
+            self._fail(session, refused.address, f"not an OSC message: {refused.why}")
+        if not messages or not self._admission.handles(
+            session.source, len(datagram), len(messages)
+        ):
             return
         if self.dump.level and not datagram.startswith(LOGIN):
             self.dump(session.source, datagram, messages)
@@ -206,6 +242,8 @@ class Receiver:
         now = self._clock()
         for seconds, message in messages:
             when = None if seconds is None else self._tags(seconds)
+            if when is not None and when - now > AHEAD_S:
+                self._ahead(session, when, now)
             try:
                 self.scheduler.put(session, message, when, now, size // len(messages))
             except UserError as error:  # the rest of the packet would fare no better
@@ -238,6 +276,18 @@ class Receiver:
         self.counts["late"] += 1
         if session.notified:
             self.send(session.source, encode("/late", seconds))
+
+    def _ahead(self, session: Session, when: float, now: float) -> None:
+        """Tell a client that its clock is probably ahead, once for a bundle."""
+        if self._told == (session, when):
+            return
+        self._told, seconds = (session, when), when - now
+        why = (
+            f"its time tags are {seconds:.1f} s ahead, until then it waits: are both clocks right?"
+        )
+        self._admission.failures.tell(session.source, "/late", why)
+        if session.notified:
+            self.send(session.source, encode("/late", seconds, "ahead"))
 
     def _handle(self, session: Session, message: Message, when: float | None) -> None:
         # of another server: two servers would answer each other without end
@@ -284,8 +334,6 @@ class Receiver:
 
     def _fail(self, session: Session, address: str, why: str) -> None:
         self.counts["failed"] += 1
-        host, port = session.source[:2]
-        _in.info("%s:%s %s: %s", host, port, address[:256], why, extra={"source": host})
         self.send(session.source, encode("/fail", address[:256], why))
 
 

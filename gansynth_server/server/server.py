@@ -202,7 +202,7 @@ class Server:
         model, info = self.model, self.model.backend.info
         latency = 1000 * (self._output.latency + self.main_bus.delay)
         return (
-            f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
+            f"gansynth-server ready: {self._socket.remark}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
             f"backend {info.name} {info.precision}, output {self._output.name}, "
             f"rate {self._output.rate} Hz, latency {latency:.1f} ms"

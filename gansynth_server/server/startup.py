@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import queue
-import socket
 
 import numpy as np
 
 from gansynth_server.errors import UserError
+from gansynth_server.net.listener import Listener
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.model import Model
@@ -16,8 +16,6 @@ from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
 from gansynth_server.util.threads import check_threads
 
-SOCKET_BUFFER = 1 << 20
-"""Bytes of the socket's queues, for bursts."""
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("max_voices", 1, 1024, ""),
     ("max_clients", 1, 65536, ""),
@@ -39,24 +37,9 @@ def check(options: ServerOptions) -> None:
             raise UserError(f"{flag} must be {least} to {most}{remark}, not {value}")
 
 
-def bind(options: ServerOptions) -> socket.socket:
-    """Open a UDP socket on the address and port of the options; UserError if that fails."""
-    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.bind((options.bind, options.port))
-    except OSError as error:
-        sock.close()
-        raise UserError(
-            f"UDP port {options.port} on {options.bind} cannot be opened ({error.strerror}): "
-            "is another gansynth-server running? End it, or choose another --port"
-        ) from error
-    except OverflowError as error:
-        sock.close()
-        raise UserError(f"--port must be 0 to 65535, not {options.port}") from error
-    for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        sock.setsockopt(socket.SOL_SOCKET, queue_, SOCKET_BUFFER)
-    return sock
+def bind(options: ServerOptions) -> Listener:
+    """Open the sockets of the options' address and ports; UserError if that fails."""
+    return Listener(options.bind, options.port, options.tcp)
 
 
 def warm_up(model: Model, renderer: Rendering, rate: int) -> None:

@@ -31,8 +31,17 @@ _SERVER: tuple[Row, ...] = live(
         "/notify",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /notify` clientID maxClients",
-        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`",
+        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`, "
+        "which says with the word ahead that time tags are so far in the future",
         (1,),
+    ),
+    Row(
+        "/reply/to",
+        (Arg("port", INTEGER, 0, 65535, 0),),
+        "`/done /reply/to` port",
+        "sends this client's replies and blocks to another port of its own host from now on, for "
+        "programs that listen elsewhere than they send from; 0 sends them back as before",
+        (0,),
     ),
     Row(
         "/clearSched",
