@@ -110,6 +110,11 @@ class LiveHost(Host, Protocol):
         """Late blocks, of the output and of all streams."""
         ...
 
+    @property
+    def failed(self) -> int:
+        """What clients were told by ``/fail`` that it cannot be."""
+        ...
+
     def figures(self) -> Mapping[str, float]:
         """Return all that is counted, by name."""
         ...

@@ -37,6 +37,7 @@ class ServerMessages:
             bus.rate,
             self._host.underruns,
             round(self._instrument.morpher.rate, 1),
+            self._host.failed,
         )
 
     def help(self, request: Request, address: str) -> None:

@@ -115,6 +115,11 @@ class Receiver:
         addresses."""
         return self._admission.counts
 
+    @property
+    def failed(self) -> int:
+        """Number of ``/fail`` that clients were to be sent."""
+        return self._admission.failures.count
+
     def send(self, source: Source, datagram: bytes) -> None:
         """Send a reply, unless it is too large for an unproven address; any thread."""
         session = self._sessions.get(source)

@@ -281,6 +281,11 @@ class Server:
         """Late blocks, of the output and of all streams."""
         return self._output.underruns + self._stream_renderer.late
 
+    @property
+    def failed(self) -> int:
+        """What clients were told by ``/fail`` that it cannot be."""
+        return self._receiver.failed
+
     def metrics(self) -> Metrics:
         """Return a snapshot of all that is counted."""
         buses, counts = list(self._buses), self._receiver.counts

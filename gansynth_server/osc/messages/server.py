@@ -8,7 +8,8 @@ _SERVER: tuple[Row, ...] = live(
         (),
         "`/status.reply` voices waiting clients load peak rate underruns follow-rate",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns, changes a second of notes that follow a latent",
+        "peak %, sample rate, underruns, changes a second of notes that follow a latent, "
+        "`/fail` of all clients",
     ),
     Row(
         "/help",
