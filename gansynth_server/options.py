@@ -25,7 +25,10 @@ class ServerOptions:
     port: int = DEFAULT_PORT
     """UDP port for OSC; 0 takes a free one."""
     bind: str = "127.0.0.1"
-    """Address to listen on; anything but loopback needs --allow or --password."""
+    """Address to listen on, this machine's own of IPv4 and IPv6 by default; any other needs --allow
+    or --password."""
+    tcp: int | None = None
+    """TCP port for OSC, in SLIP or with sizes, on the same addresses; 0 takes a free one."""
     allow: tuple[str, ...] = ()
     """Addresses and networks that may talk to the server, besides this machine."""
     password: str | None = None

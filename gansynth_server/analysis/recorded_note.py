@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.analysis import file_names, segmentation
+from gansynth_server.analysis import file_names, segmentation, sound_reader
 from gansynth_server.errors import UserError
 
 Float32 = NDArray[np.float32]
@@ -47,7 +47,9 @@ def read(sound: bytes, name: str, pitches: tuple[int, ...], pitch: int | None = 
     try:
         wave = segmentation.load(io.BytesIO(sound), MAX_SECONDS)
     except ValueError as error:
-        raise UserError(f"{name} cannot be read as sound: {error}") from error
+        suffix = Path(name).suffix.lower()
+        why = sound_reader.way_out(suffix) if suffix in sound_reader.UNREADABLE else error
+        raise UserError(f"{name} cannot be read as sound: {why}") from error
     takes = segmentation.takes(wave)
     if not takes:
         raise UserError(f"{name} is silent")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from gansynth_server.analysis import sound_reader
 from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
 from gansynth_server.util.extras import require
 
@@ -39,8 +39,6 @@ APART = SAMPLE_RATE // 4
 """Least distance (samples) between two strikes."""
 LEAD_IN = SAMPLE_RATE // 200
 """Samples kept before an onset."""
-RATES = (1000, 768_000)
-"""Range of a recording's sample rate (Hz)."""
 DENOMINATOR = 4096
 """Largest denominator of a resampling ratio: exact for all usual rates, else within 0.001 cents."""
 FADE_IN, FADE_OUT = SAMPLE_RATE // 500, SAMPLE_RATE // 50
@@ -69,23 +67,12 @@ class Span:
 
 
 def load(file: Path | BinaryIO, seconds: float | None = None) -> Float32:
-    """Read a sound file as mono [n] at 16 kHz; ValueError where it is damaged.
+    """Read a sound file as mono [n] at 16 kHz; ValueError says why it cannot be read.
 
     Args:
         seconds: most to read (s); None reads all.
     """
-    try:
-        with soundfile.SoundFile(file) as opened:
-            rate = opened.samplerate
-            frames = -1 if seconds is None else round(seconds * rate)
-            sound = opened.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise ValueError(str(error)) from error
-    if not RATES[0] <= rate <= RATES[1]:
-        raise ValueError(f"{rate} samples a second")
-    mono = sound.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise ValueError("not finite")
+    mono, rate = sound_reader.read(file, seconds)
     if rate != SAMPLE_RATE and len(mono):
         mono = resample(mono, rate)
     return mono - mono.mean() if len(mono) else mono

@@ -77,9 +77,9 @@ class SoundCard:
             )
         except (sd.PortAudioError, ValueError) as error:
             raise UserError(
-                f"the sound card '{self.name}' cannot play at {self.rate} Hz ({error}): leave "
-                "--rate out to take the card's own, close other programs that hold it, or use "
-                "--output none"
+                f"the sound card '{self.name}' cannot play at {self.rate} Hz ({error}); its own "
+                f"rate is {found.rate} Hz: leave --rate out to take that, close other "
+                "programs that hold the card, or use --output none"
             ) from error
 
     @property

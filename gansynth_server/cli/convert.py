@@ -28,7 +28,8 @@ class ConvertCommand:
     """Convert a checkpoint of Magenta's GANSynth, or a pickle of GANSpace components (to .npz)."""
 
     source: Positional[Path]
-    """Magenta's zip (or a tar), its unpacked folder, one stage_ folder, or a .pickle file."""
+    """Magenta's zip (or a tar), its unpacked folder, one stage_ folder, TensorFlow's prefix of a
+    checkpoint (…/model.ckpt-200000), or a .pickle file."""
     name: str | None = None
     """Name of the result; the source's if not given."""
     to: Path | None = None
@@ -43,7 +44,12 @@ class ConvertCommand:
     """Replace what has this name already."""
 
     def run(self) -> None:
+        from gansynth_server.model.magenta.archive import prefix_of
+
         source = self.source.expanduser()
+        if not source.is_dir() and (prefix := prefix_of(source)) is not None:
+            self._prefix(prefix.absolute())
+            return
         if not source.exists():
             raise UserError(f"there is no {source}")
         if source.suffix.lower() in PICKLES and source.is_file():
@@ -73,7 +79,14 @@ class ConvertCommand:
         name = (stage.parent if stage_number(stage) >= 0 else stage).name
         self._stage(stage, name, f"{stage.parent.name}/{stage.name}")
 
-    def _stage(self, stage: Path, name: str, origin: str) -> None:
+    def _prefix(self, prefix: Path) -> None:
+        from gansynth_server.model.magenta.archive import stage_number
+
+        stage = prefix.parent
+        name = (stage.parent if stage_number(stage) >= 0 else stage).name
+        self._stage(stage, name, f"{stage.name}/{prefix.name}", prefix)
+
+    def _stage(self, stage: Path, name: str, origin: str, prefix: Path | None = None) -> None:
         from rich.progress import Progress
 
         from gansynth_server.model.magenta import convert
@@ -81,7 +94,7 @@ class ConvertCommand:
         from gansynth_server.model.magenta.stage import open_stage, step_of
 
         target = self._target(name)
-        source = open_stage(stage)
+        source = open_stage(stage, prefix)
         config = infer_config(source, self.lowest_pitch, self.latent_size)
         size = sum(entry.size for entry in source.bundle.entries.values())
         with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:

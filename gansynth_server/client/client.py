@@ -31,6 +31,8 @@ class Status:
     underruns: int
     follow_rate: float
     """Changes of notes that follow a latent (1/s)."""
+    failures: int = 0
+    """What clients were told that it cannot be."""
 
 
 def connect(

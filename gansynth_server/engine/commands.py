@@ -144,11 +144,12 @@ class CloseTap:
 @dataclass(frozen=True, slots=True)
 class OpenStream:
     """Answer the pulls that come from an address with a stream's number: blocks of so many
-    frames, each asked for so many blocks ahead. Without an address each block is told by
-    :class:`~.events.Block`."""
+    frames, each asked for so many blocks ahead. They are sent to another address, or without one
+    told by :class:`~.events.Block`."""
 
     stream: int
-    source: Source | None
+    source: Source
+    reply: Source | None
     bus: int
     block: int
     ahead: int

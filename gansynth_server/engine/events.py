@@ -84,6 +84,14 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """So many datagrams of an address found no room."""
+
+    source: Source
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pulled:
     """A stream was pulled: for the first time, or still is, told once a second."""
 
@@ -126,6 +134,7 @@ Event = (
     | Untapped
     | Ran
     | Heard
+    | Lost
     | Pulled
     | Block
     | Opened

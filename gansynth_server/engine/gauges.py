@@ -30,8 +30,6 @@ class Totals(NamedTuple):
     """Times that a block was held up for longer than the watchdog's limit."""
     longest: float = 0.0
     """Longest time (s) that a block was held up."""
-    lost: float = 0.0
-    """Datagrams that there was no room for."""
 
 
 class Gauges:

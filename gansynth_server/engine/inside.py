@@ -16,6 +16,7 @@ from gansynth_server.engine.engine import Engine
 from gansynth_server.engine.events import Opened, Refused
 from gansynth_server.engine.loop import EngineLoop
 from gansynth_server.engine.setup import EngineSetup
+from gansynth_server.engine.udp import UdpSockets
 from gansynth_server.engine.watchdog import Watchdog
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import BINS, FRAMES
@@ -52,7 +53,7 @@ def run(setup: EngineSetup) -> None:
     spectra = functools.cache(setup.spectra.spectrum)
     loop = EngineLoop(
         lambda tell: Engine(spectra, tell, ring=setup.rings.ring, live=True, link=ClockLink),
-        *(records, setup.socket, output, setup.gauges),
+        *(records, UdpSockets(setup.sockets), output, setup.gauges),
     )
     watchdog = Watchdog([loop.timer])
     _warm_up(output.rate)

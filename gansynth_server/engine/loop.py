@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import selectors
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,26 +28,24 @@ from gansynth_server.engine.commands import (
     Took,
 )
 from gansynth_server.engine.engine import Engine
-from gansynth_server.engine.events import Block, Event, Heard, Pulled
+from gansynth_server.engine.events import Block, Event, Heard, Lost, Pulled
 from gansynth_server.engine.gauges import Gauges, Totals
 from gansynth_server.engine.overload import Overload
 from gansynth_server.engine.record_socket import RecordSocket
 from gansynth_server.engine.streams import PullRequest, PullStream, read_pull
+from gansynth_server.engine.udp import UdpSockets
 from gansynth_server.osc.codec import Source
 from gansynth_server.synth.bus import Bus
 from gansynth_server.util.fair_queue import FairQueue
 
-MAX_DATAGRAM = 65536
-DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
-"""Flag of calls that never wait; on Windows, which has none, the socket never does."""
 BURST = 64
 """Datagrams that are read before anything is rendered."""
 MAX_UNTAKEN = 8
 """Datagrams that the server has and did not take yet: what comes from another client waits for so
 many at most."""
-MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 1024, 512, 8 << 20
+MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES = 65536, 20_000, 32 << 20
 """Datagrams that may wait for that, of all clients and of one, and bytes of all; further ones are
-lost, as they would be on the wire."""
+lost, and the client is told how many."""
 PART = 512
 """Most frames rendered at once, so that no listener waits long for its own."""
 MAX_WAITING = 64
@@ -84,22 +81,20 @@ class EngineLoop:
 
     Args:
         records: commands in, events out.
-        sock: the UDP socket; pulls of blocks are answered here, all else goes to the server.
+        udp: pulls of blocks are answered here, all else goes to the server.
     """
 
     def __init__(
         self,
         engine: Callable[[Callable[[Event], None]], Engine],
         records: RecordSocket,
-        sock: socket.socket,
+        udp: UdpSockets,
         output: Output,
         gauges: Gauges,
     ) -> None:
         self._events: list[Event] = []
         self._engine = engine(self._events.append)
-        self._records, self._socket, self._output, self._gauges = records, sock, output, gauges
-        if not DONT_WAIT:
-            sock.setblocking(False)
+        self._records, self._udp, self._output, self._gauges = records, udp, output, gauges
         self._streams: dict[int, PullStream] = {}
         self._pulls: dict[PullStream, deque[PullRequest]] = {}
         self._active: dict[PullStream, float] = {}  # when each was pulled last
@@ -113,7 +108,8 @@ class EngineLoop:
             MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
         )
         self._untaken = 0
-        self._late = self._blocks = self._lost = 0
+        self._lost: Counter[Source] = Counter()
+        self._late = self._blocks = 0
         self._over = False
         self.timer = BlockTimer("the sound")
 
@@ -129,15 +125,16 @@ class EngineLoop:
                 ready = {key.fileobj for key, _ in selector.select(self._pause())}
                 if self._records in ready:
                     self._take_commands(selector)
-                if self._socket in ready:
-                    self._hear()
+                for sock in self._udp.sockets:
+                    if sock in ready:
+                        self._hear(sock)
                 self._hand_over()
                 self._collect()
                 if self._due:
                     self._render()
                     held_up, longest = totals()
                     counts = self._output.underruns, self._late, self._blocks
-                    self._gauges.set_totals(Totals(*counts, held_up, longest, self._lost))
+                    self._gauges.set_totals(Totals(*counts, held_up, longest))
                 if time.monotonic() - self._reported > IDLE_S:
                     self._reported = time.monotonic()
                     self._report(set(self._engine.buses.values()))
@@ -193,7 +190,8 @@ class EngineLoop:
             case Took(count):
                 self._untaken -= count
             case Go(bus):
-                selector.register(self._socket, selectors.EVENT_READ)
+                for sock in self._udp.sockets:
+                    selector.register(sock, selectors.EVENT_READ)
                 self._playing = self._engine.buses[bus]
                 self._output.start()
             case Quit():
@@ -215,21 +213,23 @@ class EngineLoop:
             self._active.pop(stream, None)
             self._pulls.pop(stream, None)
 
-    def _hear(self) -> None:
+    def _hear(self, sock: socket.socket) -> None:
         """Read datagrams: pulls are answered soon, all else waits for the server."""
         for _ in range(BURST):
             try:
-                datagram, source = self._socket.recvfrom(MAX_DATAGRAM, DONT_WAIT)
+                datagram, source, lost = self._udp.receive(sock)
             except BlockingIOError:
                 break
-            except OSError:  # a reply has met a closed port
+            except OSError:
                 continue
+            if lost:
+                self._lost[source] += lost
             pull = read_pull(datagram)
             stream = None if pull is None else self._streams.get(pull[1])
             if pull is not None and stream is not None and stream.form.source == source:
                 self._ask(stream, pull[0])
             elif not self._inbox.put(source, (datagram, source), len(datagram)):
-                self._lost += 1
+                self._lost[source] += 1
 
     def _hand_over(self) -> None:
         """Tell the server of datagrams, the clients in turns, as fast as it takes them."""
@@ -239,6 +239,9 @@ class EngineLoop:
             self._untaken += 1
         if heard:
             self._events.append(Heard(heard))
+        if self._lost and not self._inbox:
+            self._events += [Lost(source, count) for source, count in self._lost.items()]
+            self._lost.clear()
 
     def _ask(self, stream: PullStream, number: int) -> None:
         now = time.monotonic()
@@ -317,12 +320,10 @@ class EngineLoop:
 
     def _send(self, request: PullRequest, datagram: bytes) -> None:
         stream = request.stream
-        if stream.form.source is None:
+        if stream.form.reply is None:
             self._events.append(Block(stream.form.stream, datagram))
         else:
-            # where its listener has gone, or the system has no room, it asks again
-            with contextlib.suppress(OSError):
-                self._socket.sendto(datagram, DONT_WAIT, stream.form.source)
+            self._udp.send(datagram, stream.form.reply)
         self._blocks += 1
         self._late += time.monotonic() - request.asked > stream.cushion
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -61,14 +61,14 @@ class EngineProcess:
     streams, silent until new notes come.
 
     Args:
-        sock: the bound UDP socket, which the process reads.
+        sockets: the bound UDP sockets, which the process reads.
         spectra: see :class:`Arena`, whose ``arena`` counts what is lent.
     """
 
     def __init__(
         self,
         options: ServerOptions,
-        sock: socket.socket,
+        sockets: Sequence[socket.socket],
         spectra: SharedSpectra,
         arena: Arena,
     ) -> None:
@@ -85,7 +85,9 @@ class EngineProcess:
         self._lent: Counter[int] = Counter()
         self._gone = self._stopped = False
         self._records, theirs = RecordSocket.pair()
-        self._setup = EngineSetup(options, theirs, sock, spectra, self._gauges, self._rings)
+        self._setup = EngineSetup(
+            options, theirs, tuple(sockets), spectra, self._gauges, self._rings
+        )
         self._process = self._spawn()
         atexit.register(self._kill)  # it does not listen to SIGTERM
 
@@ -186,10 +188,16 @@ class EngineProcess:
             self._free.append(bus.number)
 
     def open_stream(
-        self, id: int, source: Source | None, bus: BusHandle, block: int, ahead: int
+        self,
+        id: int,
+        source: Source,
+        reply: Source | None,
+        bus: BusHandle,
+        block: int,
+        ahead: int,
     ) -> None:
         """Answer the pulls of a stream (see :class:`OpenStream`)."""
-        form = self._streams[id] = OpenStream(id, source, bus.number, block, ahead)
+        form = self._streams[id] = OpenStream(id, source, reply, bus.number, block, ahead)
         self._command(form)
 
     def close_stream(self, id: int) -> None:

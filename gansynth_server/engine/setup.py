@@ -47,7 +47,7 @@ class EngineSetup:
 
     options: ServerOptions
     records: RecordSocket
-    socket: socket.socket
+    sockets: tuple[socket.socket, ...]
     spectra: SharedSpectra
     gauges: Gauges
     rings: SharedRings

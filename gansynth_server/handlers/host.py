@@ -111,6 +111,11 @@ class LiveHost(Host, Protocol):
         """Late blocks, of the output and of all streams."""
         ...
 
+    @property
+    def failed(self) -> int:
+        """What clients were told by ``/fail`` that it cannot be."""
+        ...
+
     def figures(self) -> Mapping[str, float]:
         """Return all that is counted, by name."""
         ...
@@ -140,6 +145,10 @@ class LiveHost(Host, Protocol):
 
     def close_stream(self, session: Session) -> None:
         """End the stream of a session, if it has one."""
+        ...
+
+    def reply_to(self, session: Session, port: int) -> None:
+        """Send a session's replies to another UDP port of its host."""
         ...
 
     def clients_on(self, bus: BusHandle) -> list[Client]:

@@ -18,6 +18,7 @@ class PatternMessages:
 
     def play(self, request: Request, pairs: dict[str, Any]) -> None:
         client, instrument = request.client, self._instrument
+        self._warn(request, pairs)
         if pairs.get("s", pairs.get("sound")) == PANIC:
             instrument.silence(client, request.when)
             return
@@ -32,7 +33,15 @@ class PatternMessages:
             **note.expression,
         )
 
-    dirt_play = play
+    dirt_play = play2 = play
+
+    def _warn(self, request: Request, pairs: dict[str, Any]) -> None:
+        """Tell the client, once for each key, which values are not played as they came."""
+        for key, remark in getattr(pairs, "remarks", {}).items():
+            warning = f"play {key}"
+            if warning not in request.client.warned:
+                request.client.warned.add(warning)
+                request.reply("/warning", "/dirt/play", remark)
 
     def _fill(self, request: Request, sound: Sound) -> None:
         """Fill a sound's slot, unless it holds the sound already."""

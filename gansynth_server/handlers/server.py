@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.handlers.request import Request
+from gansynth_server.net.tcp import TcpSource
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import encode
 from gansynth_server.osc.table import ROWS
@@ -37,6 +38,7 @@ class ServerMessages:
             bus.rate,
             self._host.underruns,
             round(self._instrument.morpher.rate, 1),
+            self._host.failed,
         )
 
     def help(self, request: Request, address: str) -> None:
@@ -63,6 +65,14 @@ class ServerMessages:
         request.session.notified = bool(on)
         most = self._host.options.max_clients
         request.reply("/done", "/notify", request.client.number, most)
+
+    def reply_to(self, request: Request, port: int) -> None:
+        session = request.session
+        _known(request)
+        if isinstance(session.source, TcpSource):
+            raise UserError("replies over TCP go back on their connection")
+        self._host.reply_to(session, port)
+        request.reply("/done", "/reply/to", port)
 
     def clearSched(self, request: Request) -> None:  # noqa: N802 as in scsynth
         self._host.clear_scheduled(request.session)

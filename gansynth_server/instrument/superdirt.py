@@ -24,6 +24,8 @@ OCTAVE = 5
 """Of note numbers."""
 NAMED_OCTAVE = 3
 """Of note names without one, so that c is c3."""
+LOWEST, HIGHEST = 0.0, 127.0
+"""Keys and pitches; notes beyond them are played at the nearest one."""
 VELOCITY = 100.0
 MAX_GAIN = 2.0
 VARIATIONS = 8
@@ -103,8 +105,9 @@ def _pitch(pairs: dict[str, Any], client: Client) -> float:
     speed = abs(pairs.get("speed", 1.0))
     if speed == 0:
         raise UserError("speed must not be 0")
-    pitch = hz_to_midi(pairs["freq"]) if "freq" in pairs else client.tuning(_key(pairs))
-    return float(pitch + 12 * math.log2(speed))
+    key = min(max(_key(pairs), LOWEST), HIGHEST)
+    pitch = hz_to_midi(pairs["freq"]) if "freq" in pairs else client.tuning(key)
+    return float(min(max(pitch + 12 * math.log2(speed), LOWEST), HIGHEST))
 
 
 def _key(pairs: dict[str, Any]) -> float:

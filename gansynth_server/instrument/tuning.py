@@ -18,8 +18,11 @@ from gansynth_server.util.midi_pitch import A4_HZ, hz_to_midi, midi_to_hz
 MIDDLE_C = 60
 MAX_DEGREES = 1024
 MAX_CENTS = 120000
-_NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)")
-_RATIO = re.compile(r"(\d+)(?:\s*/\s*(\d+))?")
+# behind a value only a space, a tab, a comment or the end of the line may come
+_NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)(?=[ \t!]|$)")
+_RATIO = re.compile(r"(\d+)(?:\s*/\s*(\d+)|(?!\s*/))(?=[ \t!]|$)")
+_WHOLE = re.compile(r"\s*([-+]?\d{1,9})(?=[ \t!]|$)")
+_SILENT = re.compile(r"[xX](?=[ \t!]|$)")
 _FREQUENCY = "the reference frequency"
 _HEAD = (
     "the size of the map",
@@ -159,7 +162,7 @@ def read_mapping(text: str) -> Mapping:
         raise UserError(f"{places[5]}: {_FREQUENCY} must be 1 to 100000 Hz, not {frequency:g}")
     entries = list(zip(places, lines, strict=True))[len(_HEAD) :][:size]
     degrees = [
-        None if line.strip()[0] in "xX" else _whole(line, place, "a scale degree or x")
+        None if _SILENT.match(line.strip(" \t")) else _whole(line, place, "a scale degree or x")
         for place, (_, line) in entries
     ]
     degrees += [None] * (size - len(degrees))  # "at the end" they "may be left out"
@@ -175,7 +178,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
 def _whole(
     line: str, place: str, what: str, low: int = -MAX_DEGREES, high: int = MAX_DEGREES
 ) -> int:
-    found = re.match(r"\s*(-?\d{1,9})(?![\d.])", line)
+    found = _WHOLE.match(line.rstrip())
     if found is None or not low <= int(found[1]) <= high:
         raise UserError(
             f"{place}: {what} must stand here, {low} to {high}, not {line.strip()[:40]!r}"
@@ -194,7 +197,7 @@ def _degree(line: str, place: str) -> float:
     """Read the cents of a line of a .scl text."""
     # "If the value contains a period, it is a cents value, otherwise a ratio. … Anything after
     # a valid pitch value should be ignored."
-    text = line.strip()
+    text = line.strip(" \t")
     number, ratio = _NUMBER.match(text), _RATIO.match(text)
     cents = math.inf
     if number is not None and "." in number[0]:
@@ -202,5 +205,8 @@ def _degree(line: str, place: str) -> float:
     elif ratio is not None and len(ratio[0]) <= 100 and int(ratio[1]) > 0 < int(ratio[2] or 1):
         cents = 1200 * (math.log2(int(ratio[1])) - math.log2(int(ratio[2] or 1)))
     if not abs(cents) <= MAX_CENTS:
-        raise UserError(f"{place}: {text[:40]!r} is neither cents (386.3) nor a ratio (5/4)")
+        raise UserError(
+            f"{place}: {text[:40]!r} is neither cents (386.3) nor a ratio (5/4), with a space or "
+            "! behind it"
+        )
     return cents

@@ -19,13 +19,18 @@ PLAIN_SLOT = "z"
 BEND_RANGE = 2.0
 MEMBER_RANGE = 48.0
 """Range of a full bend (semitones), by default and on the member channels of an MPE zone."""
+MAX_BEND = 60.0
+"""Semitones that all bends together move a note, at most."""
 VIBRATO_RATE = 5.0
 """Rate of the vibrato (Hz)."""
-DATA, RPN_LOW, RPN_HIGH = 6, 100, 101
+DATA, DATA_LOW, RPN_LOW, RPN_HIGH = 6, 38, 100, 101
 """Controllers that set registered parameters (RPN): data entry, number's low and high byte."""
+NRPN_LOW, NRPN_HIGH = 98, 99
+"""Controllers that choose a maker's own parameter, which means nothing here."""
+PARAMETERS = (DATA, DATA_LOW, NRPN_LOW, NRPN_HIGH, RPN_LOW, RPN_HIGH)
 KEPT = (7, 10)
 """Controllers that Reset All Controllers leaves alone (MIDI RP-015): volume and pan."""
-_BEND_RANGE, _MPE, _NONE = (0, 0), (0, 6), (127, 127)
+_BEND_RANGE, _FINE, _COARSE, _MPE, _NONE = (0, 0), (0, 1), (0, 2), (0, 6), (127, 127)
 
 
 @dataclass
@@ -41,6 +46,9 @@ class Channel:
     bend: float = 0.0
     """-1 … 1."""
     range: float = BEND_RANGE
+    coarse: float = 0.0
+    fine: float = 0.0
+    """Tuning (semitones) by RPN 2 and 1."""
     controls: dict[int, int] = field(default_factory=dict)
     """Values 0…127 of the controllers received."""
     pressure: float = 0.0
@@ -87,9 +95,10 @@ class Channel:
                 target = mapping.get(control)
                 if target is not None:
                     values.setdefault(target.name, []).append(target.value(value))
+        bend = sum(one.bend * one.range + one.coarse + one.fine for one in self.over)
         pressure = sum(channel.pressure for channel in self.over) + sum(values.get("pressure", ()))
         return {
-            "bend": sum(channel.bend * channel.range for channel in self.over),
+            "bend": min(MAX_BEND, max(-MAX_BEND, bend)),
             "pressure": min(1.0, pressure),
             "gain": prod(values.get("gain", ())),
             "pan": min(1.0, max(-1.0, sum(values.get("pan", ())))),
@@ -117,15 +126,28 @@ class Channels:
         return [channel, *(one for one in self if one.master is channel)]
 
     def parameter(self, channel: Channel, control: int, value: int) -> None:
-        """Apply a controller of registered parameters: bend range (RPN 0) and MPE zone (RPN 6)."""
+        """Apply a controller of registered parameters: bend range (RPN 0), tuning (1 and 2) and MPE
+        zone (6)."""
         if control == RPN_HIGH:
             channel.rpn = (value, channel.rpn[1])
         elif control == RPN_LOW:
             channel.rpn = (channel.rpn[0], value)
+        elif control in (NRPN_LOW, NRPN_HIGH):
+            channel.rpn = _NONE
         elif channel.rpn == _BEND_RANGE:
             master = channel.master
             for one in [channel] if master is None else self.under(master)[1:]:
-                one.range = float(value)
+                # the low byte has cents
+                whole = int(one.range) if control == DATA_LOW else value
+                one.range = whole + (min(value, 99) / 100 if control == DATA_LOW else 0.0)
+        elif channel.rpn == _FINE:
+            steps = round((channel.fine + 1) * 8192)  # 14 bits, the middle is no change
+            steps = (steps & ~127 | value) if control == DATA_LOW else (value << 7)
+            channel.fine = steps / 8192 - 1
+        elif channel.rpn == _COARSE and control == DATA:
+            channel.coarse = float(value - 64)
+        elif control == DATA_LOW:
+            pass  # of no meaning for the others
         elif channel.rpn == _MPE and channel.number in (0, 15):
             self._zone(channel, value)
 

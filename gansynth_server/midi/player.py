@@ -15,7 +15,7 @@ from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.latent import directions
 from gansynth_server.latent.slots import ConstantPath, Path, SlotPath
-from gansynth_server.midi.channels import DATA, PLAIN_SLOT, RPN_HIGH, RPN_LOW, Channel, Channels
+from gansynth_server.midi.channels import PARAMETERS, PLAIN_SLOT, Channel, Channels
 from gansynth_server.midi.mapping import TIMES, defaults
 from gansynth_server.util.general_midi import GENERAL_MIDI
 
@@ -128,8 +128,9 @@ class MidiPlayer:
                 self._move(one, when)
             names = channel.expression(self.mapping, self.client.style.envelope)
             self._change(channel, tuple(names), when)
-        elif control in (DATA, RPN_LOW, RPN_HIGH):
+        elif control in PARAMETERS:
             self.channels.parameter(channel, control, message.value)
+            self._change(channel, ("bend",), when)
         elif control in self.mapping:
             channel.controls[control] = message.value
             self._controlled(channel, control, when)

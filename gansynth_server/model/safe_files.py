@@ -96,7 +96,10 @@ def check_npz(path: Path, most: int = LARGEST_ARRAYS) -> None:
                 with archive.open(member) as file:
                     _check_array(file, member.file_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"it is no archive of arrays: {error}") from error
+        with path.open("rb") as file:
+            cut = file.read(4) == b"PK\3\4" and not zipfile.is_zipfile(path)
+        why = "it is cut off; copy it again" if cut else str(error)
+        raise ValueError(f"it is no archive of arrays: {why}") from error
 
 
 def array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 
 from gansynth_server.errors import UserError
 from gansynth_server.net.access import Access
+from gansynth_server.net.failure_log import FailureLog
 from gansynth_server.net.rate_limit import RateLimit
 from gansynth_server.net.sessions import FACTOR, Session, Sessions
 from gansynth_server.osc.codec import Message, OscError, Source, decode, encode
@@ -39,6 +40,7 @@ class Admission:
     ) -> None:
         self._access, self._sessions, self._send, self._clock = access, sessions, send, clock
         self._limit = RateLimit(rate)
+        self.failures = FailureLog()
         self.counts: Counter[str] = Counter()
         """Datagrams that came (``in``), those not handled (``refused``, ``limited``), and
         complaints that were not sent (``spared``)."""
@@ -91,7 +93,7 @@ class Admission:
             return
         if spared:
             why += f" (and {spared} more since the last /fail)"
-        _log.info("%s:%s %s: %s", *source[:2], address, why, extra={"source": source[0]})
+        self.failures.tell(source, address, why)
         self._answer(source, heard, encode("/fail", address[:256], why))
 
     def _answer(self, source: Source, heard: int, datagram: bytes) -> None:

@@ -68,6 +68,8 @@ class Session:
     own: Client | None = None
     """Its own client, while ``client`` is a shared one."""
     notified: bool = False
+    reply_port: int = 0
+    """UDP port on the same host that replies go to; 0 is where its messages come from."""
     stream: Stream | None = None
     spectrum: NDArray[np.float32] | None = None
     """Spectrum that was asked for last, [frames, bins, 2]."""
@@ -80,6 +82,15 @@ class Session:
     _credit: int = 0
     _guesses: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def reply_source(self) -> Source:
+        """Where replies go to."""
+        if not self.reply_port:
+            return self.source
+        host, port = self.source[0], self.reply_port
+        # an IPv6 source has two numbers more, of which one is that of its network
+        return (host, port, *self.source[2:])
 
     def heard(self, size: int, now: float) -> None:
         """Count bytes that came from the source."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.offline.midi_file import MidiNote
+from gansynth_server.offline.midi_columns import MidiNote
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 if TYPE_CHECKING:

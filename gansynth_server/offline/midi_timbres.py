@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.latent.vectors import slerp
-from gansynth_server.offline.midi_file import MidiNote
+from gansynth_server.offline.midi_columns import MidiNote
+from gansynth_server.util.general_midi import GENERAL_MIDI, family, family_of
 
 Latents = NDArray[np.float32]
 
@@ -53,3 +54,35 @@ def per_track(
     index = tracks(notes)
     points = way_points(len(index), latent_size, presets, seed)
     return points[[index[note.track, note.channel] for note in notes]]
+
+
+def preset_of(program: int, presets: Mapping[str, Latents]) -> str | None:
+    """Return the preset of a General MIDI program, or another of its family; None for neither."""
+    name = GENERAL_MIDI[program]
+    if name in presets:
+        return name
+    return next((one for one in presets if family_of(one) == family(program)), None)
+
+
+def by_program(
+    notes: Sequence[MidiNote], presets: Mapping[str, Latents], others: Latents
+) -> tuple[list[Latents], list[int]]:
+    """Return the latent of each note's program, and the programs that have none.
+
+    Args:
+        others: [N, latent_size], of the notes whose program has no preset.
+    """
+    names = {program: preset_of(program, presets) for program in {n.program for n in notes}}
+    latents = []
+    for note, other in zip(notes, others, strict=True):
+        name = names[note.program]
+        latents.append(other if name is None else presets[name])
+    return latents, sorted(program for program, name in names.items() if name is None)
+
+
+def kit(program: int, presets: Mapping[str, Latents], latent_size: int) -> Latents:
+    """Return the latent of a drum kit: the checkpoint's preset of this number, or its first."""
+    known = list(presets.values())
+    if not known:
+        return np.zeros(latent_size, np.float32)
+    return known[program] if program < len(known) else known[0]

@@ -1,9 +1,10 @@
 """Codec of OSC packets: bytes to messages and back, without sockets.
 
-Quotations are from the OpenSound Control 1.0 specification. All type tags
-but arrays are decoded; only i, f, s and b are sent, because Pure Data's
-``[oscparse]`` skips T, F and N and misreads what follows d and h. Strings are
-UTF-8. NaN and infinity pass: ranges are checked by :mod:`~gansynth_server.osc.schema`.
+Quotations are from the OpenSound Control 1.0 specification. All type tags are decoded, the
+brackets of arrays being left out. What senders do differently is tolerated where it means one thing
+only: zeros behind the end, an empty element of a bundle, padding that is too long. Only i, f, s and
+b are sent, because Pure Data's ``[oscparse]`` skips T, F and N and misreads what follows d and h.
+Strings are UTF-8. NaN and infinity pass: ranges are checked by :mod:`~gansynth_server.osc.schema`.
 """
 
 from __future__ import annotations
@@ -38,11 +39,19 @@ UNIX_EPOCH = 2208988800 << 32
 """1970 in time tags: units of 2^-32 s since 1900."""
 _FLOAT32 = np.dtype(">f4")
 _TAG_RUNS = re.compile("f{2,}|i{2,}|.", re.DOTALL)
+_SIZES = {**dict.fromkeys("ifcrm", 4), **dict.fromkeys("htd", 8), **dict.fromkeys("TFNI", 0)}
+"""Bytes of the arguments whose size is known without reading them."""
+MAX_PADDING = 64
+"""Zero bytes that may be too many before the type tags, or behind them."""
 _Reader: TypeAlias = Callable[[bytes, int], tuple[Arg, int]]
 
 
 class OscError(ValueError):
     """The bytes are not OSC, exceed a limit, or the value cannot be sent."""
+
+
+class PacketLimitError(OscError):
+    """A packet holds more than is decoded: all of it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +62,32 @@ class Message:
     args: tuple[Arg, ...]
 
 
-def decode(datagram: bytes, epoch: int = UNIX_EPOCH) -> list[TimedMessage]:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of a packet that is no message: its address, ``osc`` if it has none, and why."""
+
+    address: str
+    why: str
+
+
+def decode(
+    datagram: bytes, epoch: int = UNIX_EPOCH, bad: list[Refused] | None = None
+) -> list[TimedMessage]:
     """Decode the messages of one packet, each with its time (s) or None for at once.
 
     A bundle due before the bundle around it takes the time of the latter: "the
     OSC Time Tag of the enclosed bundle must be greater than or equal to the OSC
     Time Tag of the enclosing bundle".
 
+    Args:
+        bad: is appended those elements of bundles that cannot be read, so that the others can be
+            used; None refuses the packet for them.
+
     Raises:
-        OscError: for anything wrong in the packet; no other exception is raised.
+        OscError: for anything wrong in the packet, or beyond the limits; no other exception is
+            raised.
     """
-    packet = _Packet(epoch)
+    packet = _Packet(epoch, bad)
     _decode_packet(datagram, packet, None, 0)
     return packet.messages
 
@@ -73,9 +97,11 @@ class _Packet:
     """The part of a packet that has been decoded so far."""
 
     epoch: int
+    bad: list[Refused] | None = None
     messages: list[TimedMessage] = field(default_factory=list)
     elements: int = 0
     atoms: int = 0
+    """Of all messages, counted before they are read."""
 
 
 def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) -> None:
@@ -86,7 +112,7 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
         packet.messages.append((due, _decode_message(data, packet)))
         return
     if depth == MAX_DEPTH:
-        raise OscError(f"bundles nested more than {MAX_DEPTH} deep")
+        raise PacketLimitError(f"bundles nested more than {MAX_DEPTH} deep")
     if len(data) < 16:
         raise OscError("bundle without a time tag")
     time = _seconds(int.from_bytes(data[8:16], "big"), packet.epoch)
@@ -94,7 +120,12 @@ def _decode_packet(data: bytes, packet: _Packet, due: float | None, depth: int) 
         time = due
     # list: all elements are counted before any is decoded
     for element in list(_elements(data, packet)):
-        _decode_packet(element, packet, time, depth + 1)
+        try:
+            _decode_packet(element, packet, time, depth + 1)
+        except PacketLimitError:
+            raise
+        except OscError as error:
+            _refuse(packet, element, error)
 
 
 def _elements(data: bytes, packet: _Packet) -> Iterator[bytes]:
@@ -103,12 +134,25 @@ def _elements(data: bytes, packet: _Packet) -> Iterator[bytes]:
         start = position + 4
         size = int.from_bytes(data[position:start], "big", signed=True)
         position = start + size
+        if size == 0:
+            continue  # some senders fill bundles up, or send empty ones
         if size < 0 or position > len(data):
-            raise OscError(f"bundle element of {size} bytes where {len(data) - start} are left")
+            what = f"bundle element of {size} bytes where {len(data) - start} are left"
+            _refuse(packet, b"", OscError(what))
+            return
         packet.elements += 1
         if packet.elements > MAX_MESSAGES:
-            raise OscError(f"more than {MAX_MESSAGES} messages in one packet")
+            raise PacketLimitError(f"more than {MAX_MESSAGES} messages in one packet")
         yield data[start:position]
+
+
+def _refuse(packet: _Packet, element: bytes, error: OscError) -> None:
+    """Take note of an element that cannot be read, or raise its error where all must be."""
+    if packet.bad is None:
+        raise error
+    # where the address can be read, the sender knows it again
+    address = element[:256].partition(b"\0")[0].decode(errors="replace")
+    packet.bad.append(Refused(address if address.startswith("/") else "osc", str(error)))
 
 
 def _decode_message(data: bytes, packet: _Packet) -> Message:
@@ -116,14 +160,25 @@ def _decode_message(data: bytes, packet: _Packet) -> Message:
     if not address.startswith("/"):
         raise OscError(f"address {address[:80]!r} does not begin with '/'")
     # "some older implementations of OSC may omit the OSC Type Tag string"
+    position = _skip_zeros(data, position)
     if position == len(data):
         return Message(address, ())
     try:
         return Message(address, _decode_args(data, position, packet))
     except struct.error as error:
         raise OscError(f"{address[:80]!r}: ends before its last argument") from error
+    except PacketLimitError as error:
+        raise PacketLimitError(f"{address[:80]!r}: {error}") from error
     except OscError as error:
         raise OscError(f"{address[:80]!r}: {error}") from error
+
+
+def _skip_zeros(data: bytes, position: int) -> int:
+    """Return the place of the next word that is not 0, or the end of the data."""
+    if not data[position : position + 4].strip(b"\0"):  # which is rare
+        rest = data[position:].lstrip(b"\0")
+        position = len(data) - (len(rest) + 3) // 4 * 4
+    return position
 
 
 def _decode_args(data: bytes, position: int, packet: _Packet) -> tuple[Arg, ...]:
@@ -131,25 +186,45 @@ def _decode_args(data: bytes, position: int, packet: _Packet) -> tuple[Arg, ...]
     if not tags.startswith(","):
         raise OscError("arguments without a type tag string")
     if len(tags) > MAX_ARGS + 1:
-        raise OscError(f"{len(tags) - 1} arguments, at most {MAX_ARGS} are taken")
-    args: list[Arg] = []
+        raise PacketLimitError(f"{len(tags) - 1} arguments, at most {MAX_ARGS} are taken")
     runs = _TAG_RUNS.findall(tags, 1)
     packet.atoms += len(runs)
     if packet.atoms > MAX_ATOMS:
-        raise OscError(f"more than {MAX_ATOMS} arguments of other kinds than floats in a row")
+        raise PacketLimitError(
+            f"more than {MAX_ATOMS} arguments of other kinds than floats in a row"
+        )
+    args, end = _read_args(data, position, runs)
+    if any(data[end:]):
+        shifted = _without_padding(data, position, tags)
+        if shifted is None:
+            raise OscError(f"{len(data) - end} bytes follow the last argument")
+        args, _ = _read_args(data, shifted, runs)
+    return args
+
+
+def _read_args(data: bytes, position: int, runs: list[str]) -> tuple[tuple[Arg, ...], int]:
+    """Read the arguments of type tags; return them and the place behind the last."""
+    args: list[Arg] = []
     for run in runs:
         if len(run) > 1:
             args += struct.unpack_from(f">{len(run)}{run[0]}", data, position)
             position += 4 * len(run)
-            continue
-        if run in _READERS:
+        elif run in _READERS:
             arg, position = _READERS[run](data, position)
             args.append(arg)
-        else:
+        elif run not in "[]":  # what is inside of an array counts
             raise OscError(f"type tag {run!r} is not supported")
-    if position != len(data):
-        raise OscError(f"{len(data) - position} bytes follow the last argument")
-    return tuple(args)
+    return tuple(args), position
+
+
+def _without_padding(data: bytes, position: int, tags: str) -> int | None:
+    """Return where the arguments begin if the zeros before them are too many; else None."""
+    sizes = [_SIZES.get(tag) for tag in tags[1:] if tag not in "[]"]
+    if None in sizes:
+        return None
+    start = len(data) - sum(size or 0 for size in sizes)
+    extra = data[position:start]
+    return start if 0 < len(extra) <= MAX_PADDING and not any(extra) else None
 
 
 def _string(data: bytes, start: int) -> tuple[str, int]:

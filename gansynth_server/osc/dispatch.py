@@ -8,7 +8,8 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.osc import pattern
 from gansynth_server.osc.codec import Message
-from gansynth_server.osc.schema import Row, parse
+from gansynth_server.osc.nearest import suggestion
+from gansynth_server.osc.schema import ButtonReleasedError, Row, parse
 from gansynth_server.osc.table import ROWS
 
 Handler = Callable[[Row, list[Any]], None]
@@ -25,7 +26,11 @@ def dispatch(message: Message, handle: Handler, fail: Fail) -> None:
     """
     try:
         for row in _rows(message):
-            handle(row, parse(row, message.args))
+            try:
+                args = parse(row, message.args)
+            except ButtonReleasedError:  # the other value of a button
+                continue
+            handle(row, args)
     except UserError as error:
         fail(message.address, str(error))
 
@@ -41,5 +46,7 @@ def _rows(message: Message) -> Iterator[Row]:
             if not row.exact and pattern.match(message.address, address):
                 found = True
                 yield row
+        if not found:
+            raise UserError("no message fits this pattern; /help lists them all")
     if not found:
-        raise UserError("no such message; the README lists them all")
+        raise UserError(suggestion(message.address, ROWS))

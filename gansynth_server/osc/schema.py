@@ -1,11 +1,15 @@
 """Schema of the message table, and the check of a message against its row.
 
-Numbers may be sent as i or f (Pure Data sends floats only); replies hold i, f, s and b.
+Numbers may be sent as i, f, d or h (Pure Data sends floats only), and as T and F, which are 1 and
+0; N stands for what is left out, and I alone is a bang, a message without arguments. A button of a
+tablet sends its value, 1 and then 0, behind whatever it was told to send: one number more than a
+message takes has it act, or do nothing at 0. Replies hold i, f, s and b.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
@@ -26,6 +30,12 @@ MAX_TEXT = 256
 """Characters of a word."""
 MAX_ANY = 32768
 """Characters of a text that may be the content of a file."""
+_NUMERAL = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
+"""Words that are numbers."""
+
+
+class ButtonReleasedError(UserError):
+    """A button that was let go sends its message with a 0 behind it: nothing is to be done."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +113,13 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
     Raises:
         UserError: says which argument is wrong, and what it may be.
     """
-    # OSCQuery's clients send N where there are no arguments
-    if values == (None,):
-        values = ()
+    values = _without_button(row, values)
     parsed: list[Any] = []
     for place, arg in enumerate(row.args):
         if arg.kind in _REST:
             return [*parsed, _REST[arg.kind](arg, values[place:])]
-        if place < len(values):
+        # N, as OSCQuery's clients send it, is an argument that is left out
+        if place < len(values) and values[place] is not None:
             parsed.append(_check(arg, values[place]))
         elif arg.default is REQUIRED:
             expected = " ".join(a.text for a in row.args)
@@ -121,6 +130,32 @@ def parse(row: Row, values: tuple[Value, ...]) -> list[Any]:
         expected = " ".join(a.text for a in row.args) or "no arguments"
         raise UserError(f"too many arguments: {row.address} takes {expected}")
     return parsed
+
+
+def _without_button(row: Row, values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return the arguments of a message without what is no argument: a bang, trailing N, and the
+    value of a button.
+
+    A number more than a message takes is a button's; and, where the first argument is a slot that
+    may be left out, a number alone, for only words name slots there.
+
+    Raises:
+        ButtonReleasedError: the button was let go.
+    """
+    if values in ((math.inf,), (None,)):  # I ("Infinitum") or N, alone
+        return ()
+    if any(arg.kind in _REST for arg in row.args):
+        return values
+    while values and values[-1] is None:
+        values = values[:-1]
+    optional_slot = bool(row.args) and row.args[0].kind == SLOT
+    optional_slot = optional_slot and row.args[0].default is not REQUIRED
+    spare = len(values) == len(row.args) + 1 or (optional_slot and len(values) == 1)
+    if not spare or not isinstance(values[-1], (int, float)) or not math.isfinite(values[-1]):
+        return values
+    if values[-1] == 0:
+        raise ButtonReleasedError(f"{row.address} with a 0 behind it does nothing")
+    return values[:-1]
 
 
 def _check(arg: Arg, value: Value) -> Any:
@@ -134,8 +169,8 @@ def _is_word(value: Value) -> TypeGuard[str]:
 
 
 def _finite(arg: Arg, value: Value, wanted: str = "a finite number") -> int | float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return value
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return int(value) if isinstance(value, bool) else value
     raise UserError(f"{arg.name} must be {wanted}")
 
 
@@ -164,7 +199,10 @@ def _slot(arg: Arg, value: Value) -> str:
 
 
 def _note_id(arg: Arg, value: Value) -> Value:
-    return value if _is_word(value) else whole(_finite(arg, value, "a number or a word"))
+    if not _is_word(value):
+        return whole(_finite(arg, value, "a number or a word"))
+    # a tablet's label sends "60" and means the note 60
+    return whole(float(value)) if _NUMERAL.fullmatch(value) else value
 
 
 def _any(arg: Arg, value: Value) -> Value:
@@ -178,16 +216,62 @@ def whole(number: int | float) -> int | float:
     return int(number) if number == int(number) else number
 
 
-def _pairs(arg: Arg, values: tuple[Value, ...]) -> dict[str, Any]:
-    """Check pairs of keys and values; unknown keys, of which pattern languages send many, are
-    left out."""
+class Pairs(dict[str, Any]):
+    """Checked pairs; ``remarks`` say which values were changed to be within their ranges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remarks: dict[str, str] = {}
+        """By key."""
+
+
+def _pairs(arg: Arg, values: tuple[Value, ...]) -> Pairs:
+    """Check pairs of keys and values.
+
+    Unknown keys, of which pattern languages send many, are left out, as are those without a value
+    (N). A number out of range is taken as the nearest one within: a note that is played otherwise
+    than it was meant is better than none.
+    """
+    while values and values[-1] is None and len(values) % 2:
+        values = values[:-1]
     if len(values) % 2:
         raise UserError(f"{arg.name} must be pairs of a key and its value; the last key has none")
     known = {key.name: key for key in arg.keys}
     if not all(isinstance(key, str) for key in values[::2]):
         raise UserError(f"{arg.name} must be pairs of a key and its value; a key must be a word")
-    pairs = zip(values[::2], values[1::2], strict=True)
-    return {str(key): _check(known[str(key)], value) for key, value in pairs if key in known}
+    found = Pairs()
+    for word, value in zip(values[::2], values[1::2], strict=True):
+        key = str(word) if isinstance(word, str) else ""
+        if key not in known or value is None:
+            continue
+        fitting = _fitting(known[key], value)
+        if fitting is None:
+            found.remarks[key] = f"{key} is no number; it is left out"
+            continue
+        numbers = isinstance(value, (int, float)) and isinstance(fitting, (int, float))
+        if numbers and fitting != value:
+            found.remarks[key] = f"{key} {value!r} is out of range; {fitting!r} is taken"
+        found[key] = _check(known[key], fitting)
+    return found
+
+
+def _fitting(key: Arg, value: Value) -> Value:
+    """Return a key's value as its kind needs it: a number within range, a number's word; None for
+    what is no number at all (NaN)."""
+    if key.kind == TEXT and isinstance(value, (int, float)) and math.isfinite(value):
+        return str(whole(value))  # sounds may be called 808
+    if key.kind not in (NUMBER, INTEGER, ANY):
+        return value
+    if isinstance(value, str):
+        if key.kind == ANY or not _NUMERAL.fullmatch(value):
+            return value
+        value = float(value)
+    if not isinstance(value, (int, float)):
+        return value
+    if math.isnan(value):
+        return None
+    number = min(max(value, key.low), key.high)
+    return round(number) if key.kind == INTEGER else number
 
 
 def _message(arg: Arg, values: tuple[Value, ...]) -> Message:
@@ -202,7 +286,7 @@ def _latent(arg: Arg, values: tuple[Value, ...]) -> NDArray[np.float32]:
         if len(values[0]) % 4:
             raise UserError(f"{arg.name}: the blob must hold big-endian float32 numbers")
         latent = np.frombuffer(values[0], ">f4").astype(np.float32)
-    elif values and all(isinstance(v, (int, float)) for v in values):
+    elif values and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         latent = np.array(values, np.float32)
     else:
         raise UserError(f"{arg.name} must be numbers, or one blob of big-endian float32")

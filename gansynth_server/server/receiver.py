@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import select
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from gansynth_server.engine.events import Event, Heard
+from gansynth_server.engine.events import Event, Heard, Lost
 from gansynth_server.engine.handle import BusHandle
 from gansynth_server.engine.process import EngineProcess
 from gansynth_server.errors import UserError
@@ -19,8 +18,17 @@ from gansynth_server.handlers import Handlers
 from gansynth_server.handlers.request import Request
 from gansynth_server.net.access import Access
 from gansynth_server.net.admission import LOGIN, Admission
+from gansynth_server.net.listener import Listener
 from gansynth_server.net.sessions import Session, Sessions
-from gansynth_server.osc.codec import Message, OscError, Source, TimedMessage, decode, encode
+from gansynth_server.osc.codec import (
+    Message,
+    OscError,
+    Refused,
+    Source,
+    TimedMessage,
+    decode,
+    encode,
+)
 from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.osc.scheduler import Scheduler, Waiting
 from gansynth_server.osc.schema import Row
@@ -33,6 +41,10 @@ from gansynth_server.server.osc_log import OscLog
 TIME_SLICE_S = 0.005
 """Time (s) of handling messages before further ones are taken, so that no client's wait behind
 those of another."""
+AHEAD_S = 10.0
+"""Time (s) ahead from which a time tag is taken for that of a wrong clock."""
+MAX_BAD = 16
+"""Parts of a packet that are refused one by one."""
 MAX_UNPULLED = 20_000
 """Commands that may wait for a stream that is not pulled."""
 SWEEP_PERIOD_S = 1.0
@@ -51,8 +63,8 @@ class Receiver:
     order of their arrival; those with a time are handled a little before it.
 
     Args:
-        engine: hears the socket, and takes all commands of one message together.
-        sock: the bound UDP socket, for replies.
+        engine: hears the sockets, and takes all commands of one message together.
+        listener: what the server listens on, for connections and replies.
         on_event: is told what else the engine tells.
         on_lost: is called where the engine has ended; it starts another.
         clock: the instrument's.
@@ -65,7 +77,7 @@ class Receiver:
     def __init__(
         self,
         engine: EngineProcess,
-        sock: socket.socket,
+        listener: Listener,
         access: Access,
         sessions: Sessions,
         handlers: Handlers,
@@ -78,7 +90,7 @@ class Receiver:
         discard_late: bool = False,
     ) -> None:
         self._engine, self._on_event, self._on_lost = engine, on_event, on_lost
-        self._socket, self._sessions, self._handlers = sock, sessions, handlers
+        self._listener, self._sessions, self._handlers = listener, sessions, handlers
         self._clock, self._seed, self._discard_late = clock, seed, discard_late
         self._recorder = recorder
         self._tags = TagTime(clock)
@@ -91,22 +103,29 @@ class Receiver:
     @property
     def counts(self) -> Counter[str]:
         """Counts of datagrams and messages: see :class:`Admission`; ``bad`` OSC, ``handled``,
-        ``failed``, ``late``, replies ``withheld`` from unproven addresses."""
+        ``failed``, ``late``, ``lost`` for want of room, replies ``withheld`` from unproven
+        addresses."""
         return self._admission.counts
+
+    @property
+    def failed(self) -> int:
+        """Number of ``/fail`` that clients were to be sent."""
+        return self._admission.failures.count
 
     def send(self, source: Source, datagram: bytes) -> None:
         """Send a reply, unless it is too large for an unproven address; any thread."""
         session = self._sessions.get(source)
+        self._admission.failures.sent(source, datagram)
         if session is not None and not session.affords(len(datagram)):
             self.counts["withheld"] += 1
             return
-        self._send(source, datagram)
+        self._send(source if session is None else session.reply_source, datagram)
 
     def _send(self, source: Source, datagram: bytes) -> None:
         if _out.isEnabledFor(logging.DEBUG):
             _out.debug("%s:%s %d bytes %.60r", *source[:2], len(datagram), datagram)
         try:
-            self._socket.sendto(datagram, source)
+            self._listener.sendto(datagram, source)
         except OSError as error:
             _out.debug("cannot answer %s:%s: %s", *source[:2], error)
 
@@ -114,7 +133,12 @@ class Receiver:
         """Receive until told to stop, which is noticed with the next datagram."""
         while not stopping.is_set():
             taken = 0
-            if select.select([self._engine], [], [], self._pause())[0]:
+            ends: list[EngineProcess | Listener] = [self._engine, self._listener]
+            ready = select.select(ends, [], [], self._pause())[0]
+            if self._listener in ready:
+                for packet, source in self._listener.receive():
+                    self._admit(packet, source)
+            if self._engine in ready:
                 taken = self._receive()
             self._handle_due()
             if taken:
@@ -130,14 +154,27 @@ class Receiver:
             return 0
         taken = 0
         for event in events:
-            if isinstance(event, Heard):
-                taken += len(event.datagrams)
-                for datagram, source in event.datagrams:
-                    if self._admission.admits(source, len(datagram)):
-                        self._guarded(datagram, source)
-            else:
-                self._on_event(event)
+            match event:
+                case Heard(datagrams):
+                    taken += len(datagrams)
+                    for datagram, source in datagrams:
+                        self._admit(datagram, source)
+                case Lost(source, count):
+                    self._tell_lost(source, count)
+                case _:
+                    self._on_event(event)
         return taken
+
+    def _admit(self, packet: bytes, source: Source) -> None:
+        if self._admission.admits(source, len(packet)):
+            self._guarded(packet, source)
+
+    def _tell_lost(self, source: Source, count: int) -> None:
+        """Tell a client how much of its own found no room."""
+        session = self._sessions.get(source)
+        self.counts["lost"] += count
+        if session is not None:
+            self._fail(session, "osc", f"{count} messages were lost: send fewer at once")
 
     def _pause(self) -> float:
         pause = self.scheduler.pause(self._clock())
@@ -167,8 +204,14 @@ class Receiver:
             _log.exception("a datagram of %d bytes failed", len(datagram))
 
     def _decode(self, session: Session, datagram: bytes) -> None:
-        messages = decode(datagram, self._tags.epoch)
-        if not self._admission.handles(session.source, len(datagram), len(messages)):
+        bad: list[Refused] = []
+        messages = decode(datagram, self._tags.epoch, bad)
+        self.counts["bad"] += len(bad)
+        for refused in bad[:MAX_BAD]:
+            self._fail(session, refused.address, f"not an OSC message: {refused.why}")
+        if not messages or not self._admission.handles(
+            session.source, len(datagram), len(messages)
+        ):
             return
         if self.dump.level and not datagram.startswith(LOGIN):
             self.dump(session.source, datagram, messages)
@@ -178,6 +221,8 @@ class Receiver:
         now = self._clock()
         for seconds, message in messages:
             when = None if seconds is None else self._tags(seconds)
+            if when is not None and when - now > AHEAD_S:
+                self._ahead(session, when, now)
             try:
                 self.scheduler.put(session, message, when, now, size // len(messages))
             except UserError as error:  # the rest of the packet would fare no better
@@ -210,6 +255,18 @@ class Receiver:
         self.counts["late"] += 1
         if session.notified:
             self.send(session.source, encode("/late", seconds))
+
+    def _ahead(self, session: Session, when: float, now: float) -> None:
+        """Tell a client that its clock is probably ahead, once for a bundle."""
+        if self._told == (session, when):
+            return
+        self._told, seconds = (session, when), when - now
+        why = (
+            f"its time tags are {seconds:.1f} s ahead, until then it waits: are both clocks right?"
+        )
+        self._admission.failures.tell(session.source, "/late", why)
+        if session.notified:
+            self.send(session.source, encode("/late", seconds, "ahead"))
 
     def _handle(self, session: Session, message: Message, when: float | None) -> None:
         # of another server: two servers would answer each other without end
@@ -256,8 +313,6 @@ class Receiver:
 
     def _fail(self, session: Session, address: str, why: str) -> None:
         self.counts["failed"] += 1
-        host, port = session.source[:2]
-        _in.info("%s:%s %s: %s", host, port, address[:256], why, extra={"source": host})
         self.send(session.source, encode("/fail", address[:256], why))
 
 

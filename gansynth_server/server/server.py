@@ -58,6 +58,7 @@ from gansynth_server.midi.player import MidiPlayer
 from gansynth_server.midi.ports import MidiInput
 from gansynth_server.net.access import Access
 from gansynth_server.net.sessions import Session, Sessions, Stream
+from gansynth_server.net.tcp import TcpSource
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
 from gansynth_server.recording.files import Files
@@ -106,15 +107,15 @@ class Server:
     def __init__(self, options: ServerOptions, spared: Callable[[], int] = lambda: 0) -> None:
         self.options = options
         self._spared = spared
-        self._socket = bind(options)  # before anything is loaded: a taken port is told at once
-        self.port: int = self._socket.getsockname()[1]
+        self._listener = bind(options)  # before anything is loaded: a taken port is told at once
+        self.port = self._listener.port
         password = options.password or os.environ.get(PASSWORD)
-        access = Access(self._socket.getsockname()[0], options.allow, password)
+        access = Access(self._listener.hosts[0], options.allow, password)
         check(options)
         spectra = SharedSpectra(places(options))
         self._arena = Arena(spectra)
         # these two begin at the same time
-        self.engine = EngineProcess(options, self._socket, spectra, self._arena)
+        self.engine = EngineProcess(options, self._listener.udp, spectra, self._arena)
         self.render_process = RenderProcess(options, serve, spectra)
         self.root = SandboxedFolder(options.root)
         self._sessions = Sessions(
@@ -155,7 +156,7 @@ class Server:
         self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
         warm_up(self.model, self._renderer)
         self._receiver = Receiver(
-            *(self.engine, self._socket, access, self._sessions, handlers.live(self)),
+            *(self.engine, self._listener, access, self._sessions, handlers.live(self)),
             on_event=self._on_event,
             on_lost=self._on_lost,
             clock=self._clock,
@@ -197,10 +198,10 @@ class Server:
         model, info = self.model, self.model.backend.info
         latency = 1000 * (self._output.latency + self.main_bus.delay)
         return (
-            f"gansynth-server ready: port {self.port}, checkpoint {model.checkpoint.name}, "
+            f"gansynth-server ready: {self._listener.remark}, checkpoint {model.checkpoint.name}, "
             f"latent {model.latent_size}, pitches {model.pitches[0]}-{model.pitches[-1]}, "
             f"backend {info.name} {info.precision}, output {self._output.output}, "
-            f"latency {latency:.1f} ms"
+            f"rate {self._output.rate} Hz, latency {latency:.1f} ms"
         )
 
     def wait(self) -> None:
@@ -230,8 +231,7 @@ class Server:
         if self._file is not None:
             self._file.stop()
         self._stopping.set()
-        # wakes the osc thread, which then sees that it is over
-        self.send(self._socket.getsockname(), b"")
+        self._listener.wake()  # the osc thread then sees that it is over
         self._events.put(None)
         for thread in self._threads:
             if thread.ident is not None:
@@ -244,7 +244,7 @@ class Server:
         self.render_process.stop()
         self._renderer.stop()
         self.instrument.morpher.stop()
-        self._socket.close()
+        self._listener.close()
 
     # what the handlers need; any thread
 
@@ -271,6 +271,11 @@ class Server:
         """Late blocks, of the output and of all streams."""
         totals = self.engine.totals()
         return int(totals.underruns + totals.late)
+
+    @property
+    def failed(self) -> int:
+        """What clients were told by ``/fail`` that it cannot be."""
+        return self._receiver.failed
 
     def metrics(self) -> Metrics:
         """Return a snapshot of all that is counted."""
@@ -300,7 +305,7 @@ class Server:
             failed_total=counts["failed"],
             bad_total=counts["bad"],
             late_total=counts["late"],
-            lost_total=int(totals.lost),
+            lost_total=counts["lost"],
             limited_total=counts["limited"],
             refused_total=counts["refused"],
             withheld_total=counts["withheld"],
@@ -340,7 +345,19 @@ class Server:
             self._move(session.stream.bus, bus)
         stream = session.stream = Stream(bus, block, ahead)
         session.client.set_bus(bus)
-        self.engine.open_stream(stream.id, session.source, bus, block, ahead)
+        self._serve(session, stream)
+
+    def _serve(self, session: Session, stream: Stream) -> None:
+        """Have the engine answer the pulls of a session."""
+        source = session.source
+        reply = None if isinstance(source, TcpSource) else session.reply_source
+        self.engine.open_stream(stream.id, source, reply, stream.bus, stream.block, stream.ahead)
+
+    def reply_to(self, session: Session, port: int) -> None:
+        """Send a session's replies, and its blocks, to another UDP port of its host."""
+        session.reply_port = port
+        if session.stream is not None:
+            self._serve(session, session.stream)
 
     def close_stream(self, session: Session) -> None:
         """End the stream of a session, if it has one."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import queue
-import socket
 
 import numpy as np
 
 from gansynth_server.errors import UserError
+from gansynth_server.net.listener import Listener
 from gansynth_server.options import ServerOptions
 from gansynth_server.render.jobs import Job, Rendering
 from gansynth_server.render.model import Model
 from gansynth_server.spectral.spectrum import Spectrum
 from gansynth_server.util.threads import check_threads
 
-SOCKET_BUFFER = 1 << 20
-"""Bytes of the socket's queues, for bursts."""
 MIN_PLACES = 64
 """Different notes that there is always memory for."""
 RANGES: tuple[tuple[str, float, float, str], ...] = (
@@ -39,24 +37,9 @@ def check(options: ServerOptions) -> None:
             raise UserError(f"{flag} must be {least} to {most}{remark}, not {value}")
 
 
-def bind(options: ServerOptions) -> socket.socket:
-    """Open a UDP socket on the address and port of the options; UserError if that fails."""
-    family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.bind((options.bind, options.port))
-    except OSError as error:
-        sock.close()
-        raise UserError(
-            f"UDP port {options.port} on {options.bind} cannot be opened ({error.strerror}): "
-            "is another gansynth-server running? End it, or choose another --port"
-        ) from error
-    except OverflowError as error:
-        sock.close()
-        raise UserError(f"--port must be 0 to 65535, not {options.port}") from error
-    for queue_ in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        sock.setsockopt(socket.SOL_SOCKET, queue_, SOCKET_BUFFER)
-    return sock
+def bind(options: ServerOptions) -> Listener:
+    """Open the sockets of the options' address and ports; UserError if that fails."""
+    return Listener(options.bind, options.port, options.tcp)
 
 
 def places(options: ServerOptions) -> int:

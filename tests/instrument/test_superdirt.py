@@ -121,16 +121,13 @@ def test_a_sound_may_be_a_slot(player):
     "pairs",
     [
         ("gain", "loud"),
-        ("gain", -1),
-        ("pan", 2),
         ("speed", 0),
-        ("s", 3),
-        ("midinote", 200),
-        ("sustain", float("nan")),
+        ("s", float("nan")),
+        ("s", b"violin"),
+        ("sustain", b"1"),
         ("sustain",),
         ("sustain", 1, "note"),
         (1, "sustain"),
-        ("cut", 0.5),
     ],
 )
 def test_known_keys_must_have_good_values(player, pairs):
@@ -141,3 +138,67 @@ def test_known_keys_must_have_good_values(player, pairs):
 def test_unknown_keys_are_ignored(player):
     wild = of(player, "_id_", "1", "cps", 0.5, "vowel", "a", "shape", True, "note", 2, "room", None)
     assert wild == of(player, "note", 2)
+
+
+def checked(*pairs):
+    return parse(ROWS["/play2"], pairs)[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [
+        ("gain", -0.5, 0.0),
+        ("gain", 1e9, 128.0),
+        ("velocity", 130, 127.0),
+        ("velocity", -1, 0.0),
+        ("midinote", 140, 127.0),
+        ("midinote", -3, 0.0),
+        ("note", 130, 128.0),
+        ("octave", 120, 15.0),
+        ("speed", 100, 64.0),
+        ("speed", -100.0, -64.0),
+        ("sustain", -1, 0.0),
+        ("legato", -1, 0.0),
+        ("delta", -0.1, 0.0),
+        ("cut", 0.6, 1),
+        ("cut", 1.4, 1),
+        ("orbit", -1, 0),
+        ("pan", -0.3, 0.0),
+        ("pan", 1.5, 1.0),
+        ("freq", 3, 8.0),
+        ("freq", 40000, 12544.0),
+        ("attack", 100, 60.0),
+        ("brightness", -99, -24.0),
+        ("bend", float("inf"), 48.0),
+        ("n", 1e30, 2.0**24),
+    ],
+)
+def test_numbers_out_of_range_are_taken_as_the_nearest(key, value, taken):
+    found = checked("s", "violin", key, value)
+    assert found[key] == taken
+    assert list(found.remarks) == [key]
+    assert repr(value) in found.remarks[key] and "is taken" in found.remarks[key]
+
+
+def test_what_is_within_range_is_not_remarked_on():
+    found = checked("gain", 1, "pan", 0.5, "note", "c4", "cut", 1.0, "velocity", True, "s", "x")
+    assert found.remarks == {} and found["velocity"] == 1.0
+
+
+def test_other_kinds_of_values():
+    assert checked("s", 808)["s"] == "808" and checked("s", 808.0)["s"] == "808"
+    assert checked("gain", "0.5", "cut", "2") == {"gain": 0.5, "cut": 2}
+    assert checked("gain", None, "pan", 1, None) == {"pan": 1.0}
+    found = checked("sustain", float("nan"), "pan", 1)
+    assert found == {"pan": 1.0} and "left out" in found.remarks["sustain"]
+    assert checked("gain", True, "pan", False) == {"gain": 1.0, "pan": 0.0}
+    assert checked("id", "7") == {"id": 7} and checked(None) == {}
+
+
+def test_keys_beyond_all_are_the_nearest(player):
+    assert of(player, "note", 130).pitch == 127
+    assert of(player, "note", 0, "octave", 12).pitch == 127
+    assert of(player, "note", -128).pitch == 0
+    assert of(player, "midinote", 140).pitch == 127
+    assert of(player, "midinote", 120, "speed", 100).pitch == 127
+    assert of(player, "freq", 8, "speed", 0.001).pitch == 0

@@ -118,6 +118,15 @@ def test_the_rules_of_scl():
         ("name\n1\nfifth\n", "line 3"),
         ("name\n1\n" + "9" * 5000 + "\n", "line 3"),
         ("name\n1\n" + "9" * 400 + ".\n", "line 3"),
+        *(
+            (f"name\n2\n9/8\n{value}\n", "line 4")
+            for value in (
+                *("701,955", "3:2", "7\\12", "5/-4", "700cents", "5 /-4", "5/", "5/4.5", "1200.c"),
+                *("100.0,", "3/2;", "1e3", "1.2e3", "2/1/1", "+3/2", "3/2\xa0", "3//2", "5\u00b0"),
+            )
+        ),
+        ("name\n12notes\n", "line 2"),
+        ("name\n1,\n2/1\n", "line 2"),
     ],
 )
 def test_a_bad_scl_names_its_line(text, words):
@@ -135,11 +144,26 @@ def test_a_bad_scl_names_its_line(text, words):
         ("12\n0\n127\n60\n69\n0\n12\n", "line 6"),
         ("-2\n0\n127\n60\n69\n440\n12\n", "line 1"),
         ("2\n0\n127\n60\n60\n440\n12\n0\ny\n", "line 9"),
+        ("2\n0\n127\n60\n60\n440\n12\n0\nxy\n", "line 9"),
+        ("2\n0\n127\n60\n60\n440,0\n12\n0\nx\n", "line 6"),
+        ("2\n0\n127\n60\n60\n440Hz\n12\n0\nx\n", "line 6"),
+        ("2\n0\n127\n60,\n60\n440\n12\n0\nx\n", "line 4"),
     ],
 )
 def test_a_bad_kbm_names_its_line(text, words):
     with pytest.raises(UserError, match=words):
         read_mapping(text)
+
+
+@pytest.mark.parametrize("behind", ["", " ", "\t", " , 2/1", "!", "!comment", " ! comment", "\tG"])
+def test_what_may_stand_behind_a_value(behind):
+    values = ("701.955", "3/2", "100.", "5", "3 / 2")
+    text = "\n".join(["name", f"5{behind}", *(value + behind for value in values)])
+    assert read_scale(text).cents == pytest.approx(
+        (701.955, 701.955, 100, 2786.3137, 701.955), abs=1e-3
+    )
+    head = (f"{value}{behind}" for value in (2, 0, 127, 60, 69, "440.0", 0, 0, "x"))
+    assert read_mapping("\n".join(head)).degrees == (0, None)
 
 
 def test_a_reference_key_must_have_a_pitch():

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import gansynth_server as gs
 from gansynth_server import cli
@@ -459,7 +460,7 @@ ARCHIVES = {
     "zip bomb": (large_zip, "more than 2 GB"),
     "tar bomb": (large_tar, "more than 32 GB"),
     "zip that lies": (lying_zip, "cannot be unpacked"),
-    "truncated zip": (cut_zip, "no zip or tar"),
+    "truncated zip": (cut_zip, "is cut off"),
     "truncated tar.xz": (cut_tar, "cannot be unpacked"),
 }
 
@@ -591,3 +592,33 @@ def test_pickle_of_something_else_is_refused(values, message, tmp_path, capsys):
     path.write_bytes(pickle.dumps(components())[:-20])
     assert "damaged" in refusal(capsys, "convert", path)
     assert [p.name for p in tmp_path.iterdir()] == ["other.pickle"]
+
+
+@pytest.mark.parametrize("behind", ["", ".index", ".data-00000-of-00001", ".meta"])
+def test_tensorflows_prefix_of_a_checkpoint(golden, tmp_path, behind):
+    """It is no file by itself; the files that it stands for mean the same."""
+    given = golden / f"{STEM}{behind}"
+    if behind == ".meta":
+        given.write_bytes(b"the graph")
+    run("convert", given, "--to", tmp_path / "to", "--name", "a")
+    run("convert", golden, "--to", tmp_path / "to", "--name", "b")
+    first, second = (load_file(tmp_path / "to" / name / "model.safetensors") for name in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in {*first, *second})
+
+
+def test_of_several_checkpoints_the_prefix_chooses(golden, tmp_path, capsys):
+    older = golden / "stage_00012/model.ckpt-9"
+    for path in (golden / INDEX, golden / DATA):
+        path.with_name(path.name.replace(Path(STEM).name, older.name)).write_bytes(
+            path.read_bytes()
+        )
+    run("convert", older, "--to", tmp_path, "--name", "c")
+    config = json.loads((tmp_path / "c/config.json").read_text())
+    assert "model.ckpt-9" in json.dumps(config)
+    assert "there is no" in refusal(capsys, "convert", golden / "stage_00012/model.ckpt-8")
+
+
+def test_a_page_in_place_of_an_archive_is_named(tmp_path, capsys):
+    page = tmp_path / "acoustic_only.zip"
+    page.write_text("<!DOCTYPE html><title>404</title>")
+    assert "is a web page" in refusal(capsys, "convert", page)

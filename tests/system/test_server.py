@@ -27,8 +27,9 @@ def test_ready_line_says_what_it_is(server):
 
 def test_status_version_and_table_order(peer):
     reply = peer.ask("/status")
-    assert reply[0] == "/status.reply" and len(reply) == 9
-    voices, waiting, clients, average, peak, rate, underruns, follow = reply[1:]
+    assert reply[0] == "/status.reply" and len(reply) == 10
+    voices, waiting, clients, average, peak, rate, underruns, follow, failures = reply[1:]
+    assert failures >= 0
     assert (rate, follow) == (48000, 0)
     assert (
         voices >= 0

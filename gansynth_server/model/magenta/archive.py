@@ -24,6 +24,10 @@ SCAN_LIMIT = 16 * LIMIT
 STAGE = re.compile(r"stage_(\d+)")
 DATA = re.compile(r".*\.data-\d{5}-of-\d{5}")
 SETTINGS = ("experiment.json", "meta.json")
+PREFIX_FILE = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+"""What the names of a checkpoint's files have behind their prefix."""
+PACKED = (b"PK\3\4", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+"""Beginnings of archives."""
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 
@@ -51,6 +55,16 @@ def find_stage(source: Path, files: Iterable[AnyPath]) -> AnyPath:
             "stage folders"
         )
     return max(stages, key=stage_number) if stages else folders.pop()
+
+
+def prefix_of(path: Path) -> Path | None:
+    """Return TensorFlow's prefix of a checkpoint, also for one of its files; None for other paths.
+
+    A prefix is no file: ``model.ckpt-200000`` stands for ``model.ckpt-200000.index`` and others.
+    """
+    name = PREFIX_FILE.sub("", path.name) if path.is_file() else path.name
+    prefix = path.with_name(name) if name else path
+    return prefix if prefix.with_name(f"{name}.index").is_file() else None
 
 
 def stage_number(folder: PurePath) -> int:
@@ -95,8 +109,19 @@ def unpack(archive: Path, folder: Path) -> Path:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{archive} cannot be unpacked ({reason}); copy it again") from error
     raise UserError(
-        f"{archive} is no zip or tar archive that can be read; give Magenta's zip or its folder"
+        f"{archive} {_what(archive)} that can be read; give Magenta's zip or its folder"
     )
+
+
+def _what(archive: Path) -> str:
+    """Return what a file is that is no archive, or why one cannot be read."""
+    with archive.open("rb") as file:
+        begin = file.read(512)
+    if begin.startswith(PACKED):
+        raise UserError(f"{archive} is cut off or damaged: its end is missing; copy it again")
+    if begin.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page, as a server sends that does not have the file, and no archive"
+    return "is no zip or tar archive"
 
 
 def _unpack(archive: Path, listed: Iterable[_Member], folder: Path) -> Path:

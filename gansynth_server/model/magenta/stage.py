@@ -42,14 +42,17 @@ class Source:
         return value
 
 
-def open_stage(folder: Path) -> Source:
+def open_stage(folder: Path, prefix: Path | None = None) -> Source:
     """Open the checkpoint in a stage's folder; settings lie beside the folder.
+
+    Args:
+        prefix: TensorFlow's, of the checkpoint to take; None takes the newest.
 
     Raises:
         UserError: the index is damaged, or the settings are not JSON.
     """
     notes: list[str] = []
-    prefix = _newest(folder, notes)
+    prefix = _newest(folder, notes) if prefix is None else prefix
     settings, meta = (_json(folder.parent / name) for name in SETTINGS)
     if not settings:
         notes.append(f"no {SETTINGS[0]}, so settings as in Magenta's mel_prog_hires")

@@ -35,7 +35,8 @@ _LATENTS: tuple[Row, ...] = (
             Arg("spread", NUMBER, 0, 100, 1.0),
         ),
         "",
-        "draws a latent from N(0, 1)·spread; the same seed gives the same latent",
+        "draws a latent from N(0, 1)·spread; the same seed gives the same latent; a number alone "
+        "is no slot but a button's value, and does nothing at 0",
         ("z", 1, 1.0),
     ),
     Row(
@@ -75,7 +76,8 @@ _LATENTS: tuple[Row, ...] = (
         ),
         "",
         "the slot walks at random from now on, smoothly and always within N(0, 1)·spread: "
-        "1/speed seconds to the next timbre; the same seed gives the same walk",
+        "1/speed seconds to the next timbre; the same seed gives the same walk; a number alone "
+        "is a button's value",
         ("w", 0.5, 1.0, 1),
     ),
     Row(

@@ -49,10 +49,11 @@ ROWS: tuple[Row, ...] = (
         _PAIRS,
         "",
         "plays a note, described as SuperDirt's are, in any order (docs/patterns.md); "
-        "keys that are not known are ignored",
+        "keys that are not known are ignored, numbers out of range are taken as the nearest within",
         _EXAMPLE,
     ),
     Row("/dirt/play", _PAIRS, "", "the same, where TidalCycles and others send it", _EXAMPLE),
+    Row("/play2", _PAIRS, "", "the same, where TidalCycles before 1.0 sends it", _EXAMPLE),
     Row(
         "/dirt/handshake",
         (),

@@ -8,7 +8,8 @@ _SERVER: tuple[Row, ...] = live(
         (),
         "`/status.reply` voices waiting clients load peak rate underruns follow-rate",
         "voices sounding, notes waiting to be rendered, clients, mixing load average % and "
-        "peak %, sample rate, underruns, changes a second of notes that follow a latent",
+        "peak %, sample rate, underruns, changes a second of notes that follow a latent, "
+        "`/fail` of all clients",
     ),
     Row(
         "/help",
@@ -31,8 +32,17 @@ _SERVER: tuple[Row, ...] = live(
         "/notify",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /notify` clientID maxClients",
-        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`",
+        "1 registers for `/note/start id`, `/note/end id`, `/checkpoint name` and `/late seconds`, "
+        "which says with the word ahead that time tags are so far in the future",
         (1,),
+    ),
+    Row(
+        "/reply/to",
+        (Arg("port", INTEGER, 0, 65535, 0),),
+        "`/done /reply/to` port",
+        "sends this client's replies and blocks to another port of its own host from now on, for "
+        "programs that listen elsewhere than they send from; 0 sends them back as before",
+        (0,),
     ),
     Row(
         "/clearSched",

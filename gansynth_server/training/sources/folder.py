@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from gansynth_server.analysis import file_names, segmentation
+from gansynth_server.analysis.sound_reader import SUFFIXES, UNREADABLE, way_out
 from gansynth_server.errors import UserError
 from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.training.dataset import Dataset, Note, Source, Writer, split_of
 from gansynth_server.training.sources import PITCHES
 from gansynth_server.util.progress import track
 
-SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .aif .aiff .au .caf .w64".split())
+DAMAGED = "file is damaged"
+MAX_NAMED = 100
+"""Files left out that are named one by one."""
 SHORTEST = SAMPLE_RATE // 10
 
 
@@ -51,13 +55,18 @@ def collect(
         UserError: there are no recordings, librosa is missing, or the folder
             holds other data.
     """
-    files = sorted(
-        path
-        for path in recordings.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    there = sorted(
+        path for path in recordings.rglob("*") if path.is_file() and not path.name.startswith(".")
     )
+    files = [path for path in there if path.suffix.lower() in SUFFIXES]
+    others = [path for path in there if path.suffix.lower() in UNREADABLE]
     if not files:
-        raise UserError(f"{recordings} holds no sound files; give a folder of recordings")
+        kinds = sorted({path.suffix.lower() for path in others})
+        why = f"; {way_out(kinds[0])}" if kinds else "; give a folder of recordings"
+        raise UserError(f"{recordings} holds no sound files that can be read{why}")
+    left_out = _LeftOut()
+    for path in others:
+        left_out.tell(path.relative_to(recordings).as_posix(), way_out(path.suffix))
     if any(file_names.parse(path.stem).pitch is None for path in files):
         segmentation.need_librosa()
     title = recordings.resolve().name
@@ -82,13 +91,33 @@ def collect(
                 if key in writer:
                     continue
                 if isinstance(each, str):
-                    writer.skip(key, each)
+                    left_out.tell(key, each)
+                    writer.skip(key, each.partition(":")[0])
                     continue
                 pitch, span = each
                 split = split_of(instrument, pitch)
                 note = Note(instrument, pitch, named.velocity, split, family, source or "")
                 writer.add(key, note, segmentation.note(sound, span))
+        left_out.end()
         return writer.finish()
+
+
+class _LeftOut:
+    """Names what is left out on standard error, each with its reason."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def tell(self, name: str, why: str) -> None:
+        """Name a file or a part of one."""
+        self._count += 1
+        if self._count <= MAX_NAMED:
+            print(f"left out: {name}: {why}", file=sys.stderr)
+
+    def end(self) -> None:
+        """Tell how many were not named."""
+        if self._count > MAX_NAMED:
+            print(f"left out: {self._count - MAX_NAMED} more", file=sys.stderr)
 
 
 def _notes(
@@ -97,8 +126,8 @@ def _notes(
     """The sound of a file, and the pitch and place of each note, or why it is left out."""
     try:
         sound = segmentation.load(path)
-    except ValueError:
-        return np.zeros(0, np.float32), ["file is damaged"]
+    except ValueError as error:
+        return np.zeros(0, np.float32), [f"{DAMAGED}: {error}"]
     takes = segmentation.takes(sound)
     if pitch is None:
         spans = [span for take in takes for span in segmentation.melody(sound, take)]
