@@ -67,7 +67,8 @@ class ServerOptions:
     precision: PrecisionName = "auto"
     """Of the network; auto is bfloat16 on CUDA, and on a CPU if that is faster; else float32."""
     cache_mb: int = 256
-    """Megabytes for notes to play again, 1 each; with 0 none are rendered ahead either."""
+    """Megabytes for notes that sound or may be played again, 1 for each timbre and pitch; with 0
+    none are kept or rendered ahead."""
     models_mb: int = 1024
     """Megabytes for checkpoints that were switched away from, so that they are back at once."""
     threads: int = 0

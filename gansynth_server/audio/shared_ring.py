@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 from numpy.typing import NDArray
+
+from gansynth_server.util.shared_memory import Fence
 
 HEAD = 16
 """Numbers before the samples: 64 bytes for the cursors, a cache line."""
@@ -41,8 +41,7 @@ class SharedRing:
         self.capacity = capacity
         self._cursors = buffer[:HEAD].view(np.int64)
         self._samples = buffer[HEAD : HEAD + channels * capacity].reshape(channels, capacity)
-        self._fence = threading.Lock()
-        self._fence.acquire()
+        self._order = Fence()
 
     @staticmethod
     def size(channels: int, frames: int) -> int:
@@ -86,10 +85,3 @@ class SharedRing:
         self._order()
         self._cursors[READ] += count
         return sound
-
-    def _order(self) -> None:
-        # Processors other than x86 may show the other side a cursor before the samples. A lock's
-        # release is ordered after all before it, its acquisition before all after it, and these
-        # two stay in this order. The lock is this side's own: neither ever waits.
-        self._fence.release()
-        self._fence.acquire()

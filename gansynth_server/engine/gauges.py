@@ -9,7 +9,7 @@ import numpy as np
 
 from gansynth_server.engine.engine import BusState
 from gansynth_server.synth.link import LinkState
-from gansynth_server.util.shared_memory import SharedMemory
+from gansynth_server.util.shared_memory import Fence, SharedMemory
 
 FIELDS = 24
 """Numbers of a row, at most; the last counts its changes."""
@@ -46,6 +46,7 @@ class Gauges:
 
     def _begin(self) -> None:
         self._rows = self._memory.array((self._buses + 1, FIELDS), np.float64)
+        self._order = Fence()
 
     def __getstate__(self) -> tuple[SharedMemory, int]:
         return self._memory, self._buses
@@ -78,15 +79,19 @@ class Gauges:
     def _write(self, row: int, values: tuple[float, ...]) -> None:
         line = self._rows[row]
         line[-1] += 1
+        self._order()
         line[: len(values)] = values
+        self._order()
         line[-1] += 1
 
     def _read(self, row: int) -> list[float]:
         line = self._rows[row]
         deadline: float | None = None
         while True:
-            before = line[-1]
+            before = float(line[-1])
+            self._order()
             values: list[float] = line.tolist()
+            self._order()
             if not before % 2 and values[-1] == before == line[-1]:
                 return values
             now = time.monotonic()

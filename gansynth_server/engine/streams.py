@@ -104,7 +104,7 @@ def read_pull(datagram: bytes) -> tuple[int, int] | None:
         else:
             ((_, message),) = decode(datagram)
             block, stream = message.args
-            if isinstance(block, bytes) or isinstance(stream, bytes):
+            if not isinstance(block, int | float) or not isinstance(stream, int | float):
                 return None
         number = int(block), int(stream)
     except (OscError, ValueError, TypeError, OverflowError):

@@ -9,6 +9,7 @@ import multiprocessing.context
 import os
 import sys
 import tempfile
+import threading
 import uuid
 import weakref
 from collections.abc import Callable
@@ -20,6 +21,23 @@ from numpy.typing import DTypeLike, NDArray
 from gansynth_server.errors import UserError
 
 BLOCK = bytes(1 << 20)
+
+
+class Fence(threading.local):
+    """Keeps what is written, and read, before a call before what is written, and read, after it.
+
+    Processors other than x86 may show another process a counter before the numbers that it counts.
+    A lock's release is ordered after all before it, its acquisition before all after it, and these
+    two stay in this order. Each thread has a lock of its own: nothing ever waits.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def __call__(self) -> None:
+        self._lock.release()
+        self._lock.acquire()
 
 
 class SharedMemory:

@@ -44,7 +44,7 @@ class Running:
         spectra = SharedSpectra(4)
         self.arena = Arena(spectra)
         self.events: list[Event] = []
-        self.engine = EngineProcess(options, self.socket, spectra, self.arena)
+        self.engine = EngineProcess(options, [self.socket], spectra, self.arena)
         self.begun = time.monotonic()
         self.opened: Opened = self.engine.opened()
         self.main = self.engine.open_main(self.opened.rate, self.opened.channels, 8)
@@ -52,7 +52,8 @@ class Running:
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.settimeout(TIMEOUT_S)
-        self.engine.open_stream(12345, self.listener.getsockname(), self.bus, BLOCK, 4)
+        where = self.listener.getsockname()
+        self.engine.open_stream(12345, where, where, self.bus, BLOCK, 4)
         spectrum, made = self.arena.take(), notes.spectrum(0.05)
         assert spectrum is not None
         spectrum.extend(made.magnitude, made.increment)
@@ -170,7 +171,7 @@ def test_it_is_ready_soon(running: Running) -> None:
 def test_what_cannot_begin_is_said_and_leaves_no_process() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         spectra = SharedSpectra(1)
-        engine = EngineProcess(replace(OPTIONS, rate=8000), sock, spectra, Arena(spectra))
+        engine = EngineProcess(replace(OPTIONS, rate=8000), [sock], spectra, Arena(spectra))
         with pytest.raises(UserError, match="16000"):
             engine.opened()
         engine._process.join(TIMEOUT_S)

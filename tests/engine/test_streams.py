@@ -14,7 +14,7 @@ SOURCE = ("127.0.0.1", 9001)
 
 
 def stream(channels=1):
-    made = PullStream(OpenStream(5, SOURCE, 0, BLOCK, 4), Bus(RATE, 4, channels=channels))
+    made = PullStream(OpenStream(5, SOURCE, SOURCE, 0, BLOCK, 4), Bus(RATE, 4, channels=channels))
     made.bus.start(note(spectrum(0.05), hold=True, pan=0.5))
     return made
 
