@@ -93,7 +93,11 @@ def test_a_note_cuts_the_one_before_it(peer):
 
 
 def test_a_bad_event_fails_once(peer):
-    for pairs, word in ((("s", "bd"), "bd"), (("s", "violin", "pan", "far"), "pan"), (("s",), "pairs")):
+    for pairs, word in (
+        (("s", "bd"), "bd"),
+        (("s", "violin", "pan", "far"), "pan"),
+        (("s",), "pairs"),
+    ):
         peer.socket.send(bundle(*pairs))
         fail = peer.receive()
         assert fail[:2] == ("/fail", "/dirt/play") and word in fail[2]
