@@ -39,6 +39,9 @@ class ServerOptions:
     """MIDI input to be played by: a part of its name, or virtual for a new one."""
     list_midi: bool = False
     """List the MIDI inputs and exit."""
+    session: str | None = None
+    """File of /session/save that each client begins with, and whose checkpoint is taken unless
+    --checkpoint names another."""
     output: str = "auto"
     """auto, soundcard, none (Pd streams only) or the path of a .wav, .flac or .ogg file."""
     device: str | None = None

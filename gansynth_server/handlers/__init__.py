@@ -18,7 +18,9 @@ from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.patterns import PatternMessages
 from gansynth_server.handlers.request import Request
 from gansynth_server.handlers.server import CheckpointMessages, ServerMessages
+from gansynth_server.handlers.sessions import SessionMessages
 from gansynth_server.handlers.streams import StreamMessages
+from gansynth_server.handlers.tempo import BeatMessages, TempoMessages
 from gansynth_server.osc.schema import Row
 from gansynth_server.osc.table import TABLE
 
@@ -28,9 +30,14 @@ PLAYING = (
     HallucinationMessages,
     PatternMessages,
     CheckpointMessages,
+    SessionMessages,
+    TempoMessages,
 )
 """Handlers of messages that change what is heard: in a score too."""
-LIVE = (ServerMessages, MidiMessages, ArrayMessages, InversionMessages, StreamMessages)
+LIVE = (
+    *(ServerMessages, MidiMessages, ArrayMessages, InversionMessages, StreamMessages),
+    BeatMessages,
+)
 """Handlers of the rows marked ``live``."""
 
 

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
+from gansynth_server.handlers.hallucination import times_of
 from gansynth_server.handlers.host import LiveHost, Task
 from gansynth_server.handlers.request import Request
 from gansynth_server.latent.sequence import Sequence, check, random_keys
 from gansynth_server.render.model import nearest_pitch
 from gansynth_server.spectral.constants import SAMPLE_RATE
+from gansynth_server.util.beats import Beats
 
 Float32 = NDArray[np.float32]
 
@@ -49,18 +51,18 @@ class ArrayMessages:
         array: str,
         notes: int,
         steps: int,
-        spacing: float,
-        trim: float,
-        attack: float,
-        sustain: float,
-        release: float,
+        spacing: float | Beats,
+        trim: float | Beats,
+        attack: float | Beats,
+        sustain: float | Beats,
+        release: float | Beats,
         seed: int | None,
         pitch: float,
     ) -> None:
         model = request.client.model
         path = str(model.checkpoint.weights)
         keys = random_keys(notes, model.latent_size, self._instrument.seed(seed))
-        times = spacing, trim, attack, sustain, release
+        times = times_of(request.client, (spacing, trim, attack, sustain, release))
         sequence = check(Sequence(keys, steps, *times, 100.0, (pitch,)))
         if sequence.seconds > MAX_SECONDS:
             raise UserError(

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.request import Request
+from gansynth_server.instrument.client import Client
 from gansynth_server.instrument.hallucination import Hallucination
+from gansynth_server.instrument.tempo import length
 from gansynth_server.latent import sequence as sequences
 from gansynth_server.latent.files import MAX_BYTES
 from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.sequence import Sequence
+from gansynth_server.osc.table import ROWS
+from gansynth_server.util.beats import Beats
 
 if TYPE_CHECKING:
     from gansynth_server.handlers.host import Host
@@ -35,11 +39,11 @@ class HallucinationMessages:
         request: Request,
         notes: int,
         steps: int,
-        spacing: float,
-        trim: float,
-        attack: float,
-        sustain: float,
-        release: float,
+        spacing: float | Beats,
+        trim: float | Beats,
+        attack: float | Beats,
+        sustain: float | Beats,
+        release: float | Beats,
         seed: int | None,
         pitch: float | None,
         velocity: float,
@@ -47,7 +51,7 @@ class HallucinationMessages:
         client = request.client
         pitches = (pitch,) if pitch is not None else client.melody or (PITCH,)
         keys = sequences.random_keys(notes, client.latents.size, self._instrument.seed(seed))
-        times = spacing, trim, attack, sustain, release
+        times = times_of(client, (spacing, trim, attack, sustain, release))
         self._play(request, sequences.check(Sequence(keys, steps, *times, velocity, pitches)))
 
     def hallucinate_melody(self, request: Request, pitches: NDArray[np.float32]) -> None:
@@ -113,3 +117,17 @@ class HallucinationMessages:
 def _check_name(file: str) -> None:
     if not file.lower().endswith(".json"):
         raise UserError(f"a hallucination is kept in a .json file, not in {file!r}")
+
+
+def times_of(
+    client: Client, given: tuple[float | Beats, ...]
+) -> tuple[float, float, float, float, float]:
+    """Return spacing, trim, attack, sustain and release (s) of a hallucination; UserError where
+    beats make one of them too long."""
+    args = {arg.name: arg for arg in ROWS["/hallucinate"].args}
+    chosen = [args[name] for name in ("spacing", "trim", "attack", "sustain", "release")]
+    spacing, trim, attack, sustain, release = (
+        length(client, value, arg.low, arg.high, arg.name)
+        for value, arg in zip(given, chosen, strict=True)
+    )
+    return spacing, trim, attack, sustain, release

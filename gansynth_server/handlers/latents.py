@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import Host, LiveHost, Task
 from gansynth_server.handlers.request import Request
+from gansynth_server.instrument.tempo import per_second, tempo_of
 from gansynth_server.latent import directions, files, timbre_map
 from gansynth_server.latent.descriptor_names import MEASURES
 from gansynth_server.latent.paths import SHAPES, Lfo, Walk
@@ -16,6 +17,7 @@ from gansynth_server.latent.slots import MAX_SLOTS, ConstantPath, Path
 from gansynth_server.latent.vectors import mix
 from gansynth_server.osc.schema import MAX_TEXT
 from gansynth_server.render.protocol import InvertRequest
+from gansynth_server.util.beats import Beats
 
 MAX_LIST_BYTES = 7000
 """Bytes of names in a datagram."""
@@ -67,14 +69,22 @@ class LatentMessages:
         self._instrument.set_latent(request.client, slot, blend, request.when, f"mix {text}")
 
     def z_walk(
-        self, request: Request, slot: str, speed: float, spread: float, seed: int | None
+        self, request: Request, slot: str, speed: float | Beats, spread: float, seed: int | None
     ) -> None:
         size, seed = request.client.latents.size, self._instrument.seed(seed)
+        speed = per_second(request.client, speed)
         path = Walk(size, seed, speed, spread, self._instrument.time(request.when))
         self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_lfo(
-        self, request: Request, slot: str, a: str, b: str, rate: float, shape: str, phase: float
+        self,
+        request: Request,
+        slot: str,
+        a: str,
+        b: str,
+        rate: float | Beats,
+        shape: str,
+        phase: float,
     ) -> None:
         names = list(SHAPES)
         if shape in map(str, range(len(names))):
@@ -83,7 +93,10 @@ class LatentMessages:
             raise UserError(f"a shape is {', '.join(names)} or 0 to {len(names) - 1}, not {shape}")
         start = self._instrument.time(request.when)
         first, second = (request.client.latents.path(end, start) for end in (a, b))
-        path = Lfo(first, second, shape, rate, phase, start)
+        turns = per_second(request.client, rate)
+        if isinstance(rate, Beats):
+            start = tempo_of(request.client).last_multiple(rate.number, start)
+        path = Lfo(first, second, shape, turns, phase, start)
         self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_freeze(self, request: Request, slot: str) -> None:

@@ -15,6 +15,12 @@ class MidiMessages:
     def midi_cc(self, request: Request, controller: int, name: str, amount: float | None) -> None:
         self._host.midi.mapping[controller] = target(name, amount)
 
+    def midi_learn(self, request: Request, name: str, amount: float | None) -> None:
+        chosen = None if name == "none" else target(name, amount)
+        self._host.midi.learn(
+            chosen, lambda number: request.reply("/done", "/midi/learn", number, name)
+        )
+
     def midi_join(self, request: Request, on: int) -> None:
         session, shared = request.session, self._host.midi.client
         own = session.own or session.client

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from gansynth_server.errors import UserError
+from gansynth_server.latent.history import SlotHistory
 from gansynth_server.latent.vectors import Latent
 
 MAX_SLOTS = 1024
@@ -64,6 +65,7 @@ class Slots:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.history: SlotHistory[Path] = SlotHistory()
         self._paths: dict[str, list[tuple[float, Path]]] = {}  # by time
 
     def __contains__(self, slot: str) -> bool:
@@ -91,10 +93,16 @@ class Slots:
         """Fill a slot from a time on; UserError where there are too many."""
         if slot not in self._paths and len(self._paths) >= MAX_SLOTS:
             raise UserError(f"all {MAX_SLOTS} slots are taken; use one of them again")
+        held = self.path(slot, seconds) if slot in self._paths else None
+        self.history.record(slot, held, path, seconds)
         before = [entry for entry in self._paths.get(slot, ()) if entry[0] < seconds]
         kept = bisect_right(before, seconds - HISTORY_S, key=_time) - 1
         recent = max(0, kept, len(before) + 1 - MAX_HISTORY)
         self._paths[slot] = [*before[recent:], (seconds, path)]
+
+    def remove(self, slot: str) -> None:
+        """Empty a slot."""
+        self._paths.pop(slot, None)
 
     def still(self, z: Latent, origin: str = "still", source: object = None) -> ConstantPath:
         """Return a latent as a path that stays; UserError where its size is wrong."""

@@ -16,11 +16,15 @@ from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.latent import directions
 from gansynth_server.latent.slots import ConstantPath, Path, SlotPath
 from gansynth_server.midi.channels import PARAMETERS, PLAIN_SLOT, Channel, Channels
-from gansynth_server.midi.mapping import TIMES, defaults
+from gansynth_server.midi.clock import MidiClock
+from gansynth_server.midi.mapping import TIMES, Target, defaults
 from gansynth_server.util.general_midi import GENERAL_MIDI
 
 _SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123
 """Channel mode messages; those after 123 mean notes off too."""
+
+_BANKS = (0, 32)
+"""Controllers that come with a program, and are no knobs."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ class MidiPlayer:
         self.client = client
         self.mapping = defaults()
         self.channels = Channels()
+        self.clock = MidiClock()
+        self._learning: tuple[Target, Callable[[int], None]] | None = None
         self._instrument = instrument
         self._said = ""
         self._acts: dict[str, Callable[[Any, Channel, float | None], None]] = {
@@ -51,6 +57,8 @@ class MidiPlayer:
 
     def take(self, message: Any, when: float | None = None) -> None:
         """Play a mido message; an error is logged, unless it repeats the last one."""
+        if self.clock.take(message.type, self._instrument.time(when)):
+            return
         act = self._acts.get(message.type)
         if act is None:
             return
@@ -60,6 +68,14 @@ class MidiPlayer:
             if str(error) != self._said:
                 self._said = str(error)
                 _log.warning("MIDI: %s", error)
+
+    def learn(self, target: Target | None, told: Callable[[int], None]) -> None:
+        """Give a target to the controller that is moved next, None to none; any thread.
+
+        Args:
+            told: is given the controller's number.
+        """
+        self._learning = None if target is None else (target, told)
 
     def silence(self) -> None:
         """Silence all notes at once, as when the keyboard is gone."""
@@ -116,6 +132,11 @@ class MidiPlayer:
 
     def _control_change(self, message: Any, channel: Channel, when: float | None) -> None:
         control = message.control
+        learning = self._learning
+        if learning is not None and control < _SOUND_OFF and control not in (*PARAMETERS, *_BANKS):
+            self._learning = None
+            self.mapping[control] = learning[0]
+            learning[1](control)
         if control >= _NOTES_OFF:
             for one in self.channels.under(channel):
                 self._release(one, set(one.keys), when)

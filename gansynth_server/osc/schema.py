@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from gansynth_server.errors import UserError
 from gansynth_server.osc.codec import Arg as Value
 from gansynth_server.osc.codec import Message
+from gansynth_server.util.beats import Beats
 
 NUMBER, INTEGER, TEXT, SLOT, NOTE_ID, LATENT = "number", "integer", "text", "slot", "id", "latent"
 ANY, PAIRS, MESSAGE = "any", "pairs", "message"
+LENGTH, RATE = "length", "rate"
+"""Seconds, or times a second; or beats, as 2b or 1/4b: once in so many, for a rate."""
 REQUIRED: Any = object()
 MAX_INTEGER = 2**24
 """Largest integer up to which float32, Pure Data's only number, is exact."""
@@ -32,6 +35,8 @@ MAX_ANY = 32768
 """Characters of a text that may be the content of a file."""
 _NUMERAL = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 """Words that are numbers."""
+_BEATS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(?:/(\d{1,9}))?b(?:eats?)?", re.ASCII)
+MAX_BEATS = 4096.0
 
 
 class ButtonReleasedError(UserError):
@@ -58,6 +63,8 @@ class Arg:
         text = self.name
         if math.isfinite(self.low) and self.high < MAX_INTEGER:
             text += f" {self.low:g}…{self.high:g}"
+        if self.kind in (LENGTH, RATE):
+            text += " or beats (2b)"
         if self.choices:
             text += f" {' / '.join(self.choices)}"
         if self.kind == LATENT:
@@ -188,6 +195,16 @@ def _integer(arg: Arg, value: Value) -> int:
     return int(number)
 
 
+def _length(arg: Arg, value: Value) -> float | Beats:
+    found = _BEATS.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return _number(arg, value, "a finite number, or beats as 2b or 1/4b")
+    number = float(found[1]) / float(found[2] or 1) if float(found[2] or 1) else 0.0
+    if not 0 <= number <= MAX_BEATS or (number == 0 and arg.kind == RATE):
+        raise UserError(f"{arg.name} of {value!r} is none; up to {MAX_BEATS:g} beats are taken")
+    return Beats(number)
+
+
 def _text(arg: Arg, value: Value) -> str:
     if _is_word(value):
         return value
@@ -302,6 +319,8 @@ _KINDS: dict[str, Callable[[Arg, Value], Any]] = {
     SLOT: _slot,
     NOTE_ID: _note_id,
     ANY: _any,
+    LENGTH: _length,
+    RATE: _length,
 }
 """Checks of one value, by kind of argument."""
 _REST: dict[str, Callable[[Arg, tuple[Value, ...]], Any]] = {

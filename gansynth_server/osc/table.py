@@ -13,14 +13,18 @@ from gansynth_server.osc.messages import (
     notes,
     patterns,
     server,
+    sessions,
     streams,
+    tempo,
 )
 from gansynth_server.osc.schema import Row
 
 TABLE: tuple[Row, ...] = (
     *server.ROWS,
+    *sessions.ROWS,
     *latents.ROWS,
     *notes.ROWS,
+    *tempo.ROWS,
     *hallucination.ROWS,
     *patterns.ROWS,
     *midi.ROWS,

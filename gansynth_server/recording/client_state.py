@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.instrument.client import Client
+from gansynth_server.instrument.tempo import own_tempo
 from gansynth_server.instrument.tuning import Mapping, Scale, Tuning
 from gansynth_server.synth.playhead import seconds
+from gansynth_server.util.beats import Beats
 
 Words = tuple[Any, ...]
 """A message: its address and arguments, of which some may be arrays of numbers."""
@@ -24,6 +26,8 @@ def flat(args: Iterable[Any]) -> Iterator[Any]:
         elif isinstance(arg, dict):
             for pair in arg.items():
                 yield from pair
+        elif isinstance(arg, Beats):
+            yield str(arg)
         elif arg is None:
             return
         else:
@@ -33,6 +37,9 @@ def flat(args: Iterable[Any]) -> Iterator[Any]:
 def state(client: Client, now: float) -> Iterator[Words]:
     """Return the messages; latents that move are taken as they are at this time."""
     yield "/checkpoint/load", client.model.checkpoint.name
+    tempo = own_tempo(client)
+    if tempo is not None:
+        yield "/tempo", tempo.bpm, tempo.beat_at(now)
     for slot in client.latents:
         yield "/z/set", slot, client.latents.at(slot, now)
     for slot in sorted(client.followed):

@@ -15,7 +15,17 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gansynth_server.osc.schema import INTEGER, LATENT, NUMBER, PAIRS, REQUIRED, Arg, Row
+from gansynth_server.osc.schema import (
+    INTEGER,
+    LATENT,
+    LENGTH,
+    NUMBER,
+    PAIRS,
+    RATE,
+    REQUIRED,
+    Arg,
+    Row,
+)
 from gansynth_server.osc.table import TABLE
 from gansynth_server.server.http import HTTP_TIMEOUT_S, HttpServer, Page
 from gansynth_server.version import __version__
@@ -26,7 +36,7 @@ SUPPORTED = ("ACCESS", "DESCRIPTION", "RANGE", "OVERLOADS")
 _SHOWN = {"FULL_PATH", "CONTENTS", "TYPE", *SUPPORTED}
 _KNOWN = {*_SHOWN, "VALUE", "TAGS", "EXTENDED_TYPE", "UNIT", "CRITICAL", "CLIPMODE", "HTML"}
 _CONTAINER, _SET = 0, 2  # of ACCESS: no value; may be set and not read
-_TYPES = {NUMBER: "f", INTEGER: "i", LATENT: "b"}
+_TYPES = {NUMBER: "f", LENGTH: "f", RATE: "f", INTEGER: "i", LATENT: "b"}
 
 Node = dict[str, Any]
 

@@ -52,6 +52,7 @@ from gansynth_server.engine.events import (
 from gansynth_server.engine.handle import BusHandle
 from gansynth_server.engine.process import EngineProcess
 from gansynth_server.errors import RenderError, UserError
+from gansynth_server.handlers import sessions
 from gansynth_server.instrument.client import ActiveNote, Client
 from gansynth_server.instrument.instrument import Instrument
 from gansynth_server.midi.player import MidiPlayer
@@ -112,6 +113,7 @@ class Server:
         password = options.password or os.environ.get(PASSWORD)
         access = Access(self._listener.hosts[0], options.allow, password)
         check(options)
+        self._saved = sessions.saved(options.session)
         spectra = SharedSpectra(places(options))
         self._arena = Arena(spectra)
         # these two begin at the same time
@@ -251,7 +253,7 @@ class Server:
     @cached_property
     def midi(self) -> MidiPlayer:
         """The player of MIDI, a client of its own; made when it is first needed."""
-        return MidiPlayer(self.instrument, self.instrument.add_client(0, self.model, self.main_bus))
+        return MidiPlayer(self.instrument, self._add_client(0))
 
     @property
     def sounding(self) -> int:
@@ -395,11 +397,14 @@ class Server:
     # the threads
 
     def _add_client(self, number: int) -> Client:
-        return self.instrument.add_client(number, self.model, self.main_bus)
+        client = self.instrument.add_client(number, self.model, self.main_bus)
+        if self._saved is not None:
+            sessions.begin(self, self._saved, client)
+        return client
 
     def _first_model(self) -> Model:
         try:
-            return self.models.get(self.options.checkpoint)
+            return self.models.get(sessions.checkpoint_of(self.options, self._saved))
         except RenderError as error:
             raise UserError(f"{self.options.checkpoint} does not work here: {error}") from error
 

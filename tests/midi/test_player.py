@@ -255,3 +255,50 @@ def test_other_messages_are_left_alone(stage):
         stage.send(type)
     stage.cc(119, 3)
     assert not stage.notes
+
+
+def test_learning_a_controller(stage):
+    learned = []
+    stage.player.learn(target("brightness", 6.0), learned.append)
+    for number in (0, 32, 6, 38, 98, 99, 100, 101, 120, 123):  # no knobs
+        stage.cc(number, 1)
+    assert not learned
+    stage.cc(33, 127)
+    stage.cc(34, 127)
+    assert learned == [33] and stage.player.mapping[33].name == "brightness"
+    assert 34 not in stage.player.mapping
+    stage.send("note_on", note=60, velocity=100)
+    assert stage.notes["midi 1 60"].brightness == pytest.approx(6)  # the move counts already
+    stage.player.learn(target("pan"), learned.append)
+    stage.player.learn(None, learned.append)
+    stage.cc(35, 1)
+    assert learned == [33]
+
+
+def test_a_makers_own_parameter_leaves_the_bend_alone(stage):
+    for number, value in ((101, 0), (100, 0), (99, 1), (98, 8), (6, 24)):
+        stage.cc(number, value)
+    assert stage.player.channels[0].range == 2
+
+
+def test_fine_and_coarse_tuning_move_sounding_notes(stage):
+    stage.send("note_on", note=60, velocity=100)
+    stage.render()
+    for number, value in ((101, 0), (100, 2), (6, 67)):
+        stage.cc(number, value)
+    assert stage.notes["midi 1 60"].bend == 3
+    for number, value in ((100, 1), (6, 96), (38, 0)):
+        stage.cc(number, value)
+    assert stage.notes["midi 1 60"].bend == pytest.approx(3.5)
+
+
+def test_clock_messages_set_the_common_tempo(stage):
+    from gansynth_server.instrument.tempo import TEMPOS, Tempo
+
+    try:
+        stage.send("start")
+        for n in range(30):
+            stage.player.take(mido.Message("clock"), when=100 + n / 36)
+        assert TEMPOS.of(stage.client).bpm == pytest.approx(90)
+    finally:
+        TEMPOS.set_common(Tempo())

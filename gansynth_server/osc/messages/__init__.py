@@ -1,1 +1,1 @@
-"""Rows of the message table, in eight groups; :mod:`gansynth_server.handlers` has the same."""
+"""Rows of the message table, in ten groups; :mod:`gansynth_server.handlers` has the same."""

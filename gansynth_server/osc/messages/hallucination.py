@@ -1,6 +1,6 @@
 """Hallucinations: overlapping notes whose timbre wanders."""
 
-from gansynth_server.osc.schema import INTEGER, LATENT, MAX_INTEGER, NUMBER, TEXT, Arg, Row
+from gansynth_server.osc.schema import INTEGER, LATENT, LENGTH, MAX_INTEGER, NUMBER, TEXT, Arg, Row
 
 _FILE = Arg("file", TEXT)
 _BEGUN = "`/hallucinate.reply` notes seconds, and `/done /hallucinate` when it is over"
@@ -11,19 +11,19 @@ ROWS: tuple[Row, ...] = (
         (
             Arg("notes", INTEGER, 1, 64, 5),
             Arg("steps", INTEGER, 0, 64, 5),
-            Arg("spacing", NUMBER, 0.01, 60, 1.0),
-            Arg("trim", NUMBER, 0, 4, 0.0),
-            Arg("attack", NUMBER, 0, 4, 0.5),
-            Arg("sustain", NUMBER, 0, 4, 1.0),
-            Arg("release", NUMBER, 0, 4, 0.5),
+            Arg("spacing", LENGTH, 0.01, 60, 1.0),
+            Arg("trim", LENGTH, 0, 4, 0.0),
+            Arg("attack", LENGTH, 0, 4, 0.5),
+            Arg("sustain", LENGTH, 0, 4, 1.0),
+            Arg("release", LENGTH, 0, 4, 0.5),
             Arg("seed", INTEGER, 0, MAX_INTEGER, None),
             Arg("pitch", NUMBER, 0, 127, None),
             Arg("velocity", NUMBER, 1, 127, 100.0),
         ),
         _BEGUN,
         "plays random timbres with steps notes between each two, spacing seconds apart, all times "
-        "in seconds; at a pitch, or along the melody; slot `hallucination` holds the latent of "
-        "the moment",
+        "in seconds or beats; at a pitch, or along the melody; slot `hallucination` holds the "
+        "latent of the moment",
         (2, 1, 0.2, 0.0, 0.1, 0.1, 0.1, 7),
     ),
     Row(

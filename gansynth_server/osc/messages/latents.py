@@ -8,6 +8,7 @@ from gansynth_server.osc.schema import (
     MAX_INTEGER,
     NAME_ARG,
     NUMBER,
+    RATE,
     SLOT,
     SLOT_ARG,
     TEXT,
@@ -70,7 +71,7 @@ _LATENTS: tuple[Row, ...] = (
         "/z/walk",
         (
             Arg("slot", SLOT, default="z"),
-            Arg("speed", NUMBER, 0, 100, 0.5),
+            Arg("speed", RATE, 0, 100, 0.5),
             Arg("spread", NUMBER, 0, 100, 1.0),
             Arg("seed", INTEGER, 0, MAX_INTEGER, None),
         ),
@@ -86,12 +87,13 @@ _LATENTS: tuple[Row, ...] = (
             Arg("slot", SLOT),
             Arg("a", SLOT),
             Arg("b", SLOT),
-            Arg("rate", NUMBER, 0, 100),
+            Arg("rate", RATE, 0, 100),
             Arg("shape", SLOT, default="sine"),
             Arg("phase", NUMBER, 0, 1, 0.0),
         ),
         "",
-        "the slot moves to and fro between what slots a and b hold, rate times a second; "
+        "the slot moves to and fro between what slots a and b hold, rate times a second, or once "
+        "in so many beats, counted from a beat that is a multiple of them; "
         "shape: sine, triangle, square, saw or 0…3",
         ("l", "z", "z", 0.5),
     ),

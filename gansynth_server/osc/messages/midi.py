@@ -16,6 +16,13 @@ ROWS: tuple[Row, ...] = live(
         (74, "brightness", 12.0),
     ),
     Row(
+        "/midi/learn",
+        (Arg("target", TEXT), Arg("amount", NUMBER, -60, 60, None)),
+        "`/done /midi/learn` controller target",
+        "gives a target (see /midi/cc) to the controller that is moved next; none forgets it again",
+        ("none",),
+    ),
+    Row(
         "/midi/join",
         (Arg("on", INTEGER, 0, 1, 1),),
         "`/done /midi/join` on",
