@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 import gansynth_server as gs
 from gansynth_server import handlers
+from gansynth_server.engine.commands import Timed
+from gansynth_server.engine.engine import BusState
+from gansynth_server.engine.handle import BusHandle
 from gansynth_server.errors import UserError
 from gansynth_server.handlers import sessions
 from gansynth_server.handlers.request import Request
@@ -26,7 +30,7 @@ from gansynth_server.osc.dispatch import dispatch
 from gansynth_server.recording.client_state import flat, state
 from gansynth_server.render.models import Models
 from gansynth_server.render.offline import BatchRenderer
-from gansynth_server.synth.bus import Bus
+from gansynth_server.synth.link import LinkState
 from gansynth_server.util.beats import Beats
 from gansynth_server.util.sandbox import SandboxedFolder
 from tests.support.scales import MAJOR
@@ -43,8 +47,12 @@ class Stage:
     def __init__(self, folder: Path | None = None) -> None:
         self.models, self.root = Models(), SandboxedFolder(folder)
         self.background, self.now = self, 10.0
-        self.bus = Bus(16000, 16)
-        self.instrument = Instrument(BatchRenderer(), 1, lambda *told: None, lambda: self.now)
+        posted: list[Timed] = []
+        state = BusState(LinkState(16000, seen=math.inf))
+        self.bus = BusHandle(0, 16000, 1, 16, posted.append, lambda: state, lambda spectrum: None)
+        self.instrument = Instrument(
+            *(BatchRenderer(), 1, lambda *told: None, lambda spectrum: None), lambda: self.now
+        )
         self.handlers = handlers.playing(self)
 
     def run(self, request, address, work, task=None):

@@ -17,7 +17,7 @@ from gansynth_server.render.process import RenderProcess
 from gansynth_server.render.protocol import FramesIntoRequest
 from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
-from gansynth_server.server.render_worker import NICENESS, serve
+from gansynth_server.server.render_worker import serve
 from gansynth_server.spectral.arena import Arena, LocalSpectra, SharedSpectra
 
 EAGER = ServerOptions(torch_device="cpu", backend="eager", precision="float32", threads=1)
@@ -96,10 +96,6 @@ def test_what_it_writes_is_what_is_rendered_here(tiny, backend, arena, z):
 def test_a_place_that_is_none_is_an_error(backend, arena, z, process):
     with pytest.raises(RenderError, match="place 99 of 8"):
         process.render_into(FramesIntoRequest(backend._path, z[:1], LABELS[:1], (0, 8), (99,)))
-
-
-def test_it_is_behind_the_server(process):
-    assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(19, os.nice(0) + NICENESS)
 
 
 def rendered(renderer, backend, z, label):
