@@ -10,6 +10,7 @@ from gansynth_server.cli.convert import CheckpointsCommand, ConvertCommand
 from gansynth_server.cli.dataset import DatasetCommand
 from gansynth_server.cli.directions import DirectionsCommand
 from gansynth_server.cli.evaluate import EvaluateCommand
+from gansynth_server.cli.export import ExportCommand
 from gansynth_server.cli.fuzz import FuzzCommand
 from gansynth_server.cli.gpu import GpuCommand
 from gansynth_server.cli.hallucinate import HallucinateCommand
@@ -28,6 +29,7 @@ Command = (
     | Annotated[RenderCommand, subcommand("render")]
     | Annotated[BatchCommand, subcommand("batch")]
     | Annotated[HallucinateCommand, subcommand("hallucinate")]
+    | Annotated[ExportCommand, subcommand("export")]
     | Annotated[PlayCommand, subcommand("play")]
     | Annotated[InvertCommand, subcommand("invert")]
     | Annotated[PresetsCommand, subcommand("presets")]
