@@ -33,7 +33,8 @@ VOICED = 0.45
 """Autocorrelation from which a frame has a pitch."""
 AUDIBLE = 0.01
 """Level, as a share of the loudest, under which a frame rather has none."""
-OCTAVE = 0.01
+TREBLE = (2500.0, 5000.0)  # Hz
+OCTAVE = 0.02
 """Cost of an octave down: of equally strong candidates the highest is meant."""
 LEAP = 0.35
 """Cost of a leap by an octave from one frame to the next 10 ms later, in proportion for others."""
@@ -115,7 +116,7 @@ def _candidates(
     windowed = (frames - frames.mean(axis=1, keepdims=True)) * shape
     most = int(SAMPLE_RATE / lowest) + 2
     length = fft.next_fast_len(size + most, real=True)
-    power = np.abs(fft.rfft(windowed, length)) ** 2
+    power = np.abs(fft.rfft(windowed, length)) ** 2 * _taper(length)
     own = fft.irfft(np.abs(fft.rfft(shape, length)) ** 2, length)[: most + 1]
     correlation = fft.irfft(power, length)[:, : most + 1]
     # equation 9: what the window takes from a lag is given back
@@ -139,6 +140,17 @@ def _candidates(
     strengths = np.column_stack([silent, np.take_along_axis(strength, best, 1)])
     lags[~np.isfinite(strengths)] = 1
     return lags.astype(np.float64), strengths.astype(np.float64)
+
+
+def _taper(length: int) -> Float32:
+    """Weights of an FFT's bins that fall to 0 from TREBLE[0] to TREBLE[1].
+
+    The peaks of an autocorrelation with treble are narrower than a sample, so a parabola finds
+    those of high pitches too low, and their octave below wins.
+    """
+    hertz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
+    share = np.clip((hertz - TREBLE[0]) / (TREBLE[1] - TREBLE[0]), 0, 1)
+    return np.asarray((1 + np.cos(np.pi * share)) / 2, np.float32)
 
 
 def _path(lags: Float64, strengths: Float64) -> NDArray[np.int64]:

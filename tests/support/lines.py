@@ -18,7 +18,7 @@ SPLIT = SAMPLE_RATE // 1000
 """Samples (1 ms) from one true pitch to the next."""
 AUDIBLE = -30.0
 """Level (dB below a note's loudest) under which its pitch is asked of no tracker."""
-INSTRUMENTS = {"flute": 73, "violin": 40, "voice": 53, "trumpet": 56}
+INSTRUMENTS = {"flute": 73, "violin": 40, "voice": 85, "trumpet": 56}
 """General MIDI's programs of the four instruments."""
 VIBRATO = (5.5, 0.5)
 """Rate (Hz) and depth (semitones to either side) of the violin's."""
