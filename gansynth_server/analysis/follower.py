@@ -219,9 +219,7 @@ class Follower:
         """Return whether a frame has a pitch."""
         options = self._options
         return (
-            frame.hertz > 0
-            and frame.confidence >= options.unsure
-            and frame.level >= options.cease
+            frame.hertz > 0 and frame.confidence >= options.unsure and frame.level >= options.cease
         )
 
     def _before(self, frame: Frame) -> float:
@@ -280,9 +278,7 @@ class Follower:
         events: list[Event] = [] if before is None or slurred else [End(seconds, before.number)]
         # the pitch of its start is the one that it is rendered for
         pitch = sorted(past.pitch for past in heard)[len(heard) // 2]
-        note = _Sounding(
-            self._count, pitch, seconds, math.nan, frames[0].level, now.seconds
-        )
+        note = _Sounding(self._count, pitch, seconds, math.nan, frames[0].level, now.seconds)
         self._note = note
         events.append(Start(seconds, note.number, pitch, note.level, slurred))
         if first is not frames[0]:
@@ -336,9 +332,7 @@ def latest(events: Iterable[Event]) -> list[Event]:
     for event in events:
         if isinstance(event, (Bend, Fade)):
             kept = [
-                old
-                for old in kept
-                if not (type(old) is type(event) and old.note == event.note)
+                old for old in kept if not (type(old) is type(event) and old.note == event.note)
             ]
         kept.append(event)
     return kept

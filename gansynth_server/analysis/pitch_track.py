@@ -1,10 +1,10 @@
 """The pitch of a line over time: one voice, heard every 5 ms.
 
-Autocorrelation freed of its window (P. Boersma, "Accurate short-term analysis of the fundamental
-frequency and the harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17, 1993): candidates
-of each frame (section 3.1), and the cheapest path through them (Viterbi, section 3.2). Each pitch
-on the path is heard again in a window as short as its period allows, so that vibrato keeps its
-depth and a leap its moment.
+Autocorrelation freed of its window, after P. Boersma, "Accurate short-term analysis of the
+fundamental frequency and the harmonics-to-noise ratio of a sampled sound", IFA Proceedings 17,
+1993: candidates of each frame (section 3.1), and the cheapest path through them (section 3.2).
+Each pitch on the path is heard again in a window as short as its period allows, so that vibrato
+keeps its depth and a leap its moment.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
+from gansynth_server.analysis.line_features import HOP, QUIET, frame_count, frames_of, level
 from gansynth_server.spectral.constants import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-HOP = SAMPLE_RATE // 200
-"""Samples (5 ms) from one frame to the next."""
 LOWEST, HIGHEST = 55.0, 2200.0
 """Pitches (Hz) that are looked for."""
 PERIODS = 3
@@ -52,8 +51,6 @@ REACH = 3
 """Samples to either side within which the first hearing's lag is corrected."""
 BATCH = 2048
 """Frames that are heard together."""
-QUIET = 1e-10
-"""Power that counts as silence."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,10 @@ def track(sound: Float32, lowest: float = LOWEST, highest: float = HIGHEST) -> P
         highest: Hz.
     """
     window = round(PERIODS * SAMPLE_RATE / lowest) // 2 * 2
-    half = window // 2
-    count = len(sound) // HOP + 1
-    padded = np.pad(sound, (half, half + HOP))
-    frames = sliding_window_view(padded, window)[: count * HOP : HOP]
+    frames, count = frames_of(sound, window), frame_count(sound)
     peak = float(np.abs(sound).max(initial=0))
     heard = [
-        _candidates(frames[at : at + BATCH], lowest, highest, peak)
-        for at in range(0, count, BATCH)
+        _candidates(frames[at : at + BATCH], lowest, highest, peak) for at in range(0, count, BATCH)
     ]
     lags, strengths = (np.concatenate(part) for part in zip(*heard, strict=True))
     chosen = _path(lags, strengths)
@@ -96,15 +89,7 @@ def track(sound: Float32, lowest: float = LOWEST, highest: float = HIGHEST) -> P
     fine, confidence = _refine(sound, lag)
     hertz = np.where(lag > 0, SAMPLE_RATE / np.maximum(fine, 1), np.nan)
     seconds = np.arange(count) * HOP / SAMPLE_RATE
-    return PitchTrack(seconds, hertz, level(sound, count), confidence)
-
-
-def level(sound: Float32, count: int) -> Float64:
-    """RMS level (dB full scale) of each frame, in a Hann window of 30 ms."""
-    window = np.hanning(SAMPLE_RATE * 3 // 100)
-    padded = np.pad(sound.astype(np.float64) ** 2, (len(window) // 2, len(window) // 2 + HOP))
-    power = sliding_window_view(padded, len(window))[: count * HOP : HOP] @ window
-    return 10 * np.log10(power / window.sum() + QUIET)
+    return PitchTrack(seconds, hertz, level(sound), confidence)
 
 
 def _candidates(

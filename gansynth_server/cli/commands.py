@@ -22,6 +22,7 @@ from gansynth_server.cli.presets import PresetsCommand
 from gansynth_server.cli.render import RenderCommand
 from gansynth_server.cli.soak import SoakCommand
 from gansynth_server.cli.train import TrainCommand
+from gansynth_server.cli.transfer import TransferCommand
 
 Command = (
     Annotated[NoteCommand, subcommand("note")]
@@ -29,6 +30,7 @@ Command = (
     | Annotated[BatchCommand, subcommand("batch")]
     | Annotated[HallucinateCommand, subcommand("hallucinate")]
     | Annotated[PlayCommand, subcommand("play")]
+    | Annotated[TransferCommand, subcommand("transfer")]
     | Annotated[InvertCommand, subcommand("invert")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]

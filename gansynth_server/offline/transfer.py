@@ -1,0 +1,321 @@
+"""A played line becomes a score: notes that follow its pitch, loudness and brightness.
+
+The line is heard (:mod:`gansynth_server.analysis.pitch_track`), its frames become notes
+(:mod:`gansynth_server.analysis.follower`), and their curves messages: a bend or a gain is a
+straight line to the next break point, so that a score has some tens of messages a second and not
+four hundred.
+
+A timbre has a loudness and an intonation of its own, in which the line's would drown. So the score
+is first played with all gains at 1, and what is heard then is taken off: the sound has the line's
+loudness and pitch, not their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gansynth_server.analysis import follower, line_features
+from gansynth_server.analysis.follower import Bend, End, Event, Fade, FollowOptions, Frame, Start
+from gansynth_server.analysis.line_features import Stroke
+from gansynth_server.analysis.pitch_track import HIGHEST, LOWEST, track
+from gansynth_server.errors import UserError
+from gansynth_server.spectral.constants import SAMPLE_RATE
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Message = tuple[str | float, ...]
+Timed = tuple[float, int, Message]
+"""When (s), the client, and what it sends."""
+
+FRAME_S = line_features.HOP / SAMPLE_RATE
+SLOT = "z"
+VELOCITY = 100.0
+QUIETEST, SILENT = -40.0, -50.0
+"""Levels (dB below the line's loudest) from which a note begins, and below which it is over."""
+LOUDEST = -18.0
+"""RMS level (dB full scale) of the loudest part of what comes out."""
+MAX_GAIN = 4.0
+"""Most that /note/gain takes."""
+BEND_TOLERANCE = 0.02
+"""Distance (semitones) of a bend from the line's pitch, at most."""
+GAIN_TOLERANCE = 0.04
+"""Distance of a gain from what it should be, at most, as a share of it; and of the loudest."""
+FADED = 0.004
+RELEASE_S = 0.04
+"""Length (s) of a note's release: the line's own end is in its gain already."""
+SLUR_S = 0.03
+"""Time (s) in which a slurred note takes over from the one before."""
+SUSTAINED_S = 0.6
+"""Time (s) in its own note at which a slurred one begins: past its attack."""
+MAX_OFF = 0.6
+"""Intonation (semitones) of a timbre that is corrected; more is no pitch of its own."""
+MATCH_S = 0.064
+"""Time (s) from one change of the timbre to the next, as often as the instrument follows."""
+MAX_SECONDS = 600.0
+"""Most (s) that is heard of a line."""
+MAX_BRIGHTER = 2.0
+"""Standard deviations by which the timbre is moved, at most: most random latents lie within."""
+BRIGHTER_STEP = 0.1
+DRUM_CHECKPOINT = "drum_kits"
+DRUM_CLIENT = 1
+DRUMS = ((400.0, 36), (2500.0, 38), (float("inf"), 42))
+"""Centre of the spectrum (Hz) below which a stroke is General MIDI's bass drum, snare, hi-hat."""
+
+
+@dataclass(frozen=True)
+class HeardNote:
+    """A note of the line, with its curves frame by frame.
+
+    first: number of its first frame.
+    pitch: MIDI pitch of its start.
+    slurred: whether it takes over from the note before.
+    pitches: MIDI pitch of each frame.
+    levels: level (dB) of each frame.
+    """
+
+    first: int
+    pitch: float
+    slurred: bool
+    pitches: Float64
+    levels: Float64
+
+    @property
+    def frames(self) -> slice:
+        """Return its frames among those of the line."""
+        return slice(self.first, self.first + len(self.pitches))
+
+
+@dataclass(frozen=True)
+class HeardLine:
+    """What is heard of a line.
+
+    notes: in their order; no two sound at once.
+    brightness: octaves above the note, [frames]; nan where there is no pitch.
+    strokes: sounds without pitch.
+    seconds: length.
+    """
+
+    notes: list[HeardNote]
+    brightness: Float64
+    strokes: list[Stroke]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class OwnSound:
+    """What a timbre does by itself while it plays the line with all gains at 1.
+
+    levels: dB, [frames].
+    off: semitones above the line's pitch, one for each note.
+    """
+
+    levels: Float64
+    off: Float64
+
+
+def hear(sound: Float32, lowest: float = LOWEST, highest: float = HIGHEST) -> HeardLine:
+    """Hear the notes of a line.
+
+    Args:
+        sound: [n] at 16 kHz, one voice.
+        lowest: Hz, as ``highest``: the pitches that are looked for.
+
+    Raises:
+        UserError: nothing in it has a pitch.
+    """
+    heard = track(sound, lowest, highest)
+    top = float(heard.level.max())
+    options = FollowOptions(begin=top + QUIETEST, cease=top + SILENT)
+    columns = (heard.seconds, heard.hertz, heard.level, heard.confidence)
+    frames = [Frame(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    notes = list(_notes(follower.follow(frames, options), len(frames)))
+    strokes = line_features.strokes(sound, heard.hertz, options.begin)
+    if not notes and not strokes:
+        raise UserError("nothing is heard in it; give a line that is louder than its noise")
+    brightness = line_features.brightness(sound, heard.hertz)
+    return HeardLine(notes, brightness, strokes, len(sound) / SAMPLE_RATE)
+
+
+def compose(
+    line: HeardLine, own: OwnSound | None = None, brighter: float | None = None
+) -> Iterator[Timed]:
+    """Yield the messages that play a line with the latent of slot ``z``.
+
+    Args:
+        own: what the timbre does by itself; None is a first try with all gains at 1.
+        brighter: brightness (octaves) of a standard deviation of /z/brighter, with which the
+            timbre follows the line's; None keeps it.
+    """
+    yield 0.0, 0, ("/hold", 1)
+    slurred: bool | None = None
+    offset = 0.0 if own is None else _offset(line, own)
+    for number, note in enumerate(line.notes):
+        following = line.notes[number + 1] if number + 1 < len(line.notes) else None
+        if note.slurred is not slurred:
+            slurred = note.slurred
+            attack = SLUR_S if slurred else 0.005
+            yield _time(note.first), 0, ("/envelope", attack, 0, 1, RELEASE_S)
+        yield from _play(number, note, own, offset)
+        end = note.first + len(note.pitches)
+        if following is not None:
+            end = min(end, following.first)
+        yield _time(end), 0, ("/note/off", number)
+    if brighter is not None:
+        yield from _brighten(line, brighter)
+
+
+def drum(line: HeardLine) -> Iterator[Timed]:
+    """Yield the messages that play the strokes of a line with drums."""
+    yield 0.0, DRUM_CLIENT, ("/checkpoint/load", DRUM_CHECKPOINT)
+    yield 0.0, DRUM_CLIENT, ("/z/random", SLOT, 0)
+    top = max((stroke.level for stroke in line.strokes), default=0.0)
+    for stroke in line.strokes:
+        velocity = 127 * 10 ** ((stroke.level - top) / 20)
+        pitch = next(pitch for below, pitch in DRUMS if stroke.centroid < below)
+        yield stroke.seconds, DRUM_CLIENT, ("/note", pitch, round(velocity, 1))
+
+
+def own_sound(line: HeardLine, sound: Float32) -> OwnSound:
+    """Measure what a timbre does by itself.
+
+    Args:
+        sound: [n] at 16 kHz, what the first try sounds like.
+    """
+    heard = track(sound)
+    pitches = 69 + 12 * np.log2(heard.hertz / 440)
+    off = np.zeros(len(line.notes))
+    for number, note in enumerate(line.notes):
+        played = pitches[note.frames]
+        distance = played - note.pitches[: len(played)]
+        close = distance[np.abs(distance) < MAX_OFF]
+        if len(close) > len(note.pitches) / 2:
+            off[number] = np.median(close)
+    return OwnSound(heard.level, off)
+
+
+def transfer(
+    sound: Float32,
+    play: Callable[[Sequence[Timed]], Float32],
+    *,
+    brighter: float | None = None,
+    drums: bool = False,
+) -> list[Timed]:
+    """Turn a line into the messages that play it.
+
+    Args:
+        sound: [n] at 16 kHz, one voice.
+        play: returns the sound, [n] at 16 kHz, of messages that play the first try.
+        brighter: see :func:`compose`.
+        drums: plays what has no pitch as well.
+
+    Raises:
+        UserError: nothing is heard in it.
+    """
+    line = hear(sound)
+    own = own_sound(line, play(list(compose(line)))) if line.notes else None
+    timed = [*compose(line, own, brighter), *(drum(line) if drums else ())]
+    # of messages at one time those of a note's end come first, so that its number is free
+    return sorted(timed, key=lambda message: message[0])
+
+
+def _time(frame: float) -> float:
+    return round(frame * FRAME_S, 4)
+
+
+def _notes(events: Sequence[Event], count: int) -> Iterator[HeardNote]:
+    """Yield the notes of a line's events, with a pitch and a level for each frame."""
+    starts = {event.note: event for event in events if isinstance(event, Start)}
+    ends = {event.note: event.seconds for event in events if isinstance(event, End)}
+    for before, after in pairwise(starts.values()):
+        # the crossfade to a slurred note needs the one before for that long
+        ends.setdefault(before.note, after.seconds + SLUR_S if after.slurred else after.seconds)
+    for number, start in starts.items():
+        first = round(start.seconds / FRAME_S)
+        length = min(max(2, round(ends[number] / FRAME_S) - first), count - first)
+        own = [event for event in events if event.note == number]
+        bends = [(e.seconds, start.pitch + e.semitones) for e in own if isinstance(e, Bend)]
+        fades = [(e.seconds, e.level) for e in own if isinstance(e, Fade)]
+        yield HeardNote(
+            *(first, start.pitch, start.slurred),
+            _held([(start.seconds, start.pitch), *bends], first, length),
+            _held([(start.seconds, start.level), *fades], first, length),
+        )
+
+
+def _held(points: list[tuple[float, float]], first: int, length: int) -> Float64:
+    """Return a value for each frame: that of the last point until then."""
+    at = np.rint(np.array([seconds for seconds, _ in points]) / FRAME_S) - first
+    index = np.searchsorted(at, np.arange(length), side="right") - 1
+    return np.array([value for _, value in points])[np.maximum(index, 0)]
+
+
+def _offset(line: HeardLine, own: OwnSound) -> float:
+    """Return the dB that bring the line's loudest part to the level of what comes out."""
+    return LOUDEST - max(float(np.max(note.levels)) for note in line.notes)
+
+
+def _play(number: int, note: HeardNote, own: OwnSound | None, offset: float) -> Iterator[Timed]:
+    """Yield the messages of one note, but for its end."""
+    yield _time(note.first), 0, ("/note", round(note.pitch, 3), VELOCITY, number, SLOT)
+    if note.slurred:
+        yield _time(note.first), 0, ("/note/position", number, SUSTAINED_S)
+    bends = note.pitches - note.pitch - (0.0 if own is None else own.off[number])
+    yield from _ramps("/note/bend", number, note.first, bends, BEND_TOLERANCE)
+    if own is not None:
+        levels = np.pad(own.levels, (0, 64), mode="edge")[note.frames]
+        gains = np.minimum(10 ** ((note.levels + offset - levels) / 20), MAX_GAIN)
+        tolerance = np.maximum(GAIN_TOLERANCE * gains, FADED)
+        yield from _ramps("/note/gain", number, note.first, gains, tolerance)
+
+
+def _ramps(
+    address: str, number: int, first: int, values: Float64, tolerance: float | Float64
+) -> Iterator[Timed]:
+    """Yield the messages that lead a note along values, a frame each, in straight lines."""
+    yield _time(first), 0, (address, number, round(float(values[0]), 4), 0)
+    for here, there in pairwise(break_points(values, tolerance)):
+        ms = round((there - here) * FRAME_S * 1000, 3)
+        yield _time(first + here), 0, (address, number, round(float(values[there]), 4), ms)
+
+
+def break_points(values: Float64, tolerance: float | Float64) -> list[int]:
+    """Choose indices, the first and the last among them, so that straight lines between them stay
+    within a tolerance of all values.
+
+    The cone of slopes that still fit is narrowed value by value, as in J. Sklansky & V. Gonzalez,
+    "Fast polygonal approximation of digitized curves", Pattern Recognition 12, 1980.
+    """
+    room = np.broadcast_to(tolerance, values.shape).tolist()
+    points, chosen = values.tolist(), [0]
+    low, high, last = -np.inf, np.inf, 0
+    for n in range(1, len(points)):
+        start = chosen[-1]
+        slope = (points[n] - points[start]) / (n - start)
+        if not low <= slope <= high:
+            chosen.append(last)
+            start, low, high = last, -np.inf, np.inf
+        low = max(low, (points[n] - room[n] - points[start]) / (n - start))
+        high = min(high, (points[n] + room[n] - points[start]) / (n - start))
+        last = n
+    return [*chosen, last] if last else chosen
+
+
+def _brighten(line: HeardLine, octaves: float) -> Iterator[Timed]:
+    """Yield the messages that move the timbre as the line's brightness moves about its middle."""
+    heard = np.isfinite(line.brightness)
+    if not heard.any():
+        return
+    middle = float(np.median(line.brightness[heard]))
+    amounts = np.clip((line.brightness - middle) / octaves, -MAX_BRIGHTER, MAX_BRIGHTER)
+    yield 0.0, 0, ("/z/follow", SLOT)
+    told = 0.0
+    for frame in range(0, len(amounts), round(MATCH_S / FRAME_S)):
+        amount = float(amounts[frame])
+        if np.isfinite(amount) and abs(amount - told) >= BRIGHTER_STEP:
+            told = amount
+            yield _time(frame), 0, ("/z/brighter", SLOT, round(amount, 3))
