@@ -104,6 +104,8 @@ class FollowOptions:
     """The same for a leap by an octave or to another partial, which is mostly a mistake."""
     gap: float = 0.05
     """Time (s) without a pitch, such as a consonant takes, through which a note goes on."""
+    edge: float = 0.04
+    """Time (s) for which a note sounds at most before its pitch is heard, and after."""
     speed: float = 160.0
     """Fastest slide (semitones a second); faster ones are leaps."""
     reach: float = 3.0
@@ -142,7 +144,7 @@ class Follower:
         """The first frame of a pitch that may be the next one."""
         self._last: Frame | None = None
         """The last frame of that pitch."""
-        self._count = 0
+        self._count, self._ended = 0, -math.inf
 
     def feed(self, frame: Frame) -> list[Event]:
         """Take in the next frame; return what follows from it, in the order of time."""
@@ -164,7 +166,7 @@ class Follower:
 
     def end(self, seconds: float) -> list[Event]:
         """End the note that sounds, if any: no more frames come."""
-        note, self._note, self._leap = self._note, None, None
+        note, self._note, self._leap, self._ended = self._note, None, None, seconds
         return [] if note is None else [End(seconds, note.number)]
 
     # the three states: no note, a note whose pitch is heard, a note whose pitch is in doubt
@@ -178,7 +180,7 @@ class Follower:
         first = self._candidate(frame)
         if frame.seconds - first.seconds < options.confirm - 1e-9:
             return []
-        return self._begin(first.seconds)
+        return self._begin(self._rise(first))
 
     def _slide(self, note: _Sounding, frame: Frame) -> list[Event]:
         note.heard = frame.seconds
@@ -211,7 +213,7 @@ class Follower:
         self._leap = None
         if frame.seconds - note.heard <= self._options.gap:
             return self._fade(note, frame)
-        return self.end(note.heard)
+        return self.end(self._fall(note))
 
     # what they are made of
 
@@ -239,6 +241,32 @@ class Follower:
         """Return whether a slide leads from one frame to another."""
         slack = NEAR + self._options.speed * (frame.seconds - before.seconds)
         return abs(frame.pitch - before.pitch) <= slack
+
+    def _rise(self, first: Frame) -> float:
+        """Return when the sound begins whose pitch is first heard in a frame: it is still rising
+        while its first periods go by."""
+        begun = first
+        for past in reversed(self._past):
+            if first.seconds - past.seconds > self._options.edge or past.seconds <= self._ended:
+                break
+            if past.seconds < first.seconds:
+                if not self._options.cease <= past.level <= begun.level:
+                    break
+                begun = past
+        return begun.seconds
+
+    def _fall(self, note: _Sounding) -> float:
+        """Return when the sound is over whose pitch is last heard at a time."""
+        over, level = note.heard, math.inf
+        for past in self._past:
+            if past.seconds < note.heard:
+                continue
+            if not self._options.cease <= past.level <= level:
+                break
+            if past.seconds - note.heard > self._options.edge:
+                break
+            over, level = past.seconds, past.level
+        return over
 
     def _settled(self, frame: Frame) -> Frame | None:
         """Return the first of the frames since which the pitch has settled, if it has."""

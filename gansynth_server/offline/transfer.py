@@ -5,9 +5,10 @@ The line is heard (:mod:`gansynth_server.analysis.pitch_track`), its frames beco
 straight line to the next break point, so that a score has some tens of messages a second and not
 four hundred.
 
-A timbre has a loudness and an intonation of its own, in which the line's would drown. So the score
-is first played with all gains at 1, and what is heard then is taken off: the sound has the line's
-loudness and pitch, not their sum.
+A timbre has an attack, a loudness and an intonation of its own, in which the line's would drown.
+So the score is first played with all gains at 1. Notes whose attack is slower than the line's are
+begun so much earlier, unheard; then it is played once more, and what is heard of loudness and
+intonation is taken off: the sound has the line's, not their sum.
 """
 
 from __future__ import annotations
@@ -46,12 +47,18 @@ BEND_TOLERANCE = 0.02
 GAIN_TOLERANCE = 0.04
 """Distance of a gain from what it should be, at most, as a share of it; and of the loudest."""
 FADED = 0.004
-RELEASE_S = 0.04
-"""Length (s) of a note's release: the line's own end is in its gain already."""
+ATTACK_S, RELEASE_S = 0.005, 0.02
+"""Times (s) of a note's envelope: the line's own beginning and end are in its gain already."""
 SLUR_S = 0.03
 """Time (s) in which a slurred note takes over from the one before."""
-SUSTAINED_S = 0.6
-"""Time (s) in its own note at which a slurred one begins: past its attack."""
+SUSTAINED_S = 0.5
+"""Time (s) in its own note at which a slurred one is first heard: past its attack."""
+EASY_DB = 9.0
+"""Gain (dB) at a note's beginning above which it is begun earlier, for a louder part of it."""
+MAX_EARLY_S = 1.0
+"""Most (s) by which a note is begun earlier."""
+ONSET = 30
+"""Frames (0.15 s) of a note's beginning that are to be as loud as the line's."""
 MAX_OFF = 0.6
 """Intonation (semitones) of a timbre that is corrected; more is no pitch of its own."""
 MATCH_S = 0.064
@@ -110,11 +117,13 @@ class HeardLine:
 class OwnSound:
     """What a timbre does by itself while it plays the line with all gains at 1.
 
-    levels: dB, [frames].
+    early: frames by which each note begins before it is heard.
+    levels: dB, [frames]; None for all gains at 1.
     off: semitones above the line's pitch, one for each note.
     """
 
-    levels: Float64
+    early: NDArray[np.int64]
+    levels: Float64 | None
     off: Float64
 
 
@@ -147,24 +156,16 @@ def compose(
     """Yield the messages that play a line with the latent of slot ``z``.
 
     Args:
-        own: what the timbre does by itself; None is a first try with all gains at 1.
+        own: what the timbre does by itself; None is a first try, with all gains at 1.
         brighter: brightness (octaves) of a standard deviation of /z/brighter, with which the
             timbre follows the line's; None keeps it.
     """
     yield 0.0, 0, ("/hold", 1)
-    slurred: bool | None = None
-    offset = 0.0 if own is None else _offset(line, own)
+    yield 0.0, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
+    own = own or OwnSound(_slurs(line), None, _zeros(line))
     for number, note in enumerate(line.notes):
-        following = line.notes[number + 1] if number + 1 < len(line.notes) else None
-        if note.slurred is not slurred:
-            slurred = note.slurred
-            attack = SLUR_S if slurred else 0.005
-            yield _time(note.first), 0, ("/envelope", attack, 0, 1, RELEASE_S)
-        yield from _play(number, note, own, offset)
-        end = note.first + len(note.pitches)
-        if following is not None:
-            end = min(end, following.first)
-        yield _time(end), 0, ("/note/off", number)
+        yield from _play(number, note, own, _offset(line))
+        yield _time(note.first + len(note.pitches)), 0, ("/note/off", number)
     if brighter is not None:
         yield from _brighten(line, brighter)
 
@@ -180,22 +181,45 @@ def drum(line: HeardLine) -> Iterator[Timed]:
         yield stroke.seconds, DRUM_CLIENT, ("/note", pitch, round(velocity, 1))
 
 
-def own_sound(line: HeardLine, sound: Float32) -> OwnSound:
-    """Measure what a timbre does by itself.
+def hasten(line: HeardLine, sound: Float32) -> OwnSound:
+    """Find how much earlier the notes must begin so that their beginnings are as loud as the line's.
 
     Args:
         sound: [n] at 16 kHz, what the first try sounds like.
     """
+    levels, early = line_features.level(sound), _slurs(line)
+    wanted = _offset(line) - EASY_DB
+    for number, note in enumerate(line.notes):
+        own = levels[note.frames]
+        if note.slurred or not len(own):
+            continue
+        missing = [
+            float(np.max(note.levels[: len(part)] + wanted - part))
+            for frame in range(min(len(own), round(MAX_EARLY_S / FRAME_S)))
+            if len(part := own[frame : frame + ONSET])
+        ]
+        enough = [frame for frame, most in enumerate(missing) if most <= 0]
+        early[number] = enough[0] if enough else int(np.argmin(missing))
+    return OwnSound(np.minimum(early, [note.first for note in line.notes]), None, _zeros(line))
+
+
+def own_sound(line: HeardLine, early: NDArray[np.int64], sound: Float32) -> OwnSound:
+    """Measure what a timbre does by itself.
+
+    Args:
+        early: see :class:`OwnSound`.
+        sound: [n] at 16 kHz, what a try with that and all gains at 1 sounds like.
+    """
     heard = track(sound)
     pitches = 69 + 12 * np.log2(heard.hertz / 440)
-    off = np.zeros(len(line.notes))
+    off = _zeros(line)
     for number, note in enumerate(line.notes):
         played = pitches[note.frames]
         distance = played - note.pitches[: len(played)]
         close = distance[np.abs(distance) < MAX_OFF]
         if len(close) > len(note.pitches) / 2:
             off[number] = np.median(close)
-    return OwnSound(heard.level, off)
+    return OwnSound(early, heard.level, off)
 
 
 def transfer(
@@ -217,7 +241,10 @@ def transfer(
         UserError: nothing is heard in it.
     """
     line = hear(sound)
-    own = own_sound(line, play(list(compose(line)))) if line.notes else None
+    own = None
+    if line.notes:
+        own = hasten(line, play(list(compose(line))))
+        own = own_sound(line, own.early, play(list(compose(line, own))))
     timed = [*compose(line, own, brighter), *(drum(line) if drums else ())]
     # of messages at one time those of a note's end come first, so that its number is free
     return sorted(timed, key=lambda message: message[0])
@@ -254,21 +281,41 @@ def _held(points: list[tuple[float, float]], first: int, length: int) -> Float64
     return np.array([value for _, value in points])[np.maximum(index, 0)]
 
 
-def _offset(line: HeardLine, own: OwnSound) -> float:
+def _zeros(line: HeardLine) -> Float64:
+    return np.zeros(len(line.notes))
+
+
+def _slurs(line: HeardLine) -> NDArray[np.int64]:
+    """Return how many frames earlier notes begin of which the slurred ones alone have no attack."""
+    sustained = round(SUSTAINED_S / FRAME_S)
+    return np.array([min(sustained, n.first) if n.slurred else 0 for n in line.notes], np.int64)
+
+
+def _offset(line: HeardLine) -> float:
     """Return the dB that bring the line's loudest part to the level of what comes out."""
     return LOUDEST - max(float(np.max(note.levels)) for note in line.notes)
 
 
-def _play(number: int, note: HeardNote, own: OwnSound | None, offset: float) -> Iterator[Timed]:
+def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterator[Timed]:
     """Yield the messages of one note, but for its end."""
-    yield _time(note.first), 0, ("/note", round(note.pitch, 3), VELOCITY, number, SLOT)
-    if note.slurred:
-        yield _time(note.first), 0, ("/note/position", number, SUSTAINED_S)
-    bends = note.pitches - note.pitch - (0.0 if own is None else own.off[number])
-    yield from _ramps("/note/bend", number, note.first, bends, BEND_TOLERANCE)
-    if own is not None:
+    early = int(own.early[number])
+    begin = _time(note.first - early)
+    yield begin, 0, ("/note", round(note.pitch, 3), VELOCITY, number, SLOT)
+    bends = note.pitches - note.pitch - own.off[number]
+    yield begin, 0, ("/note/bend", number, round(float(bends[0]), 4), 0)
+    if early:
+        yield begin, 0, ("/note/gain", number, 0, 0)
+    gains = np.ones(len(note.levels))
+    if own.levels is not None:
         levels = np.pad(own.levels, (0, 64), mode="edge")[note.frames]
         gains = np.minimum(10 ** ((note.levels + offset - levels) / 20), MAX_GAIN)
+        if note.slurred:
+            fade = round(SLUR_S / FRAME_S)
+            gains[:fade] *= np.linspace(0, 1, fade, endpoint=False)[: len(gains)]
+    elif early:
+        yield _time(note.first), 0, ("/note/gain", number, 1, 0)
+    yield from _ramps("/note/bend", number, note.first, bends, BEND_TOLERANCE)
+    if own.levels is not None:
         tolerance = np.maximum(GAIN_TOLERANCE * gains, FADED)
         yield from _ramps("/note/gain", number, note.first, gains, tolerance)
 
@@ -277,7 +324,8 @@ def _ramps(
     address: str, number: int, first: int, values: Float64, tolerance: float | Float64
 ) -> Iterator[Timed]:
     """Yield the messages that lead a note along values, a frame each, in straight lines."""
-    yield _time(first), 0, (address, number, round(float(values[0]), 4), 0)
+    if address == "/note/gain":
+        yield _time(first), 0, (address, number, round(float(values[0]), 4), 0)
     for here, there in pairwise(break_points(values, tolerance)):
         ms = round((there - here) * FRAME_S * 1000, 3)
         yield _time(first + here), 0, (address, number, round(float(values[there]), 4), ms)

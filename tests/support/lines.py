@@ -75,14 +75,14 @@ class Line:
     sound: float32 [n] at 16 kHz.
     hertz: [m], every 1 ms; nan where nothing with a pitch sounds.
     notes: start and end (s) of each.
-    vibrato: start, end (s), rate (Hz), depth (semitones to either side) of each.
+    vibrato: start and end (s) of each.
     """
 
     name: str
     sound: NDArray[np.float32]
     hertz: Float64
     notes: tuple[tuple[float, float], ...]
-    vibrato: tuple[tuple[float, float, float, float], ...] = ()
+    vibrato: tuple[tuple[float, float], ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -103,7 +103,7 @@ def own() -> Iterator[Line]:
     yield _sung("breaths", [(62, 0.7), (None, 0.4), (65, 0.7), (None, 0.4), (58, 0.9)], breath=0.1)
     yield _sung("consonants", [(57, 0.5), (None, 0.1), (60, 0.5), (None, 0.1), (64, 0.8)], hiss=0.4)
     yield _sung("bass", [(40, 0.8), (None, 0.1), (43, 0.5), (45, 0.8)])
-    yield _sung("high", [(88, 0.6), (91, 0.5), (None, 0.1), (84, 0.8)], vibrato=(6.0, 0.3))
+    yield _sung("high", [(88, 1.0), (91, 1.0), (None, 0.1), (84, 1.0)], vibrato=(6.0, 0.3))
     yield _sung("thin", [(57, 0.8), (None, 0.1), (52, 0.8)], first=3)
     yield _sung("noisy", [(62, 0.8), (None, 0.3), (67, 1.2)], vibrato=(5.0, 0.4), floor=0.02)
 
@@ -140,7 +140,7 @@ def _sung(
     for key, seconds in [*notes, (None, 0.3)]:
         count = round(seconds * SAMPLE_RATE)
         time = np.arange(count) / SAMPLE_RATE
-        curve = np.full(count, float(key or 60))
+        curve = np.full(count, float(key or before or 60))
         hissing = np.zeros(count)
         if key is None:
             hissing += breath * np.hanning(count)
@@ -157,12 +157,12 @@ def _sung(
                 curve = curve + depth * np.minimum(since / 0.1, 1) * np.sin(
                     2 * np.pi * rate * since
                 )
-                shaken.append((at + 0.5, at + seconds - 0.1, rate, depth))
+                shaken.append((at + 0.4, at + seconds - 0.05))
             spans.append((at, at + seconds))
         pitch.append(curve)
         voiced.append(np.full(count, key is not None))
         noise.append(hissing)
-        before, at = key, at + seconds
+        before, at = key or before, at + seconds
     hertz = 440 * 2 ** ((np.concatenate(pitch) - 69) / 12)
     on = np.concatenate(voiced)
     # 10 ms edges and phrases that swell and fade
@@ -246,7 +246,7 @@ def _melody(
             hertz[here] = np.where(louder, _fundamental(wave, key, bend), hertz[here])
             spans.append((at, at + seconds - 0.04))
             if bend is not _straight and seconds > 0.75:
-                shaken.append((at + 0.25, at + seconds - 0.05, *VIBRATO))
+                shaken.append((at + 0.25, at + seconds - 0.05))
         at += seconds
     sound = 0.5 * sound / np.abs(sound).max()
     return Line(name, sound.astype(np.float32), hertz[::SPLIT], tuple(spans), tuple(shaken))
