@@ -23,6 +23,8 @@ NEAR = 0.6
 """Distance (semitones) within which two pitches are one."""
 SETTLED_S, SETTLED = 0.04, 0.5
 """A pitch has settled that stayed within so many semitones for so long (s)."""
+RIPPLE = 4.0
+"""A level that rises or falls may go back by so many dB on the way."""
 BEND_STEP, FADE_STEP = 0.005, 0.1
 """Least change of pitch (semitones) and of level (dB) that makes an event."""
 
@@ -250,7 +252,7 @@ class Follower:
             if first.seconds - past.seconds > self._options.edge or past.seconds <= self._ended:
                 break
             if past.seconds < first.seconds:
-                if not self._options.cease <= past.level <= begun.level:
+                if not self._options.cease <= past.level <= begun.level + RIPPLE:
                     break
                 begun = past
         return begun.seconds
@@ -261,7 +263,7 @@ class Follower:
         for past in self._past:
             if past.seconds < note.heard:
                 continue
-            if not self._options.cease <= past.level <= level:
+            if not self._options.cease <= past.level <= level + RIPPLE:
                 break
             if past.seconds - note.heard > self._options.edge:
                 break
@@ -309,10 +311,11 @@ class Follower:
         note = _Sounding(self._count, pitch, seconds, math.nan, frames[0].level, now.seconds)
         self._note = note
         events.append(Start(seconds, note.number, pitch, note.level, slurred))
-        if first is not frames[0]:
-            frames = [Frame(seconds, first.hertz, frames[0].level), *frames[1:]]
         for past in frames:
-            events += self._tell(note, past) if self._heard(past) else self._fade(note, past)
+            if past.seconds < first.seconds:  # it has no pitch yet
+                past = Frame(past.seconds, first.hertz, past.level)
+            heard_now = past.seconds < first.seconds or self._heard(past)
+            events += self._tell(note, past) if heard_now else self._fade(note, past)
         return events
 
     def _tell(self, note: _Sounding, frame: Frame) -> list[Event]:

@@ -42,7 +42,7 @@ def frame_count(sound: Float32) -> int:
     return len(sound) // HOP + 1
 
 
-def frames_of(sound: Float32, window: int) -> Float32:
+def frames_of(sound: NDArray[Floating], window: int) -> NDArray[Floating]:
     """Return the samples about the centre of each frame, a view [frames, window]."""
     padded = np.pad(sound, (window // 2, window // 2 + HOP))
     return np.asarray(sliding_window_view(padded, window)[: frame_count(sound) * HOP : HOP])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -64,30 +64,29 @@ class TransferCommand:
             sound = segmentation.load(self.line, transfer.MAX_SECONDS)
         except (OSError, ValueError) as error:
             raise UserError(f"{self.line} cannot be read as a sound: {error}") from error
-        begun = time.perf_counter()
+        begun, seconds = time.perf_counter(), len(sound) / SAMPLE_RATE
 
-        def play(messages: Sequence[Timed]) -> NDArray[np.float32]:
-            seconds = len(sound) / SAMPLE_RATE
-            first = self._play(models, [*opening, *messages], SAMPLE_RATE, seconds)
-            return first[1][0]
+        def play(messages: Sequence[Timed], lead: float) -> NDArray[np.float32]:
+            text = self._encode(messages, SAMPLE_RATE)
+            return self._play(models, text, SAMPLE_RATE, lead, seconds)[0]
 
         try:
-            messages = transfer.transfer(
-                sound, play, brighter=self._brighter(models), drums=self.drums
+            messages, lead = transfer.transfer(
+                *(sound, opening, play), brighter=self._brighter(models), drums=self.drums
             )
         except UserError as error:
             raise UserError(f"{self.line}: {error}") from error
-        seconds = len(sound) / SAMPLE_RATE + TAIL_S
-        text, blocks = self._play(models, [*opening, *messages], self.rate, seconds)
-        frames = sound_file.save_blocks(self.output, [blocks], self.rate)
-        if self.score is not None:
-            self._write(text)
-        notes = sum(words[0] == "/note" for _, client, words in messages if client == 0)
+        text = self._encode(messages, self.rate)
+        played = self._play(models, text, self.rate, lead, seconds + TAIL_S)
+        sound_file.save(self.output, played, self.rate)
         took = time.perf_counter() - begun
-        speed = f"made in {took:.1f} s, {frames / self.rate / took:.1f} × real time"
+        notes = sum(words[0] == "/note" for _, client, words in messages if client == 0)
         print(
-            f"{self.output}: {notes} notes, {frames / self.rate:.1f} s at {self.rate} Hz, {speed}"
+            f"{self.output}: {notes} notes, {seconds:.1f} s at {self.rate} Hz, "
+            f"made in {took:.1f} s, {seconds / took:.1f} × real time"
         )
+        if self.score is not None:
+            self._write(text, lead)
 
     def _check(self) -> None:
         """Refuse what cannot be, before any time is spent."""
@@ -133,23 +132,28 @@ class TransferCommand:
         measures = timbre_map.load(models.get(self.checkpoint).checkpoint).measures
         return float(measures[:, MEASURES.index("brighter")].std())
 
+    def _encode(self, messages: Sequence[Timed], rate: int) -> bytes:
+        """Return the text of a score."""
+        from gansynth_server.offline import score_file
+
+        setting = {"checkpoint": self.checkpoint, "rate": rate, "channels": 1}
+        return score_file.encode_score(setting, messages)
+
     def _play(
-        self, models: Models, messages: Sequence[Timed], rate: int, seconds: float
-    ) -> tuple[bytes, NDArray[np.float32]]:
-        """Return a score's text and its sound, float32 [1, n], which is just what it says."""
+        self, models: Models, text: bytes, rate: int, begin: float, seconds: float
+    ) -> NDArray[np.float32]:
+        """Return the sound of a score from a time (s) on, [1, n]: just what its text says."""
         import numpy as np
 
         from gansynth_server.offline import score_file
         from gansynth_server.offline.score import Score
         from gansynth_server.util.sandbox import SandboxedFolder
 
-        setting: dict[str, Any] = {"checkpoint": self.checkpoint, "rate": rate, "channels": 1}
-        text = score_file.encode_score(setting, messages)
-        found, events = score_file.decode_score(text)
-        score = Score(found, models, SandboxedFolder(None), seconds)
-        return text, np.concatenate(list(score.play(events)), axis=1)
+        setting, events = score_file.decode_score(text)
+        score = Score(setting, models, SandboxedFolder(None), begin + seconds)
+        return np.concatenate(list(score.play(events)), axis=1)[:, round(begin * rate) :]
 
-    def _write(self, text: bytes) -> None:
+    def _write(self, text: bytes, lead: float) -> None:
         from gansynth_server.util.files import write_atomically
 
         assert self.score is not None
@@ -157,4 +161,4 @@ class TransferCommand:
             write_atomically(self.score, text)
         except OSError as error:
             raise UserError(f"cannot write {self.score}: {error.strerror}") from error
-        print(f"{self.score}: the score; gansynth render plays it")
+        print(f"{self.score}: the score, in which the line begins at {lead:.3f} s")

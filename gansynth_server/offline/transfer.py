@@ -13,7 +13,7 @@ intonation is taken off: the sound has the line's, not their sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -155,14 +155,25 @@ def compose(
 ) -> Iterator[Timed]:
     """Yield the messages that play a line with the latent of slot ``z``.
 
+    Those of notes that begin before they are heard may lie before the line, at times below 0.
+
     Args:
         own: what the timbre does by itself; None is a first try, with all gains at 1.
         brighter: brightness (octaves) of a standard deviation of /z/brighter, with which the
             timbre follows the line's; None keeps it.
     """
-    yield 0.0, 0, ("/hold", 1)
-    yield 0.0, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
     own = own or OwnSound(_slurs(line), None, _zeros(line))
+    begin = min(
+        [
+            0.0,
+            *(
+                _time(note.first - n)
+                for note, n in zip(line.notes, own.early.tolist(), strict=True)
+            ),
+        ]
+    )
+    yield begin, 0, ("/hold", 1)
+    yield begin, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
     for number, note in enumerate(line.notes):
         yield from _play(number, note, own, _offset(line))
         yield _time(note.first + len(note.pitches)), 0, ("/note/off", number)
@@ -200,7 +211,7 @@ def hasten(line: HeardLine, sound: Float32) -> OwnSound:
         ]
         enough = [frame for frame, most in enumerate(missing) if most <= 0]
         early[number] = enough[0] if enough else int(np.argmin(missing))
-    return OwnSound(np.minimum(early, [note.first for note in line.notes]), None, _zeros(line))
+    return OwnSound(early, None, _zeros(line))
 
 
 def own_sound(line: HeardLine, early: NDArray[np.int64], sound: Float32) -> OwnSound:
@@ -224,18 +235,24 @@ def own_sound(line: HeardLine, early: NDArray[np.int64], sound: Float32) -> OwnS
 
 def transfer(
     sound: Float32,
-    play: Callable[[Sequence[Timed]], Float32],
+    opening: Sequence[Timed],
+    play: Callable[[Sequence[Timed], float], Float32],
     *,
     brighter: float | None = None,
     drums: bool = False,
-) -> list[Timed]:
+) -> tuple[list[Timed], float]:
     """Turn a line into the messages that play it.
 
     Args:
         sound: [n] at 16 kHz, one voice.
-        play: returns the sound, [n] at 16 kHz, of messages that play the first try.
+        opening: messages that come before all others, and fill slot ``z``.
+        play: returns the sound, [n] at 16 kHz, of messages, from a time (s) on.
         brighter: see :func:`compose`.
         drums: plays what has no pitch as well.
+
+    Returns:
+        The messages, and the time (s) at which the line begins among them: some notes need to begin
+        before they are heard.
 
     Raises:
         UserError: nothing is heard in it.
@@ -243,11 +260,18 @@ def transfer(
     line = hear(sound)
     own = None
     if line.notes:
-        own = hasten(line, play(list(compose(line))))
-        own = own_sound(line, own.early, play(list(compose(line, own))))
-    timed = [*compose(line, own, brighter), *(drum(line) if drums else ())]
-    # of messages at one time those of a note's end come first, so that its number is free
-    return sorted(timed, key=lambda message: message[0])
+        own = hasten(line, play(*_in_order(opening, compose(line))))
+        own = own_sound(line, own.early, play(*_in_order(opening, compose(line, own))))
+    strokes = drum(line) if drums else ()
+    return _in_order(opening, [*compose(line, own, brighter), *strokes])
+
+
+def _in_order(opening: Sequence[Timed], messages: Iterable[Timed]) -> tuple[list[Timed], float]:
+    """Sort messages by time, from 0 on; return them and the time that was 0."""
+    timed = sorted(messages, key=lambda message: message[0])
+    lead = -min(0.0, timed[0][0])
+    later = [(round(time + lead, 4), client, words) for time, client, words in timed]
+    return [*opening, *later], lead
 
 
 def _time(frame: float) -> float:
@@ -288,7 +312,7 @@ def _zeros(line: HeardLine) -> Float64:
 def _slurs(line: HeardLine) -> NDArray[np.int64]:
     """Return how many frames earlier notes begin of which the slurred ones alone have no attack."""
     sustained = round(SUSTAINED_S / FRAME_S)
-    return np.array([min(sustained, n.first) if n.slurred else 0 for n in line.notes], np.int64)
+    return np.array([sustained if note.slurred else 0 for note in line.notes], np.int64)
 
 
 def _offset(line: HeardLine) -> float:

@@ -79,9 +79,7 @@ def figures(line: Line, hertz: Float64, sound: NDArray[np.float32] | None = None
     shaken = [np.divide(vibrato(hertz[span]), vibrato(true[span])) for span in spans]
     rates, depths = np.array(shaken).reshape(-1, 2).T
     loudness = np.array([] if sound is None else [correlation(line, sound, np.isfinite(true))])
-    return Figures(
-        cents[np.isfinite(true)], int(spurious), line.seconds, depths, rates, loudness
-    )
+    return Figures(cents[np.isfinite(true)], int(spurious), line.seconds, depths, rates, loudness)
 
 
 def true_pitch(line: Line, count: int) -> Float64:
