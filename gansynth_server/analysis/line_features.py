@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,6 +12,7 @@ from gansynth_server.spectral.constants import SAMPLE_RATE
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Real = TypeVar("Real", np.float32, np.float64)
 
 HOP = SAMPLE_RATE // 200
 """Samples (5 ms) from one frame to the next."""
@@ -42,10 +43,10 @@ def frame_count(sound: Float32) -> int:
     return len(sound) // HOP + 1
 
 
-def frames_of(sound: NDArray[Floating], window: int) -> NDArray[Floating]:
+def frames_of(sound: NDArray[Real], window: int) -> NDArray[Real]:
     """Return the samples about the centre of each frame, a view [frames, window]."""
     padded = np.pad(sound, (window // 2, window // 2 + HOP))
-    return np.asarray(sliding_window_view(padded, window)[: frame_count(sound) * HOP : HOP])
+    return sliding_window_view(padded, window)[: (len(sound) // HOP + 1) * HOP : HOP]
 
 
 def level(sound: Float32) -> Float64:

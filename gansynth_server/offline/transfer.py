@@ -14,7 +14,7 @@ intonation is taken off: the sound has the line's, not their sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -57,6 +57,10 @@ EASY_DB = 9.0
 """Gain (dB) at a note's beginning above which it is begun earlier, for a louder part of it."""
 MAX_EARLY_S = 1.0
 """Most (s) by which a note is begun earlier."""
+SHORT = 40
+"""Frames (0.2 s) of which a note needs more to tell whether its timbre dies away."""
+LOOP_S = 0.1
+"""Least length (s) of the part in which the notes of such a timbre are held."""
 ONSET = 30
 """Frames (0.15 s) of a note's beginning that are to be as loud as the line's."""
 MAX_OFF = 0.6
@@ -118,11 +122,13 @@ class OwnSound:
     """What a timbre does by itself while it plays the line with all gains at 1.
 
     early: frames by which each note begins before it is heard.
+    region: part of a note (s) in which held ones stay; None is the steadiest second.
     levels: dB, [frames]; None for all gains at 1.
     off: semitones above the line's pitch, one for each note.
     """
 
     early: NDArray[np.int64]
+    region: tuple[float, float] | None
     levels: Float64 | None
     off: Float64
 
@@ -162,7 +168,7 @@ def compose(
         brighter: brightness (octaves) of a standard deviation of /z/brighter, with which the
             timbre follows the line's; None keeps it.
     """
-    own = own or OwnSound(_slurs(line), None, _zeros(line))
+    own = own or OwnSound(_slurs(line), None, None, _zeros(line))
     begin = min(
         [
             0.0,
@@ -174,6 +180,8 @@ def compose(
     )
     yield begin, 0, ("/hold", 1)
     yield begin, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
+    if own.region is not None:
+        yield begin, 0, ("/hold/region", *own.region)
     for number, note in enumerate(line.notes):
         yield from _play(number, note, own, _offset(line))
         yield _time(note.first + len(note.pitches)), 0, ("/note/off", number)
@@ -192,8 +200,9 @@ def drum(line: HeardLine) -> Iterator[Timed]:
         yield stroke.seconds, DRUM_CLIENT, ("/note", pitch, round(velocity, 1))
 
 
-def hasten(line: HeardLine, sound: Float32) -> OwnSound:
-    """Find how much earlier the notes must begin so that their beginnings are as loud as the line's.
+def first_hearing(line: HeardLine, sound: Float32) -> OwnSound:
+    """Find how much earlier the notes must begin for their beginnings to be as loud as the line's,
+    and where they may be held.
 
     Args:
         sound: [n] at 16 kHz, what the first try sounds like.
@@ -211,14 +220,14 @@ def hasten(line: HeardLine, sound: Float32) -> OwnSound:
         ]
         enough = [frame for frame, most in enumerate(missing) if most <= 0]
         early[number] = enough[0] if enough else int(np.argmin(missing))
-    return OwnSound(early, None, _zeros(line))
+    return OwnSound(early, _region(line, levels), None, _zeros(line))
 
 
-def own_sound(line: HeardLine, early: NDArray[np.int64], sound: Float32) -> OwnSound:
-    """Measure what a timbre does by itself.
+def second_hearing(line: HeardLine, first: OwnSound, sound: Float32) -> OwnSound:
+    """Measure the loudness and the intonation of a timbre.
 
     Args:
-        early: see :class:`OwnSound`.
+        first: what is known of it from the first hearing.
         sound: [n] at 16 kHz, what a try with that and all gains at 1 sounds like.
     """
     heard = track(sound)
@@ -230,7 +239,7 @@ def own_sound(line: HeardLine, early: NDArray[np.int64], sound: Float32) -> OwnS
         close = distance[np.abs(distance) < MAX_OFF]
         if len(close) > len(note.pitches) / 2:
             off[number] = np.median(close)
-    return OwnSound(early, heard.level, off)
+    return replace(first, levels=heard.level, off=off)
 
 
 def transfer(
@@ -260,8 +269,8 @@ def transfer(
     line = hear(sound)
     own = None
     if line.notes:
-        own = hasten(line, play(*_in_order(opening, compose(line))))
-        own = own_sound(line, own.early, play(*_in_order(opening, compose(line, own))))
+        own = first_hearing(line, play(*_in_order(opening, compose(line))))
+        own = second_hearing(line, own, play(*_in_order(opening, compose(line, own))))
     strokes = drum(line) if drums else ()
     return _in_order(opening, [*compose(line, own, brighter), *strokes])
 
@@ -307,6 +316,27 @@ def _held(points: list[tuple[float, float]], first: int, length: int) -> Float64
 
 def _zeros(line: HeardLine) -> Float64:
     return np.zeros(len(line.notes))
+
+
+def _region(line: HeardLine, levels: Float64) -> tuple[float, float] | None:
+    """Return the loud beginning (s) of a timbre that dies away, for its notes to be held in.
+
+    The steadiest second of a plucked string is its silence.
+    """
+    struck = [levels[n.frames] for n in line.notes if not n.slurred and len(n.levels) > SHORT]
+    if not struck:
+        return None
+    longest = max(map(len, struck))
+    rows = np.array(
+        [np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in struck]
+    )
+    course = np.nanmedian(rows, axis=0)
+    loudest = int(np.argmax(course[: round(MAX_EARLY_S / FRAME_S)]))
+    low = np.flatnonzero(course[loudest:] < course[loudest] - EASY_DB)
+    if not len(low):
+        return None
+    begin = loudest * FRAME_S
+    return round(begin, 3), round(begin + max(float(low[0]) * FRAME_S, LOOP_S), 3)
 
 
 def _slurs(line: HeardLine) -> NDArray[np.int64]:
