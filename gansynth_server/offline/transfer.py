@@ -35,13 +35,15 @@ Timed = tuple[float, int, Message]
 
 FRAME_S = line_features.HOP / SAMPLE_RATE
 SLOT = "z"
-VELOCITY = 100.0
+VELOCITY = 127.0
 QUIETEST, SILENT = -40.0, -50.0
 """Levels (dB below the line's loudest) from which a note begins, and below which it is over."""
 LOUDEST = -18.0
 """RMS level (dB full scale) of the loudest part of what comes out."""
 MAX_GAIN = 4.0
 """Most that /note/gain takes."""
+ENOUGH, MAX_SHORTAGE = 95.0, 20.0
+"""Share (%) of a line for which a timbre's gain is to suffice, and the dB given up for that."""
 BEND_TOLERANCE = 0.02
 """Distance (semitones) of a bend from the line's pitch, at most."""
 GAIN_TOLERANCE = 0.04
@@ -182,8 +184,9 @@ def compose(
     yield begin, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
     if own.region is not None:
         yield begin, 0, ("/hold/region", *own.region)
+    offset = _offset(line) - _shortage(line, own)
     for number, note in enumerate(line.notes):
-        yield from _play(number, note, own, _offset(line))
+        yield from _play(number, note, own, offset)
         yield _time(note.first + len(note.pitches)), 0, ("/note/off", number)
     if brighter is not None:
         yield from _brighten(line, brighter)
@@ -350,6 +353,21 @@ def _offset(line: HeardLine) -> float:
     return LOUDEST - max(float(np.max(note.levels)) for note in line.notes)
 
 
+def _shortage(line: HeardLine, own: OwnSound) -> float:
+    """Return the dB by which a timbre is too quiet, so that what comes out must be as well: rather
+    than that its loudest parts alone were."""
+    if own.levels is None or not line.notes:
+        return 0.0
+    missing = [_wanted(note, own.levels) + _offset(line) for note in line.notes]
+    most = float(np.percentile(np.concatenate(missing), ENOUGH)) - 20 * np.log10(MAX_GAIN)
+    return float(np.clip(most, 0, MAX_SHORTAGE))
+
+
+def _wanted(note: HeardNote, own: Float64) -> Float64:
+    """Return by how many dB each frame of a note is louder than a timbre is by itself."""
+    return note.levels - np.pad(own, (0, len(note.levels)), mode="edge")[note.frames]
+
+
 def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterator[Timed]:
     """Yield the messages of one note, but for its end."""
     early = int(own.early[number])
@@ -361,8 +379,7 @@ def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterato
         yield begin, 0, ("/note/gain", number, 0, 0)
     gains = np.ones(len(note.levels))
     if own.levels is not None:
-        levels = np.pad(own.levels, (0, 64), mode="edge")[note.frames]
-        gains = np.minimum(10 ** ((note.levels + offset - levels) / 20), MAX_GAIN)
+        gains = np.minimum(10 ** ((_wanted(note, own.levels) + offset) / 20), MAX_GAIN)
         if note.slurred:
             fade = round(SLUR_S / FRAME_S)
             gains[:fade] *= np.linspace(0, 1, fade, endpoint=False)[: len(gains)]
