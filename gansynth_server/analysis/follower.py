@@ -340,7 +340,8 @@ class Follower:
 def follow(frames: Iterable[Frame], options: FollowOptions | None = None) -> list[Event]:
     """Follow a line that is there as a whole; return its events in the order of time.
 
-    What was told of a note after the moment at which the next one turned out to begin is left out.
+    What was told of a note after the moment at which it turned out to be over, or the next one to
+    begin, is left out.
     """
     follower, events = Follower(options), []
     last = 0.0
@@ -350,6 +351,7 @@ def follow(frames: Iterable[Frame], options: FollowOptions | None = None) -> lis
     events += follower.end(last)
     starts = [event for event in events if isinstance(event, Start)]
     over = {before.note: after.seconds for before, after in pairwise(starts)}
+    over |= {event.note: event.seconds for event in events if isinstance(event, End)}
     kept = [e for e in events if e.seconds <= over.get(e.note, math.inf)]
     return sorted(kept, key=lambda event: event.seconds)
 

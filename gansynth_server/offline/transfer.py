@@ -350,7 +350,7 @@ def _slurs(line: HeardLine) -> NDArray[np.int64]:
 
 def _offset(line: HeardLine) -> float:
     """Return the dB that bring the line's loudest part to the level of what comes out."""
-    return LOUDEST - max(float(np.max(note.levels)) for note in line.notes)
+    return LOUDEST - max((float(np.max(note.levels)) for note in line.notes), default=0.0)
 
 
 def _shortage(line: HeardLine, own: OwnSound) -> float:
