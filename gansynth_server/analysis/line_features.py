@@ -98,6 +98,7 @@ def strokes(sound: Float32, hertz: Float64, begin: float) -> list[Stroke]:
         last = n
         after = slice(n, n + RISE_FRAMES)
         if not (hertz[after] > 0).any():
-            start = (n - RISE_FRAMES // 2) * HOP / SAMPLE_RATE
+            # a level's window reaches 15 ms ahead of its frame
+            start = (n + 2) * HOP / SAMPLE_RATE
             found.append(Stroke(start, float(levels[after].max()), float(centres[n + 2])))
     return found

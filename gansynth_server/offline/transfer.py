@@ -71,8 +71,13 @@ MATCH_S = 0.064
 """Time (s) from one change of the timbre to the next, as often as the instrument follows."""
 MAX_SECONDS = 600.0
 """Most (s) that is heard of a line."""
-MAX_BRIGHTER = 2.0
-"""Standard deviations by which the timbre is moved, at most: most random latents lie within."""
+MATCH_AHEAD_S = 0.16
+"""Time (s) that such a change takes to be heard."""
+MAX_BRIGHTER = 4.0
+"""Standard deviations by which the timbre is moved, at most."""
+ANSWER = 0.4
+"""Share of a wanted change of brightness that is heard: a preset's neighbours answer by less than
+the map's regression over all latents tells."""
 BRIGHTER_STEP = 0.1
 DRUM_CHECKPOINT = "drum_kits"
 DRUM_CLIENT = 1
@@ -281,7 +286,7 @@ def transfer(
 def _in_order(opening: Sequence[Timed], messages: Iterable[Timed]) -> tuple[list[Timed], float]:
     """Sort messages by time, from 0 on; return them and the time that was 0."""
     timed = sorted(messages, key=lambda message: message[0])
-    lead = -min(0.0, timed[0][0])
+    lead = max(0.0, -timed[0][0])
     later = [(round(time + lead, 4), client, words) for time, client, words in timed]
     return [*opening, *later], lead
 
@@ -430,11 +435,13 @@ def _brighten(line: HeardLine, octaves: float) -> Iterator[Timed]:
     if not heard.any():
         return
     middle = float(np.median(line.brightness[heard]))
-    amounts = np.clip((line.brightness - middle) / octaves, -MAX_BRIGHTER, MAX_BRIGHTER)
+    amounts = (line.brightness - middle) / (octaves * ANSWER)
+    amounts = np.clip(amounts, -MAX_BRIGHTER, MAX_BRIGHTER)
     yield 0.0, 0, ("/z/follow", SLOT)
     told = 0.0
     for frame in range(0, len(amounts), round(MATCH_S / FRAME_S)):
         amount = float(amounts[frame])
         if np.isfinite(amount) and abs(amount - told) >= BRIGHTER_STEP:
             told = amount
-            yield _time(frame), 0, ("/z/brighter", SLOT, round(amount, 3))
+            at = max(0.0, _time(frame) - MATCH_AHEAD_S)
+            yield at, 0, ("/z/brighter", SLOT, round(amount, 3))
