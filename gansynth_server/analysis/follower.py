@@ -158,13 +158,13 @@ class Follower:
             return self._wait(frame)
         if not self._heard(frame):
             return self._miss(note, frame)
+        slack = NEAR + self._options.speed * (frame.seconds - self._before(frame))
+        if abs(frame.pitch - note.now) > slack:
+            return self._doubt(note, frame)
+        self._leap = None
         if (valley := self._struck(note)) is not None:
             return self._begin(valley.seconds)
-        slack = NEAR + self._options.speed * (frame.seconds - self._before(frame))
-        if abs(frame.pitch - note.now) <= slack:
-            self._leap = None
-            return self._slide(note, frame)
-        return self._doubt(note, frame)
+        return self._slide(note, frame)
 
     def end(self, seconds: float) -> list[Event]:
         """End the note that sounds, if any: no more frames come."""
@@ -294,8 +294,8 @@ class Follower:
         valley = min(recent, key=lambda past: past.level)
         earlier = [past for past in since if past.seconds <= valley.seconds]
         before = max(earlier, key=lambda past: past.level)
-        same = abs(now.pitch - before.pitch) < NEAR
-        wanted = options.dip if same else options.step_dip
+        other = abs(now.pitch - before.pitch) >= NEAR
+        wanted = options.step_dip if other else options.dip
         return valley if min(now.level, before.level) - valley.level >= wanted else None
 
     def _begin(self, seconds: float, slurred: bool = False) -> list[Event]:
