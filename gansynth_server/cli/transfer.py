@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ class TransferCommand:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.line} cannot be read as a sound: {error}") from error
         begun, seconds = time.perf_counter(), len(sound) / SAMPLE_RATE
+        if seconds >= transfer.MAX_SECONDS:
+            print(f"of {self.line} the first {seconds:g} s are played", file=sys.stderr)
 
         def play(messages: Sequence[Timed], lead: float) -> NDArray[np.float32]:
             text = self._encode(messages, SAMPLE_RATE)

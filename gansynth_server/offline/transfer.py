@@ -46,9 +46,10 @@ ENOUGH, MAX_SHORTAGE = 95.0, 20.0
 """Share (%) of a line for which a timbre's gain is to suffice, and the dB given up for that."""
 BEND_TOLERANCE = 0.02
 """Distance (semitones) of a bend from the line's pitch, at most."""
-GAIN_TOLERANCE = 0.04
-"""Distance of a gain from what it should be, at most, as a share of it; and of the loudest."""
-FADED = 0.004
+GAIN_TOLERANCE, FADED = 0.04, 0.004
+"""Distance of a gain from what it should be, at most, as a share of it; or, if more, so much."""
+LONGEST = 4000
+"""Most frames (20 s) from one break point to the next: a message takes a minute at most."""
 ATTACK_S, RELEASE_S = 0.005, 0.02
 """Times (s) of a note's envelope: the line's own beginning and end are in its gain already."""
 SLUR_S = 0.03
@@ -169,6 +170,7 @@ def compose(
     """Yield the messages that play a line with the latent of slot ``z``.
 
     Those of notes that begin before they are heard may lie before the line, at times below 0.
+    A note's number is its id, so that no two sound under one.
 
     Args:
         own: what the timbre does by itself; None is a first try, with all gains at 1.
@@ -176,15 +178,8 @@ def compose(
             timbre follows the line's; None keeps it.
     """
     own = own or OwnSound(_slurs(line), None, None, _zeros(line))
-    begin = min(
-        [
-            0.0,
-            *(
-                _time(note.first - n)
-                for note, n in zip(line.notes, own.early.tolist(), strict=True)
-            ),
-        ]
-    )
+    firsts = np.array([note.first for note in line.notes], np.int64)
+    begin = _time(min(0, int(np.min(firsts - own.early, initial=0))))
     yield begin, 0, ("/hold", 1)
     yield begin, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
     if own.region is not None:
@@ -302,16 +297,21 @@ def _notes(events: Sequence[Event], count: int) -> Iterator[HeardNote]:
     for before, after in pairwise(starts.values()):
         # the crossfade to a slurred note needs the one before for that long
         ends.setdefault(before.note, after.seconds + SLUR_S if after.slurred else after.seconds)
+    pitches = {number: [(start.seconds, start.pitch)] for number, start in starts.items()}
+    levels = {number: [(start.seconds, start.level)] for number, start in starts.items()}
+    for event in events:
+        if isinstance(event, Bend):
+            pitch = starts[event.note].pitch + event.semitones
+            pitches[event.note].append((event.seconds, pitch))
+        elif isinstance(event, Fade):
+            levels[event.note].append((event.seconds, event.level))
     for number, start in starts.items():
         first = round(start.seconds / FRAME_S)
         length = min(max(2, round(ends[number] / FRAME_S) - first), count - first)
-        own = [event for event in events if event.note == number]
-        bends = [(e.seconds, start.pitch + e.semitones) for e in own if isinstance(e, Bend)]
-        fades = [(e.seconds, e.level) for e in own if isinstance(e, Fade)]
         yield HeardNote(
             *(first, start.pitch, start.slurred),
-            _held([(start.seconds, start.pitch), *bends], first, length),
-            _held([(start.seconds, start.level), *fades], first, length),
+            _held(pitches[number], first, length),
+            _held(levels[number], first, length),
         )
 
 
@@ -370,7 +370,8 @@ def _shortage(line: HeardLine, own: OwnSound) -> float:
 
 def _wanted(note: HeardNote, own: Float64) -> Float64:
     """Return by how many dB each frame of a note is louder than a timbre is by itself."""
-    return note.levels - np.pad(own, (0, len(note.levels)), mode="edge")[note.frames]
+    frames = note.first + np.arange(len(note.levels))
+    return note.levels - own[np.minimum(frames, len(own) - 1)]
 
 
 def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterator[Timed]:
@@ -420,7 +421,7 @@ def break_points(values: Float64, tolerance: float | Float64) -> list[int]:
     for n in range(1, len(points)):
         start = chosen[-1]
         slope = (points[n] - points[start]) / (n - start)
-        if not low <= slope <= high:
+        if not low <= slope <= high or n - start > LONGEST:
             chosen.append(last)
             start, low, high = last, -np.inf, np.inf
         low = max(low, (points[n] - room[n] - points[start]) / (n - start))

@@ -195,6 +195,7 @@ def test_break_points_keep_to_their_tolerance(tolerance: float) -> None:
     )
     assert transfer.break_points(np.linspace(0, 1, 100), tolerance) == [0, 99]
     assert transfer.break_points(values[:1], tolerance) == [0]
+    assert max(np.diff(transfer.break_points(np.zeros(20_000), tolerance))) <= 4000, "20 s"
 
 
 def test_other_rates_are_read(tmp_path: Path) -> None:
