@@ -48,9 +48,11 @@ BEND_TOLERANCE = 0.02
 """Distance (semitones) of a bend from the line's pitch, at most."""
 GAIN_TOLERANCE, FADED = 0.04, 0.004
 """Distance of a gain from what it should be, at most, as a share of it; or, if more, so much."""
+GAIN_AHEAD, END_AHEAD = 1, 2
+"""Frames (5 ms) by which gains and ends are sent ahead: a voice takes 10 ms and more for them."""
 LONGEST = 4000
 """Most frames (20 s) from one break point to the next: a message takes a minute at most."""
-ATTACK_S, RELEASE_S = 0.005, 0.02
+ATTACK_S, RELEASE_S = 0.005, 0.015
 """Times (s) of a note's envelope: the line's own beginning and end are in its gain already."""
 SLUR_S = 0.03
 """Time (s) in which a slurred note takes over from the one before."""
@@ -179,7 +181,7 @@ def compose(
     """
     own = own or OwnSound(_slurs(line), None, None, _zeros(line))
     firsts = np.array([note.first for note in line.notes], np.int64)
-    begin = _time(min(0, int(np.min(firsts - own.early, initial=0))))
+    begin = _time(min(0, int(np.min(firsts - np.maximum(own.early, GAIN_AHEAD), initial=0))))
     yield begin, 0, ("/hold", 1)
     yield begin, 0, ("/envelope", ATTACK_S, 0, 1, RELEASE_S)
     if own.region is not None:
@@ -187,7 +189,8 @@ def compose(
     offset = _offset(line) - _shortage(line, own)
     for number, note in enumerate(line.notes):
         yield from _play(number, note, own, offset)
-        yield _time(note.first + len(note.pitches)), 0, ("/note/off", number)
+        over = note.first + len(note.pitches) - END_AHEAD
+        yield _time(over), 0, ("/note/off", number)
     if brighter is not None:
         yield from _brighten(line, brighter)
 
@@ -377,12 +380,12 @@ def _wanted(note: HeardNote, own: Float64) -> Float64:
 def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterator[Timed]:
     """Yield the messages of one note, but for its end."""
     early = int(own.early[number])
-    begin = _time(note.first - early)
+    heard = note.first - GAIN_AHEAD
+    begin = _time(min(heard, note.first - early))
     yield begin, 0, ("/note", round(note.pitch, 3), VELOCITY, number, SLOT)
     bends = note.pitches - note.pitch - own.off[number]
     yield begin, 0, ("/note/bend", number, round(float(bends[0]), 4), 0)
-    if early:
-        yield begin, 0, ("/note/gain", number, 0, 0)
+    yield begin, 0, ("/note/gain", number, 0 if early else 1, 0)
     gains = np.ones(len(note.levels))
     if own.levels is not None:
         gains = np.minimum(10 ** ((_wanted(note, own.levels) + offset) / 20), MAX_GAIN)
@@ -390,11 +393,11 @@ def _play(number: int, note: HeardNote, own: OwnSound, offset: float) -> Iterato
             fade = round(SLUR_S / FRAME_S)
             gains[:fade] *= np.linspace(0, 1, fade, endpoint=False)[: len(gains)]
     elif early:
-        yield _time(note.first), 0, ("/note/gain", number, 1, 0)
+        yield _time(heard), 0, ("/note/gain", number, 1, 0)
     yield from _ramps("/note/bend", number, note.first, bends, BEND_TOLERANCE)
     if own.levels is not None:
         tolerance = np.maximum(GAIN_TOLERANCE * gains, FADED)
-        yield from _ramps("/note/gain", number, note.first, gains, tolerance)
+        yield from _ramps("/note/gain", number, heard, gains, tolerance)
 
 
 def _ramps(
