@@ -174,6 +174,7 @@ class Follower:
     # the three states: no note, a note whose pitch is heard, a note whose pitch is in doubt
 
     def _wait(self, frame: Frame) -> list[Event]:
+        """Begin a note once a pitch has been heard for long enough."""
         options = self._options
         loud = frame.level >= options.begin and frame.confidence >= options.sure
         if not (loud and self._heard(frame)):
@@ -185,6 +186,7 @@ class Follower:
         return self._begin(self._rise(first))
 
     def _slide(self, note: _Sounding, frame: Frame) -> list[Event]:
+        """Go on with a note, or hand over to the next one where it was bent too far and rests."""
         note.heard = frame.seconds
         far = abs(frame.pitch - note.pitch) > self._options.reach
         if far and (first := self._settled(frame)) is not None:
@@ -192,6 +194,7 @@ class Follower:
         return self._tell(note, frame)
 
     def _doubt(self, note: _Sounding, frame: Frame) -> list[Event]:
+        """Keep a note's pitch until another one has been heard for long enough to be believed."""
         options = self._options
         first = self._candidate(frame)
         distance = abs(frame.pitch - note.now)
@@ -212,6 +215,7 @@ class Follower:
         ]
 
     def _miss(self, note: _Sounding, frame: Frame) -> list[Event]:
+        """Go on through a short time without a pitch; end the note after a long one."""
         self._leap = None
         if frame.seconds - note.heard <= self._options.gap:
             return self._fade(note, frame)

@@ -151,7 +151,7 @@ def hear(sound: Float32, lowest: float = LOWEST, highest: float = HIGHEST) -> He
         lowest: Hz, as ``highest``: the pitches that are looked for.
 
     Raises:
-        UserError: nothing in it has a pitch.
+        UserError: there is nothing in it but silence or steady noise.
     """
     heard = track(sound, lowest, highest)
     top = float(heard.level.max())
