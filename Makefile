@@ -12,7 +12,7 @@ PIP_FLAGS ?=
 BIN = $(VENV)/bin
 VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || echo python3-venv)
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
-TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core liblo-tools jackd2 fluidr3mono-gm-soundfont whysynth
+TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core puredata-extra liblo-tools jackd2 fluidr3mono-gm-soundfont whysynth
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 

@@ -23,6 +23,7 @@ from gansynth_server.cli.presets import PresetsCommand
 from gansynth_server.cli.render import RenderCommand
 from gansynth_server.cli.soak import SoakCommand
 from gansynth_server.cli.train import TrainCommand
+from gansynth_server.cli.transfer import TransferCommand
 
 Command = (
     Annotated[NoteCommand, subcommand("note")]
@@ -31,6 +32,7 @@ Command = (
     | Annotated[HallucinateCommand, subcommand("hallucinate")]
     | Annotated[ExportCommand, subcommand("export")]
     | Annotated[PlayCommand, subcommand("play")]
+    | Annotated[TransferCommand, subcommand("transfer")]
     | Annotated[InvertCommand, subcommand("invert")]
     | Annotated[PresetsCommand, subcommand("presets")]
     | Annotated[CheckpointsCommand, subcommand("checkpoints")]

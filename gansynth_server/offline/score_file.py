@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,18 +90,44 @@ def read(path: Path) -> tuple[Setting, list[Event]]:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    setting, events = Setting(), []
     try:
-        for found in (_packets if path.suffix.lower() == ".osc" else _lines)(data):
-            if isinstance(found, Event):
-                events.append(found)
-            else:
-                setting = setting.but(*found)
+        setting, events = decode_score(data, osc=path.suffix.lower() == ".osc")
     except UserError as error:
         raise UserError(f"{path}, {error}") from error
     if not events:
         raise UserError(f"{path} holds no messages")
+    return setting, events
+
+
+def decode_score(data: bytes, osc: bool = False) -> tuple[Setting, list[Event]]:
+    """Return what the content of a file says, see :func:`read`; UserError names a wrong place.
+
+    Args:
+        osc: whether it is that of an .osc file.
+    """
+    setting, events = Setting(), []
+    for found in (_packets if osc else _lines)(data):
+        if isinstance(found, Event):
+            events.append(found)
+        else:
+            setting = setting.but(*found)
     return setting, sorted(events, key=lambda event: event.asked)
+
+
+def encode_score(
+    setting: Mapping[str, Any], messages: Iterable[tuple[float, int, Sequence[str | float]]]
+) -> bytes:
+    """Return the content of a .jsonl file.
+
+    Args:
+        setting: names and values of :class:`Setting`.
+        messages: when (s), the client, and the address with its arguments, each.
+    """
+    lines: list[dict[str, Any]] = [{"setting": dict(setting)}]
+    for time, client, words in messages:
+        line = {"time": time, "message": list(words)}
+        lines.append(line | ({"client": client} if client else {}))
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def _packets(data: bytes) -> Iterator[Event]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from tests.support.pd_harness import BENCH, PATCHES, RATE, Bench, Pd, require_pd
+from tests.support.pd_harness import BENCH, PATCHES, RATE, Bench, Pd, require_pd, require_sigmund
 
 pytestmark = pytest.mark.real_time
 
@@ -162,6 +162,8 @@ def sound_from(recording: Samples, numbers: list[int], size: int = BLOCK) -> Sam
 
 @pytest.mark.parametrize("patch", sorted(p.name for p in PATCHES.glob("*.pd")))
 def test_patches_load_without_complaint(patch: str) -> None:
+    if "follow" in patch:
+        require_sigmund()
     with Pd(PATCHES / patch, "pd quit") as pd:
         assert pd.exit_status() == 0
     assert not pd.complaints, pd.stderr

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import threading
 import time
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -30,6 +32,24 @@ def require_pd() -> None:
     """Skips the test where Pd is not installed; on CI the test fails instead."""
     if shutil.which("pd") is None:
         missing("Pure Data", "puredata-core")
+
+
+@cache
+def _has_sigmund() -> bool:
+    """Whether Pd finds ``[sigmund~]``, which Debian keeps apart from Pd's core."""
+    with TemporaryDirectory() as folder:
+        patch = Path(folder) / "sigmund.pd"
+        patch.write_text("#N canvas 0 0 100 100 12;\n#X obj 10 10 sigmund~;\n")
+        with Pd(patch, "pd quit") as pd:
+            pd.exit_status()
+        return not pd.complaints
+
+
+def require_sigmund() -> None:
+    """Skips the test where Pd or its [sigmund~] is not installed; on CI the test fails instead."""
+    require_pd()
+    if not _has_sigmund():
+        missing("Pd's [sigmund~]", "puredata-extra")
 
 
 class Pd:
