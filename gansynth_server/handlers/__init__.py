@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gansynth_server.handlers.arrays import ArrayMessages
+from gansynth_server.handlers.follow import FollowMessages
 from gansynth_server.handlers.hallucination import HallucinationMessages
 from gansynth_server.handlers.host import Host, LiveHost
 from gansynth_server.handlers.latents import InversionMessages, LatentMessages
@@ -32,6 +33,7 @@ PLAYING = (
     CheckpointMessages,
     SessionMessages,
     TempoMessages,
+    FollowMessages,
 )
 """Handlers of messages that change what is heard: in a score too."""
 LIVE = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gansynth_server.osc.messages import (
     arrays,
+    follow,
     hallucination,
     latents,
     midi,
@@ -25,6 +26,7 @@ TABLE: tuple[Row, ...] = (
     *latents.ROWS,
     *notes.ROWS,
     *tempo.ROWS,
+    *follow.ROWS,
     *hallucination.ROWS,
     *patterns.ROWS,
     *midi.ROWS,
