@@ -20,7 +20,7 @@ def test_the_same_seed_is_the_same_traffic():
 def test_all_kinds_of_traffic_come():
     good = bad = 0
     addresses = set()
-    for datagram in first(1, 6000):
+    for datagram in first(1, 10_000):
         assert len(datagram) <= LARGEST and b"/quit" not in datagram
         try:
             addresses |= {message.address for _, message in decode(datagram)}
