@@ -24,8 +24,8 @@ _NUMBERS = (
 _TIMES = (0, 1, 2**64 - 1, 2**63, 1 << 32)
 _PIECES = (b"*", b"?", b"{a,b}", b"[!a-z]", b"[", b"{", b"/", b"//", b"#bundle\0", b"\xff", b"\0")
 _TAGS = b"ifsbhtdSccrmTFNI[]"
-_QUIET = (b"/quit", b"/dump")
-"""Messages left out, which would end the server or fill its log."""
+_QUIET = (b"/quit", b"/dump", b"/reply/to")
+"""Messages left out, which would end the server, fill its log, or send its answers elsewhere."""
 
 
 def real(rng: random.Random) -> list[bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gansynth_server.errors import UserError
-from gansynth_server.handlers.host import Host, Task
+from gansynth_server.handlers.host import Host
 from gansynth_server.handlers.latents import LatentMessages
 from gansynth_server.handlers.notes import NoteMessages
 from gansynth_server.handlers.request import Request
@@ -161,8 +161,8 @@ class SessionMessages:
             if saved.stream:
                 request.reply("/session/stream", *saved.stream)
 
-        # the checkpoint may have to be loaded
-        self._background.run(request, "/session/load", load, Task.LOAD)
+        # where files are written, so that one just saved is there
+        self._background.run(request, "/session/load", load)
 
     def undo(self, request: Request) -> None:
         self._step(request, request.client.latents.history.undo(), back=True)

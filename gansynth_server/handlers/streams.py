@@ -5,8 +5,10 @@ from __future__ import annotations
 from gansynth_server.errors import UserError
 from gansynth_server.handlers.host import LiveHost
 from gansynth_server.handlers.request import Request
+from gansynth_server.instrument.tempo import tempo_of
 from gansynth_server.osc.codec import Message
 from gansynth_server.recording.files import Files
+from gansynth_server.util.beats import Beats
 
 
 class StreamMessages:
@@ -35,10 +37,14 @@ class StreamMessages:
             raise UserError("no such stream; open one with /stream/open")
         self._host.pull(request.session, number)
 
-    def stream_at(self, request: Request, number: int, samples: float, message: Message) -> None:
+    def stream_at(
+        self, request: Request, number: int, samples: float | Beats, message: Message
+    ) -> None:
         stream = request.session.stream
         if stream is None or not stream.pulled:
             raise UserError("your sound is not running; open a stream and pull it first")
+        if isinstance(samples, Beats):
+            samples = tempo_of(request.client).length(samples.number) * stream.bus.rate
         self._host.schedule(request.session, message, stream.seconds(number, samples))
 
     def stream_join(self, request: Request, id: int) -> None:

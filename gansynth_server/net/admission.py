@@ -104,7 +104,7 @@ class Admission:
         else:
             may = self._access.local(source[0]) or len(datagram) <= FACTOR * heard
         if may:
-            self._send(source, datagram)
+            self._send(source if session is None else session.reply_source, datagram)
 
     def _limited(self, source: Source, size: int) -> None:
         self.counts["limited"] += 1

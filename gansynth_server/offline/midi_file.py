@@ -206,6 +206,7 @@ class _SongReader:
             if kind == _CONTROL:
                 pairing.control(first, second, seconds)
             self._controls.add(Control(seconds, port, status, first, second))
+            self._end = max(self._end, seconds)
 
     def _program(self, track: int, port: int, channel: int) -> int:
         """Return a track's own program, or that of the channel where it chose none.

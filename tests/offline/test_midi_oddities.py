@@ -245,6 +245,13 @@ def test_patterns_of_format_2_follow_each_other():
     assert "patterns" in remarks(data)
 
 
+def test_a_pattern_ends_with_its_last_control():
+    data = song(
+        track(on(0), off(500), control(500, 7, 9)), track(on(0, 67), off(500, 67)), format=2
+    )
+    assert notes(data) == [(60, 0.0, 0.5), (67, 1.0, 1.5)]
+
+
 @pytest.mark.parametrize("controller", [120, 123, 124, 125, 126, 127])
 def test_controllers_that_end_notes(controller):
     data = song(track(on(0), on(0, 64), on(0, 67, channel=1), control(250, controller, 0)))

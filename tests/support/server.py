@@ -41,6 +41,12 @@ class ServerProcess:
         for line in self.process.stderr:
             self.errors.append(line)
 
+    @property
+    def complaints(self) -> list[str]:
+        """The lines on stderr that are no failures of clients and no holding up of the sound."""
+        told = ("gansynth_server.failures", "watchdog")
+        return [line for line in self.errors if not any(word in line for word in told)]
+
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         self.process.terminate()

@@ -43,6 +43,7 @@ _SERVER: tuple[Row, ...] = live(
         "sends this client's replies and blocks to another port of its own host from now on, for "
         "programs that listen elsewhere than they send from; 0 sends them back as before",
         (0,),
+        exact=True,
     ),
     Row(
         "/clearSched",

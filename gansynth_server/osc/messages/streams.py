@@ -1,6 +1,16 @@
 """Audio streams, pulled block by block, and recordings."""
 
-from gansynth_server.osc.schema import INTEGER, MAX_INTEGER, MESSAGE, NUMBER, TEXT, Arg, Row, live
+from gansynth_server.osc.schema import (
+    INTEGER,
+    LENGTH,
+    MAX_INTEGER,
+    MESSAGE,
+    NUMBER,
+    TEXT,
+    Arg,
+    Row,
+    live,
+)
 
 _STREAM = Arg("stream-id", INTEGER, 1, MAX_INTEGER)
 
@@ -28,12 +38,12 @@ _STREAMS: tuple[Row, ...] = live(
         "/stream/at",
         (
             Arg("block-number", INTEGER, 0, MAX_INTEGER),
-            Arg("samples", NUMBER, 0, MAX_INTEGER),
+            Arg("samples", LENGTH, 0, MAX_INTEGER),
             Arg("message", MESSAGE),
         ),
         "",
-        "a message to be handled exactly so many samples after the beginning of a block: a time "
-        "tag for listeners such as Pd, whose only clock is their sound",
+        "a message to be handled exactly so many samples, or beats, after the beginning of a block: a "
+        "time tag for listeners such as Pd, whose only clock is their sound",
         (0, 48000, "/note", 60, 100),
     ),
     Row(
