@@ -42,8 +42,8 @@ _STREAMS: tuple[Row, ...] = live(
             Arg("message", MESSAGE),
         ),
         "",
-        "a message to be handled exactly so many samples, or beats, after the beginning of a block: "
-        "a time tag for listeners such as Pd, whose only clock is their sound",
+        "a message to be handled exactly so many samples, or beats, after the beginning of a "
+        "block: a time tag for listeners such as Pd, whose only clock is their sound",
         (0, 48000, "/note", 60, 100),
     ),
     Row(
