@@ -16,10 +16,12 @@ class MidiMessages:
         self._host.midi.mapping[controller] = target(name, amount)
 
     def midi_learn(self, request: Request, name: str, amount: float | None) -> None:
-        chosen = None if name == "none" else target(name, amount)
-        self._host.midi.learn(
-            chosen, lambda number: request.reply("/done", "/midi/learn", number, name)
-        )
+        def told(number: int) -> None:
+            request.reply("/done", "/midi/learn", number, name)
+
+        self._host.midi.learn(None if name == "none" else target(name, amount), told)
+        if name == "none":
+            told(-1)
 
     def midi_join(self, request: Request, on: int) -> None:
         session, shared = request.session, self._host.midi.client

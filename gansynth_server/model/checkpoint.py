@@ -132,6 +132,10 @@ def locate(name: str) -> Path:
     known = available()
     if name in known:
         return known[name]
+    if path.with_name(f"{path.name}.index").is_file():
+        raise UserError(
+            f"{path} is a checkpoint of TensorFlow: bring it over with gansynth convert {path}"
+        )
     raise UserError(
         f"no checkpoint called {name!r}: there are {', '.join(known) or 'none'}; "
         f"give one of these, a folder, a .safetensors file, or set {VARIABLE}"

@@ -622,3 +622,8 @@ def test_a_page_in_place_of_an_archive_is_named(tmp_path, capsys):
     page = tmp_path / "acoustic_only.zip"
     page.write_text("<!DOCTYPE html><title>404</title>")
     assert "is a web page" in refusal(capsys, "convert", page)
+
+
+def test_the_server_says_what_to_do_with_a_prefix(golden):
+    with pytest.raises(UserError, match="bring it over with gansynth convert"):
+        checkpoint.locate(str(golden / STEM))

@@ -59,5 +59,4 @@ def test_a_controller_is_learned_only_for_targets_that_there_are(server):
     with Client(server.port) as client:
         assert "one of gain" in client.ask("/midi/learn", "louder")[2]
         client.send("/midi/learn", "brightness", 6)
-        client.send("/midi/learn", "none")
-        client.sync()
+        assert client.ask("/midi/learn", "none") == ("/done", "/midi/learn", -1, "none")

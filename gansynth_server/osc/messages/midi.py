@@ -19,7 +19,8 @@ ROWS: tuple[Row, ...] = live(
         "/midi/learn",
         (Arg("target", TEXT), Arg("amount", NUMBER, -60, 60, None)),
         "`/done /midi/learn` controller target",
-        "gives a target (see /midi/cc) to the controller that is moved next; none forgets it again",
+        "gives a target (see /midi/cc) to the controller that is moved next, and answers then; "
+        "none ends the waiting, and answers -1 at once",
         ("none",),
     ),
     Row(
