@@ -159,6 +159,7 @@ class Receiver:
                     taken += len(datagrams)
                     for datagram, source in datagrams:
                         self._admit(datagram, source)
+                        self._handle_due()
                 case Lost(source, count):
                     self._tell_lost(source, count)
                 case _:
