@@ -289,7 +289,7 @@ class Receiver:
                     "DSP on), or leave it with /stream/close"
                 )
             drawn = self._draw_seeds(row, args)
-            words = partial(_words, row, args if drawn else message.args)
+            words = partial(_words, row, () if drawn else message.args, args)
             try:
                 with (
                     self._engine.together(),
@@ -317,7 +317,8 @@ class Receiver:
         self.send(session.source, encode("/fail", address[:256], why))
 
 
-def _words(row: Row, args: Sequence[Any]) -> Words:
-    """Return a message as it is recorded; its arguments are as they came, or checked ones."""
-    plain = all(type(value) in (int, float, str) for value in args)
-    return (row.address, *(args if plain else flat(args)))
+def _words(row: Row, came: Sequence[Any], checked: Sequence[Any]) -> Words:
+    """Return a message as it is recorded: its arguments as they came where they are plain, else as
+    they were checked."""
+    plain = len(came) > 0 and all(type(value) in (int, float, str) for value in came)
+    return (row.address, *(came if plain else flat(checked)))
