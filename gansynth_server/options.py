@@ -14,6 +14,7 @@ DEFAULT_PORT = 57180
 BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
 FallbackName = Literal["none", "cpu"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
+ShardKind = Literal["tar", "parquet"]
 
 
 @dataclass(frozen=True)

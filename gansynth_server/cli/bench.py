@@ -9,7 +9,16 @@ from typing import Any, Literal
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
 Section = Literal[
-    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams", "ipc"
+    "network",
+    "live",
+    "voices",
+    "mixing",
+    "precision",
+    "memory",
+    "clients",
+    "streams",
+    "ipc",
+    "bulk",
 ]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
@@ -22,7 +31,7 @@ class BenchCommand:
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
     """What to measure; voices are those with latents that move; memory, with thousands of
     --notes, takes minutes; clients plays many, streams are many listeners,
-    ipc is what the ways between the processes take."""
+    ipc is what the ways between the processes take; bulk is many notes without a listener."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -97,6 +106,15 @@ class BenchCommand:
 
             figures["mixing"] = mixing.measure()
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
+        if "bulk" in self.sections:
+            from gansynth_server.bench import bulk
+
+            set_threads(self.threads)
+            figures["bulk"] = bulk.measure(
+                *(self.checkpoint, self.torch_device, self.backends, self.precisions),
+                *(self.notes, self.runs),
+            )
+            report.table(console, f"{self.notes} notes at a time, in turns", figures["bulk"])
         if {"network", "precision"} & set(self.sections):
             self._networks(console, figures)
         report.save_json(self.json, figures)
