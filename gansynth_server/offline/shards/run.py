@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from gansynth_server.errors import UserError
 from gansynth_server.offline.notes import NoteRenderer
@@ -31,11 +31,11 @@ class Device:
     @classmethod
     def chosen(cls, model: Model, asked: Device) -> Device:
         """Return what was chosen for a model, where ``auto`` was asked for."""
-        name, precision = model.backend.info.name.split()[0], model.backend.info.precision
+        backend, precision = model.backend.info.flags
         return cls(
             asked.torch_device,
-            next((n for n in get_args(BackendName) if n == name), asked.backend),
-            next((n for n in get_args(PrecisionName) if n == precision), asked.precision),
+            backend or asked.backend,
+            precision or asked.precision,
             asked.threads,
         )
 

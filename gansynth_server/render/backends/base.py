@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.options import BackendName, PrecisionName
 from gansynth_server.render.receptive_field import Span, operations
 from gansynth_server.spectral.constants import FRAMES, SAMPLE_RATE, SAMPLES
 from gansynth_server.spectral.inverse import FrameInverse
@@ -60,6 +61,15 @@ class BackendInfo:
     """True if such windows may begin anywhere, each at a frame of its own."""
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
     """Slices of a live note, its head first."""
+
+    @property
+    def flags(self) -> tuple[BackendName | None, PrecisionName | None]:
+        """Return the options that choose this backend again; None where no option does."""
+        word = self.name.split()[0]
+        return (
+            next((name for name in get_args(BackendName) if name == word), None),
+            next((name for name in get_args(PrecisionName) if name == self.precision), None),
+        )
 
 
 class Backend(ABC):
