@@ -19,6 +19,7 @@ Section = Literal[
     "streams",
     "ipc",
     "bulk",
+    "class",
 ]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
@@ -31,7 +32,8 @@ class BenchCommand:
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
     """What to measure; voices are those with latents that move; memory, with thousands of
     --notes, takes minutes; clients plays many, streams are many listeners,
-    ipc is what the ways between the processes take; bulk is many notes without a listener."""
+    ipc is what the ways between the processes take; bulk is many notes without a listener, class a
+    room of players with new notes each time."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -44,6 +46,8 @@ class BenchCommand:
     """CPU threads of the network; 0 takes all cores but one."""
     notes: int = 50
     """Live notes per row; for memory, notes in all."""
+    workers: int = 1
+    """Render processes of the server, for class."""
     voices: tuple[int, ...] = (0, 8, 32)
     """Other voices that sound meanwhile."""
     seconds: float = 20.0
@@ -93,6 +97,13 @@ class BenchCommand:
 
             figures["streams"] = streams.measure(self._flags, self.seconds)
             report.table(console, "Streams of 48 kHz, 512 by 4", figures["streams"])
+        if "class" in self.sections:
+            from gansynth_server.bench import classroom
+
+            flags = [*self._flags, "--workers", str(self.workers)]
+            figures["class"] = classroom.measure(flags, self.seconds)
+            title = "A class: each with a stream of 48 kHz, 512 by 4, and new notes all the time"
+            report.table(console, title, figures["class"])
         if "ipc" in self.sections:
             from gansynth_server.bench import ipc
 

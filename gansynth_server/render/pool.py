@@ -210,8 +210,10 @@ class RenderPool(RenderService):
 
     def _revive(self, worker: _Worker) -> None:
         done: set[str] = set()
-        while not self._stopped:
+        while True:
             with self._changed:
+                if self._stopped:
+                    return
                 left = [path for path in self._loads if path not in done]
                 if not left:
                     worker.ready = True
@@ -225,9 +227,9 @@ class RenderPool(RenderService):
                 done.clear()
                 time.sleep(RESTART_PAUSE_S)
             except (RenderError, UserError) as error:
-                if self._stopped:
-                    return
-                _log.warning("a render process does not load %s: %s", left[0], error)
+                # where the pool has been stopped this is why, and nothing to tell of
+                level = logging.DEBUG if self._stopped else logging.WARNING
+                _log.log(level, "a render process does not load %s: %s", left[0], error)
                 done.add(left[0])  # it is tried again when it is asked for
 
     @staticmethod
