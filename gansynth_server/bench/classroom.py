@@ -61,7 +61,8 @@ class Player(Listener):
     def on_message(self, datagram: bytes) -> None:
         if datagram.startswith(b"/note/start\0"):
             ((_, message),) = decode(datagram)
-            played = self.played.pop(int(message.args[0]), None)
+            (note,) = message.args
+            played = self.played.pop(note, None) if isinstance(note, int) else None
             if played is not None:
                 self.waits.append(time.monotonic() - played)
 
@@ -138,17 +139,17 @@ def _row(server: ServerProcess, count: int, voices: int, seconds: float) -> dict
     lost = sum(now - since > LONG_S for player in players for since in player.played.values())
     return {
         "players": count,
-        "voices of each": voices,
-        "notes a second": len(waits) / passed,
-        **{f"first sound p{q} ms": _percentile(heard, q) for q in (50, 99)},
+        "voices": voices,
+        "notes/s": len(waits) / passed,
+        **{f"sound p{q} ms": _percentile(heard, q) for q in (50, 99)},
         **{f"begun p{q} ms": _percentile(waits, q) for q in (50, 99)},
-        "lost notes": lost,
-        "dropped blocks": max(0, round(len(everyone) * passed / PERIOD) - ready - len(everyone)),
+        "lost": lost,
+        "dropped": max(0, round(len(everyone) * passed / PERIOD) - ready - len(everyone)),
         "sounding": status.voices,
         "engine %": shares.get(ENGINE, 0.0),
         "server %": shares.get("server", 0.0),
         "render %": shares.get(RENDER, 0.0),
-        "players' own %": 100 * own / passed,
+        "bench %": 100 * own / passed,
     }
 
 

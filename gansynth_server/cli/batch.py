@@ -85,6 +85,10 @@ class BatchCommand:
     """Of the network; auto is bfloat16 where that is faster, which is not to be heard."""
     threads: int = 0
     """CPU threads of the network; 0 takes all cores but one, which makes the sound."""
+    ray: str | None = None
+    """Ray cluster that renders the --shards: its address, auto, or local to start one here."""
+    workers: int = 0
+    """Workers on it at once; 0 is as many as it has room for."""
     batch: int = 0
     """Notes that go through the network at once; 0 is what suits it."""
 
@@ -99,6 +103,8 @@ class BatchCommand:
         set_threads(self.threads)
         model = api.load(self.checkpoint, self.torch_device, self.backend, self.precision)
         if self.shards is None:
+            if self.ray is not None:
+                raise UserError("--ray renders --shards: say which, tar or parquet")
             self._folder(model)
         else:
             self._shards(model)
@@ -141,9 +147,18 @@ class BatchCommand:
         from gansynth_server.offline.shards import run
 
         plan = self._plan(model)
-        renderer = run.ShardRenderer(model, plan)
         with _progress(plan.count) as report:
-            run.run(renderer, plan, self.output, report)
+            if self.ray is None:
+                run.run(run.ShardRenderer(model, plan), plan, self.output, report)
+            else:
+                import torch
+
+                from gansynth_server.offline.shards import cluster
+
+                threads = torch.get_num_threads()
+                device = run.Device(self.torch_device, plan.backend, plan.precision, threads)
+                where = self.output, report, self.ray, self.workers
+                cluster.run(model.checkpoint, plan, device, *where)
         print(f"{self.output}: {plan.count} notes in {plan.shards} shards")
 
     def _plan(self, model: Model) -> Plan:

@@ -7,10 +7,11 @@ import json
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,22 @@ def write_shard(plan: Plan, path: Path, notes: Iterable[ShardNote]) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    with _whole(path) as file:
+        (_write_parquet if plan.kind == "parquet" else _write_tar)(plan, file, notes)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a shard that was rendered elsewhere; see :func:`write_shard`."""
+    with _whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            (_write_parquet if plan.kind == "parquet" else _write_tar)(plan, file, notes)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # a name must not lead to what is not on the disk yet
         part.replace(path)
