@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,19 +13,25 @@ from numpy.typing import NDArray
 from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.offline_player import render_mono
-from gansynth_server.latent.sequence import Sequence
+from gansynth_server.latent.sequence import Sequence as NoteSequence
 from gansynth_server.latent.vectors import draw
+from gansynth_server.offline.notes import (
+    MAX_SECONDS,
+    NoteRenderer,
+    NoteRequest,
+    check_duration,
+    check_velocity,
+)
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
 from gansynth_server.render import model
 from gansynth_server.render.model import nearest_pitch
-from gansynth_server.spectral.constants import SAMPLE_RATE, SAMPLES
+from gansynth_server.spectral.constants import SAMPLE_RATE
 from gansynth_server.spectral.inverse import check_rate
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.envelope import RELEASE
 from gansynth_server.synth.note import Note as VoiceNote
 
 Float32 = NDArray[np.float32]
-MAX_SECONDS = SAMPLES / SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,13 @@ class Model(model.Model):
         Raises:
             UserError: a value outside of these ranges.
         """
-        if not 0 < duration <= MAX_SECONDS:
-            raise UserError(f"a note lasts up to {MAX_SECONDS:g} s, not {duration:g}")
-        if not 0 <= velocity <= 127:
-            raise UserError(f"a velocity is 0 to 127, not {velocity:g}")
+        check_duration(duration)
+        check_velocity(velocity)
         check_rate(sample_rate)
         rendered = nearest_pitch(self.pitches, pitch)
         latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
-        ((one, labels),) = self._batches(latent[None], [rendered], 1)
         note = VoiceNote(0, 0, pitch, velocity, rendered)
-        note.spectrum = self.backend.render(one, labels)[0]
+        (note.spectrum,) = self.whole_spectra(latent[None], [rendered])
         if duration < MAX_SECONDS:
             note.off = max(0.0, duration - RELEASE)
         bus = Bus(sample_rate, 1, gain=1.0)
@@ -86,7 +90,38 @@ class Model(model.Model):
         samples = round(duration * sample_rate)
         return Note(bus.render(samples + skip)[0, skip:], sample_rate)
 
-    def hallucination(self, sequence: Sequence, sample_rate: int) -> Float32:
+    def generate_notes(
+        self,
+        z: Float32,
+        pitches: Sequence[float],
+        velocities: Sequence[float] | None = None,
+        duration: float = MAX_SECONDS,
+        sample_rate: int = SAMPLE_RATE,
+        batch: int = 0,
+    ) -> Iterator[Note]:
+        """Yield many notes, each as :meth:`generate` gives it, rendered in batches.
+
+        Args:
+            z: [N, latent_size].
+            pitches: N MIDI note numbers, fractional if you like.
+            velocities: N of 0…127; 100 each if None.
+            duration: seconds, at most 4; the last 0.3 are the release.
+            sample_rate: 16000…192000 Hz.
+            batch: notes that go through the network at once; 0 is what suits the backend.
+
+        Raises:
+            UserError: a value outside of these ranges, or not as many of each.
+        """
+        latents = np.asarray(z, np.float32)
+        levels = [100.0] * len(latents) if velocities is None else list(velocities)
+        if not len(latents) == len(pitches) == len(levels):
+            counts = f"{len(latents)} latents, {len(pitches)} pitches, {len(levels)} velocities"
+            raise UserError(f"each note needs one of each, and there are {counts}")
+        renderer = NoteRenderer(self, duration, sample_rate, batch)
+        requests = map(NoteRequest, latents, pitches, levels)
+        return (Note(sound, sample_rate) for sound in renderer.render(requests))
+
+    def hallucination(self, sequence: NoteSequence, sample_rate: int) -> Float32:
         """The sound of a sequence of notes, as the server plays it, in mono: [samples].
 
         Raises:

@@ -14,6 +14,7 @@ DEFAULT_PORT = 57180
 BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
 FallbackName = Literal["none", "cpu"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
+ShardKind = Literal["tar", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class ServerOptions:
     rate_limit: int = 10000
     """Messages a second of one client, and 800 times as many bytes; 0 is no limit."""
     torch_device: str = "auto"
-    """Where the network runs: auto, cpu, cuda, cuda:1 …"""
+    """Where the network runs: auto, cpu, cuda, cuda:1 … or several, with commas: a worker each."""
+    workers: int = 1
+    """Processes that render, of one queue; one that ends is replaced, and its work done again."""
     backend: BackendName = "auto"
     """What runs it; auto measures what there is and takes the fastest."""
     precision: PrecisionName = "auto"
@@ -75,7 +78,7 @@ class ServerOptions:
     models_mb: int = 1024
     """Megabytes for checkpoints that were switched away from, so that they are back at once."""
     threads: int = 0
-    """CPU threads of the network; 0 takes all cores but one, which is left to the sound."""
+    """CPU threads of each worker; 0 shares all cores but one, which is left to the sound."""
     root: str | None = None
     """Folder that clients may load files from and save them to; without it they reach none."""
     realtime: bool = False

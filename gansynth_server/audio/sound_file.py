@@ -26,12 +26,20 @@ class SoundWriter:
     Args:
         path: its suffix names the format.
         file: an open binary file to write to; then the path only says what it is.
+        subtype: of the samples, as libsndfile names it; None is that of ``FORMATS``.
 
     Raises:
         UserError: the file cannot be made, or not at this rate.
     """
 
-    def __init__(self, path: Path, rate: int, channels: int, file: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rate: int,
+        channels: int,
+        file: BinaryIO | None = None,
+        subtype: str | None = None,
+    ) -> None:
         try:
             import soundfile
         except (ImportError, OSError) as error:
@@ -39,12 +47,12 @@ class SoundWriter:
                 f"sound files need soundfile and libsndfile: pip install soundfile ({error})"
             ) from error
         check_output(path, folder=file is None)
-        format, subtype = FORMATS[path.suffix.lower()]
+        format, usual = FORMATS[path.suffix.lower()]
         with _reported(path, rate):
             if file is None:
                 path.open("ab").close()  # its error says why; libsndfile's is "System error"
             self._file = soundfile.SoundFile(
-                file or path, "w", rate, channels, subtype, format=format
+                file or path, "w", rate, channels, subtype or usual, format=format
             )
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gansynth_server.bench.process import ServerProcess
+from gansynth_server.bench.process import ServerProcess, children, name
 from gansynth_server.client import Client
 from gansynth_server.util.threads import ENGINE
 
@@ -23,7 +23,7 @@ SETTLE = 2.0
 PULL = b"/stream/pull\0\0\0\0,ff\0"
 
 
-class _Listener:
+class Listener:
     """A client with a stream that is pulled without waiting, block by block.
 
     Args:
@@ -31,36 +31,45 @@ class _Listener:
     """
 
     def __init__(self, port: int, voices: int, number: int, start: float) -> None:
-        self._client = Client(port=port)
-        self._id = self._client.ask("/stream/open", RATE, BLOCK, AHEAD).args[1]
-        self._client.send("/hold", 1)
+        self.client = Client(port=port)
+        self._id = self.client.ask("/stream/open", RATE, BLOCK, AHEAD).args[1]
+        self.client.send("/hold", 1)
         for voice in range(voices):
-            self._client.note(36 + (5 * number + 7 * voice) % 48, id=f"v{voice}")
-        self._client.sync()
+            self.client.note(36 + (5 * number + 7 * voice) % 48, id=f"v{voice}")
+        self.client.sync()
         self._start = start
         self._asked = 0
         self.received = self.late = 0
 
     def fileno(self) -> int:
-        return self._client.fileno()
+        return self.client.fileno()
 
     def pull(self, now: float) -> None:
         """Ask for the blocks that are due, each ``AHEAD`` blocks before it is played."""
         while self._start + (self._asked - AHEAD) * PERIOD <= now:
-            self._client.send_datagram(PULL + struct.pack(">ff", self._asked, self._id))
+            self.client.send_datagram(PULL + struct.pack(">ff", self._asked, self._id))
             self._asked += 1
 
     def listen(self) -> None:
         """Take in what has come, and count the blocks that came after their time."""
-        while (datagram := self._client.receive_datagram()) is not None:
+        while (datagram := self.client.receive_datagram()) is not None:
             if datagram.startswith(b"/b\0"):
                 number = struct.unpack_from(">f", datagram, len(datagram) - 4 * BLOCK - 8)[0]
                 self.received += 1
                 self.late += time.monotonic() > self._start + number * PERIOD
+                self.on_block(datagram)
+            else:
+                self.on_message(datagram)
+
+    def on_block(self, datagram: bytes) -> None:
+        """Take a block of sound."""
+
+    def on_message(self, datagram: bytes) -> None:
+        """Take any other datagram."""
 
     def close(self) -> None:
-        self._client.send("/allsoundoff")
-        self._client.close()
+        self.client.send("/allsoundoff")
+        self.client.close()
 
 
 def measure(flags: Sequence[str], seconds: float) -> list[dict[str, Any]]:
@@ -83,14 +92,14 @@ def measure(flags: Sequence[str], seconds: float) -> list[dict[str, Any]]:
 def _row(server: ServerProcess, streams: int, voices: int, seconds: float) -> dict[str, Any]:
     start = time.monotonic() + 0.1 * streams
     listeners = [
-        _Listener(server.port, voices, n, start + n * PERIOD / streams) for n in range(streams)
+        Listener(server.port, voices, n, start + n * PERIOD / streams) for n in range(streams)
     ]
-    _run(listeners, max(time.monotonic(), start) + SETTLE)
+    run(listeners, max(time.monotonic(), start) + SETTLE)
     before = [(listener.received, listener.late) for listener in listeners]
-    begun, worked = time.monotonic(), _worked(server)
-    _run(listeners, begun + seconds)
+    begun, before_work = time.monotonic(), worked(server)
+    run(listeners, begun + seconds)
     passed = time.monotonic() - begun
-    shares = {name: 100 * (s - worked[name]) / passed for name, s in _worked(server).items()}
+    shares = {of: 100 * (s - before_work[of]) / passed for of, s in worked(server).items()}
     status = Client(port=server.port).status()
     received = sum(n.received - b[0] for n, b in zip(listeners, before, strict=True))
     late = sum(n.late - b[1] for n, b in zip(listeners, before, strict=True))
@@ -108,7 +117,7 @@ def _row(server: ServerProcess, streams: int, voices: int, seconds: float) -> di
     }
 
 
-def _run(listeners: Sequence[_Listener], until: float) -> None:
+def run(listeners: Sequence[Listener], until: float) -> None:
     with selectors.DefaultSelector() as selector:
         for listener in listeners:
             selector.register(listener, selectors.EVENT_READ)
@@ -119,9 +128,12 @@ def _run(listeners: Sequence[_Listener], until: float) -> None:
                 key.fileobj.listen()  # type: ignore[union-attr]
 
 
-def _worked(server: ServerProcess) -> dict[str, float]:
-    """Processor time (s) of the server's processes, by their names."""
-    return {name: _processor_seconds(pid) for name, pid in server.processes().items()}
+def worked(server: ServerProcess) -> dict[str, float]:
+    """Processor time (s) of the server's processes, by their names; several of one name added."""
+    total: dict[str, float] = {"server": _processor_seconds(server.pid)}
+    for child in children(server.pid):
+        total[name(child)] = total.get(name(child), 0.0) + _processor_seconds(child)
+    return total
 
 
 def _processor_seconds(process: int) -> float:

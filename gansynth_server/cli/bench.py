@@ -9,7 +9,17 @@ from typing import Any, Literal
 from gansynth_server.options import DEFAULT_CHECKPOINT, BackendName, PrecisionName, ServerOptions
 
 Section = Literal[
-    "network", "live", "voices", "mixing", "precision", "memory", "clients", "streams", "ipc"
+    "network",
+    "live",
+    "voices",
+    "mixing",
+    "precision",
+    "memory",
+    "clients",
+    "streams",
+    "ipc",
+    "bulk",
+    "class",
 ]
 WIDTH = 140
 SMALLER = 10e9  # operations per note; below it a full-size net is timed too
@@ -22,7 +32,8 @@ class BenchCommand:
     sections: tuple[Section, ...] = ("network", "live", "mixing", "precision")
     """What to measure; voices are those with latents that move; memory, with thousands of
     --notes, takes minutes; clients plays many, streams are many listeners,
-    ipc is what the ways between the processes take."""
+    ipc is what the ways between the processes take; bulk is many notes without a listener, class a
+    room of players with new notes each time."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
     backends: tuple[BackendName, ...] = ("eager", "openvino", "compile", "cuda")
@@ -35,6 +46,8 @@ class BenchCommand:
     """CPU threads of the network; 0 takes all cores but one."""
     notes: int = 50
     """Live notes per row; for memory, notes in all."""
+    workers: int = 1
+    """Render processes of the server, for class."""
     voices: tuple[int, ...] = (0, 8, 32)
     """Other voices that sound meanwhile."""
     seconds: float = 20.0
@@ -84,6 +97,13 @@ class BenchCommand:
 
             figures["streams"] = streams.measure(self._flags, self.seconds)
             report.table(console, "Streams of 48 kHz, 512 by 4", figures["streams"])
+        if "class" in self.sections:
+            from gansynth_server.bench import classroom
+
+            flags = [*self._flags, "--workers", str(self.workers)]
+            figures["class"] = classroom.measure(flags, self.seconds)
+            title = "A class: each with a stream of 48 kHz, 512 by 4, and new notes all the time"
+            report.table(console, title, figures["class"])
         if "ipc" in self.sections:
             from gansynth_server.bench import ipc
 
@@ -97,6 +117,15 @@ class BenchCommand:
 
             figures["mixing"] = mixing.measure()
             report.table(console, "Mixing at 48 kHz in blocks of 512", figures["mixing"])
+        if "bulk" in self.sections:
+            from gansynth_server.bench import bulk
+
+            set_threads(self.threads)
+            figures["bulk"] = bulk.measure(
+                *(self.checkpoint, self.torch_device, self.backends, self.precisions),
+                *(self.notes, self.runs),
+            )
+            report.table(console, f"{self.notes} notes at a time, in turns", figures["bulk"])
         if {"network", "precision"} & set(self.sections):
             self._networks(console, figures)
         report.save_json(self.json, figures)

@@ -18,7 +18,7 @@ from gansynth_server.recording.files import Files
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
-from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.process import RenderService
 from gansynth_server.util.sandbox import SandboxedFolder
 
 
@@ -83,7 +83,7 @@ class LiveHost(Host, Protocol):
         ...
 
     @property
-    def render_process(self) -> RenderProcess: ...
+    def render_process(self) -> RenderService: ...
 
     @property
     def midi(self) -> MidiPlayer: ...

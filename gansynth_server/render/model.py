@@ -14,6 +14,7 @@ from gansynth_server.latent.presets import UserPresets, find_preset
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
 from gansynth_server.render.backends.base import Backend
+from gansynth_server.spectral.spectrum import Spectrum
 
 Float32 = NDArray[np.float32]
 _log = logging.getLogger(__name__)
@@ -126,6 +127,11 @@ class Model:
         """Render whole notes as Magenta does: [N, 64000] at 16 kHz, no envelope, no scaling."""
         batches = self._batches(z, pitches, self.backend.info.batch)
         return np.concatenate([self.backend.waves(*batch) for batch in batches])
+
+    def whole_spectra(self, z: Float32, pitches: Pitches) -> list[Spectrum]:
+        """Render whole notes at once, as voices read them; the arguments as for ``spectra``."""
+        ((latents, labels),) = self._batches(z, pitches, len(z))
+        return self.backend.render(latents, labels)
 
     def warm(self) -> None:
         """Prepare live notes, so that the first is as fast as the second."""

@@ -62,7 +62,9 @@ class BatchRenderer:
         Jobs for which the arena has no place left fail.
         """
         while self._requests:
-            answer(self._requests.take())
+            requests = self._requests.take()
+            answer(requests)
+            self._requests.finish(requests)
         jobs, self._jobs = self._jobs, []
         with ExitStack() as held:
             found = self._found(jobs, held)

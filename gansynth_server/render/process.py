@@ -10,6 +10,7 @@ import atexit
 import logging
 import multiprocessing
 import threading
+from abc import ABC, abstractmethod
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -42,31 +43,36 @@ from gansynth_server.spectral.spectrum import Spectrum
 _log = logging.getLogger(__name__)
 
 
-class RenderProcess:
-    """The process that renders for this one; its methods may be called from any thread.
+class RenderService(ABC):
+    """What renders for this process; its methods may be called from any thread.
 
     All of them raise UserError as it was raised on the other side, and RenderError
     for any other failure there, or where the process ended.
 
     Args:
-        options: those of the network and of the log hold for it too.
-        serve: runs in it.
-        spectra: places that it writes notes into, also when it has been started again.
+        spectra: places that it writes notes into.
     """
 
-    def __init__(
-        self, options: ServerOptions, serve: Serve, spectra: SharedSpectra | None = None
-    ) -> None:
-        self._options, self._serve, self._spectra = options, serve, spectra
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._life = _Life(options, serve, spectra)
-        atexit.register(self.stop)  # it does not listen to SIGTERM
+    def __init__(self, spectra: SharedSpectra | None = None) -> None:
+        self._spectra = spectra
 
     @property
-    def pid(self) -> int | None:
-        """Process id of the current render process."""
-        return self._life.process.pid
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """Process ids of the processes that render now."""
+
+    @property
+    def workers(self) -> int:
+        """Number of requests of a lane that are worked on at a time."""
+        return 1
+
+    @abstractmethod
+    def ask(self, lane: Lane, request: RenderRequest) -> tuple[Any, list[Float32]]:
+        """Send a request and wait for the reply: a small value, and arrays."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the processes; requests fail from now on. A second call does nothing."""
 
     def load(self, name: str) -> Loaded:
         """Load a checkpoint and prepare it for live notes."""
@@ -89,7 +95,7 @@ class RenderProcess:
         return info
 
     def holds(self, spectrum: Spectrum) -> bool:
-        """Return whether the process can write into a spectrum's place."""
+        """Return whether the processes can write into a spectrum's place."""
         return self._spectra is not None and self._spectra.holds(spectrum)
 
     def spectra(self, request: SpectraRequest) -> Float32:
@@ -104,8 +110,40 @@ class RenderProcess:
         """Search a latent: float32 [latent_size + 2], the pitch and the distance (dB) last."""
         return self.ask(Lane.SEARCH, request)[1][0]
 
+
+class ProcessEndedError(RenderError):
+    """The process ended before it replied; another is being started."""
+
+
+class RenderProcess(RenderService):
+    """The process that renders for this one, and in its place the next one when it has ended.
+
+    Args:
+        options: those of the network and of the log hold for it too.
+        serve: runs in it.
+        spectra: places that it writes notes into, also when it has been started again.
+    """
+
+    def __init__(
+        self, options: ServerOptions, serve: Serve, spectra: SharedSpectra | None = None
+    ) -> None:
+        super().__init__(spectra)
+        self._options, self._serve = options, serve
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._life = _Life(options, serve, spectra)
+        atexit.register(self.stop)  # it does not listen to SIGTERM
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the current render process."""
+        return self._life.process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        return [self.pid] if self.pid is not None else []
+
     def ask(self, lane: Lane, request: RenderRequest) -> tuple[Any, list[Float32]]:
-        """Send a request and wait for the reply: a small value, and arrays."""
         life = self._life
         try:
             reply, arrays = life.ask(lane, request)
@@ -118,7 +156,6 @@ class RenderProcess:
         return reply.value, arrays
 
     def stop(self) -> None:
-        """End the process; requests fail from now on. A second call does nothing."""
         atexit.unregister(self.stop)
         with self._lock:
             self._stopped = True
@@ -133,7 +170,7 @@ class RenderProcess:
                 code = life.kill()
                 _log.warning("the render process ended with %s: it is started again", code)
                 self._life = _Life(self._options, self._serve, self._spectra)
-        return RenderError("the render process ended; it is being started again")
+        return ProcessEndedError("the render process ended; it is being started again")
 
 
 class _Life:

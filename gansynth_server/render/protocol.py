@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gansynth_server.options import ServerOptions
+from gansynth_server.options import BackendName, PrecisionName, ServerOptions
 from gansynth_server.render.backends.base import BackendInfo, Firsts, Labels
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.receptive_field import Span
@@ -42,9 +42,14 @@ TIMEOUT_S = {Lane.LIVE: 120.0, Lane.LOAD: 600.0, Lane.WORK: 3600.0, Lane.SEARCH:
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """Load a checkpoint (a bundled name, a folder or a file) → :class:`Loaded`."""
+    """Load a checkpoint (a bundled name, a folder or a file) → :class:`Loaded`.
+
+    ``backend`` and ``precision`` are those of the other workers; None is what the options say.
+    """
 
     name: str
+    backend: BackendName | None = None
+    precision: PrecisionName | None = None
 
 
 @dataclass(frozen=True)

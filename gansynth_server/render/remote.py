@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gansynth_server.errors import RenderError
 from gansynth_server.render.backends.base import Backend, BackendInfo, Firsts, Float32, Labels
 from gansynth_server.render.model import Model, Pitches
-from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.process import RenderService
 from gansynth_server.render.protocol import (
     FramesAtRequest,
     FramesIntoRequest,
@@ -28,14 +28,15 @@ class RemoteBackend(Backend):
         path: of the checkpoint's weights.
     """
 
-    def __init__(self, process: RenderProcess, path: str, info: BackendInfo) -> None:
+    def __init__(self, process: RenderService, path: str, info: BackendInfo) -> None:
         self._process, self._path, self.info = process, path, info
 
     def frames(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
         return self._rendered(Lane.WORK, FramesRequest(self._path, z, labels, window, live=False))
 
     def waves(self, z: Float32, labels: Labels) -> Float32:
-        self.info, (waves,) = self._process.render(Lane.WORK, WavesRequest(self._path, z, labels))
+        info, (waves,) = self._process.render(Lane.WORK, WavesRequest(self._path, z, labels))
+        self._learn(info)
         return waves
 
     def live(self, z: Float32, labels: Labels, window: Span) -> tuple[Float32, Float32]:
@@ -49,7 +50,7 @@ class RemoteBackend(Backend):
             return
         slots = tuple(spectrum.slot for spectrum in spectra)
         request = FramesIntoRequest(self._path, z, labels, window, slots)
-        self.info = self._process.render_into(request)
+        self._learn(self._process.render_into(request))
 
     def live_at(
         self, z: Float32, labels: Labels, firsts: Firsts, length: int
@@ -71,9 +72,15 @@ class RemoteBackend(Backend):
     def _rendered(
         self, lane: Lane, request: FramesRequest | FramesAtRequest
     ) -> tuple[Float32, Float32]:
-        # its info may have changed: it may have fallen back on another backend
-        self.info, (magnitude, increment) = self._process.render(lane, request)
+        info, (magnitude, increment) = self._process.render(lane, request)
+        self._learn(info)
         return magnitude, increment
+
+    def _learn(self, info: BackendInfo) -> None:
+        """Take over what a backend is like that has fallen back on another one."""
+        # every worker has measured slices of its own: those of one hold for all
+        if (info.name, info.precision) != (self.info.name, self.info.precision):
+            self.info = info
 
 
 class RemoteModel(Model):
@@ -86,7 +93,7 @@ class RemoteModel(Model):
         UserError: as for :func:`gansynth_server.load`.
     """
 
-    def __init__(self, process: RenderProcess, name: str) -> None:
+    def __init__(self, process: RenderService, name: str) -> None:
         loaded = process.load(name)
         self._nbytes = loaded.nbytes
         self.backend: RemoteBackend = RemoteBackend(

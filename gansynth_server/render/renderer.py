@@ -1,4 +1,4 @@
-"""The render thread: notes in, spectra out, the heads of new notes first."""
+"""The render threads: notes in, spectra out, the heads of new notes first."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Renderer:
         keep: spectra to keep for use again, at most; with 0 nothing is prefetched.
         on_frames: is told of each spectrum that has more frames (see ``Spectrum.ready``),
             before the jobs are told, and again before a job is served from the cache. One call
-            at a time, on the render thread or on a submitting one.
+            at a time, on a render thread or on a submitting one.
+        threads: as many slices are rendered at a time, each by another worker.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Renderer:
         arena: Arena,
         keep: int,
         on_frames: Callable[[Spectrum], None] = lambda spectrum: None,
+        threads: int = 1,
     ) -> None:
         self._arena, self._on_frames = arena, on_frames
         self._telling_frames = threading.Lock()
@@ -65,9 +67,12 @@ class Renderer:
         self._jobs = 0
         self._wake = threading.Condition()
         self._running = True
-        self._busy = False
-        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
-        self._thread.start()
+        self._busy = 0
+        self._threads = [
+            threading.Thread(target=self._run, name="render", daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -155,7 +160,7 @@ class Renderer:
             self._wake.wait_for(lambda: not self._busy and not self._agenda.urgent)
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the thread after the current batch; jobs left over are dropped.
+        """End the threads after their current batches; jobs left over are dropped.
 
         Args:
             timeout: time (s) to wait for it at most; further calls wait further.
@@ -163,7 +168,9 @@ class Renderer:
         with self._wake:
             self._running = False
             self._wake.notify_all()
-        self._thread.join(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     # with the lock held
 
@@ -204,7 +211,7 @@ class Renderer:
         first = self._queue.top()
         return None if first is None else max(0.0, self._last + PREFETCH_DELAY_S - time.monotonic())
 
-    # on the render thread
+    # on a render thread
 
     def _run(self) -> None:
         while True:
@@ -215,7 +222,7 @@ class Renderer:
                     return
                 stale = self._queue.stale()
                 requests, tasks = self._agenda.take() if self._pause() == 0 else ([], [])
-                self._busy = True
+                self._busy += 1
             try:
                 for task in stale:
                     self._drop(task)
@@ -226,7 +233,8 @@ class Renderer:
             except Exception:
                 _log.exception("a callback of a render failed")
             with self._wake:
-                self._busy = False
+                self._requests.finish(requests)
+                self._busy -= 1
                 self._wake.notify_all()
 
     def _render(self, tasks: list[RenderTask]) -> None:
@@ -273,20 +281,26 @@ class Renderer:
         with self._wake:
             new = not spectrum.ready
             spectrum.ready = ready
-            task.busy = False
             jobs = list(task.jobs)
             over = ready == FRAMES or not jobs  # a prefetch is a head
             if over:
+                task.busy = False
                 self._close(task)
                 self._cache.put(task.key, spectrum)
-            else:
-                self._queue.push(task)
-        with self._released(task) if over else nullcontext():
-            self._tell_frames(spectrum)
-            if new:
-                tell_begun(jobs, spectrum)
-            if over:
-                tell_done(jobs, spectrum)
+        try:
+            with self._released(task) if over else nullcontext():
+                self._tell_frames(spectrum)
+                if new:
+                    tell_begun(jobs, spectrum)
+                if over:
+                    tell_done(jobs, spectrum)
+        finally:
+            if not over:
+                # only now: another thread must not be done with it before this one has told
+                with self._wake:
+                    task.busy = False
+                    self._queue.push(task)
+                    self._wake.notify_all()
 
     def _drop(self, task: RenderTask) -> None:
         """End a rest, unless a job wants it meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,16 @@ class WindowRequests:
 
     def __init__(self) -> None:
         self._latest: dict[Hashable, dict[Hashable, WindowRequest]] = {}  # by client and owner
+        self._busy: set[Hashable] = set()  # owners, one of whose requests is being rendered
 
-    def __len__(self) -> int:
-        return sum(map(len, self._latest.values()))
+    def __bool__(self) -> bool:
+        """Return whether there is anything to take."""
+        return any(True for _ in self._waiting())
+
+    def _waiting(self) -> Iterator[WindowRequest]:
+        """Yield what may be rendered now: two of an owner at a time might end in wrong order."""
+        for waiting in self._latest.values():
+            yield from (r for r in waiting.values() if r.owner not in self._busy)
 
     def put(self, request: WindowRequest) -> None:
         """Queue a request in place of the owner's last one, in that one's turn."""
@@ -57,20 +64,27 @@ class WindowRequests:
         self._latest.pop(client, None)
 
     def take(self) -> list[WindowRequest]:
-        """Return the request whose turn it is, and those that can be rendered with it."""
-        first = next(iter(next(iter(self._latest.values())).values()))
+        """Return the request whose turn it is, and those that can be rendered with it.
+
+        Until :meth:`finish` their owners' next requests wait.
+        """
+        first = next(self._waiting())
         alike = [
             request
-            for waiting in self._latest.values()
-            for request in waiting.values()
+            for request in self._waiting()
             if request.backend is first.backend and _together(request.window, first)
         ][: first.backend.info.windows]
         for request in alike:
+            self._busy.add(request.owner)
             waiting = self._latest.pop(request.client)
             del waiting[request.owner]
             if waiting:
                 self._latest[request.client] = waiting  # behind the others
         return alike
+
+    def finish(self, requests: list[WindowRequest]) -> None:
+        """Take note that requests have been answered."""
+        self._busy.difference_update(request.owner for request in requests)
 
 
 def _together(window: Span, first: WindowRequest) -> bool:

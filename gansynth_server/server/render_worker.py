@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.offline_player import render_mono
-from gansynth_server.options import ServerOptions
+from gansynth_server.options import BackendName, PrecisionName, ServerOptions
 from gansynth_server.render.backends.base import BackendInfo
 from gansynth_server.render.channel import Channel
 from gansynth_server.render.model import Model
@@ -106,8 +106,8 @@ class Networks:
     ):
         """Do what a request asks for; return a small value first, then arrays."""
         match request:
-            case LoadRequest(name):
-                return (self._loaded(name),)
+            case LoadRequest(name, backend, precision):
+                return (self._loaded(name, backend, precision),)
             case DropRequest(path):
                 with self._lock:
                     self._models.pop(path, None)
@@ -143,8 +143,10 @@ class Networks:
                 asked = sound, name, pitch, seconds, seed
                 return None, invert_file(model.checkpoint.generator, model.presets, *asked)
 
-    def _loaded(self, name: str) -> Loaded:
-        model = self._load(name)
+    def _loaded(
+        self, name: str, backend: BackendName | None, precision: PrecisionName | None
+    ) -> Loaded:
+        model = self._load(name, backend, precision)
         copy = replace(model.checkpoint)  # without the network
         return Loaded(copy, model.backend.info, model.nbytes, model.remark)
 
@@ -152,12 +154,18 @@ class Networks:
         """Return the model; load it where it was dropped, or not loaded since the process began."""
         return self._models.get(path) or self._load(path)
 
-    def _load(self, name: str) -> Model:
+    def _load(
+        self,
+        name: str,
+        backend: BackendName | None = None,
+        precision: PrecisionName | None = None,
+    ) -> Model:
         with self._lock:
             model = self._models.get(name)  # another thread may have loaded it meanwhile
             if model is None:
                 o = self._options
-                model = Model.load(name, o.torch_device, o.backend, o.precision, o.fallback)
+                chosen = backend or o.backend, precision or o.precision
+                model = Model.load(name, o.torch_device, *chosen, o.fallback)
                 model.warm()
                 self._models[str(model.checkpoint.weights)] = model
             return model

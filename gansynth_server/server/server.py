@@ -19,7 +19,8 @@ Threads:
 
 Sound is made in a process of its own (:mod:`gansynth_server.engine.loop`), which nothing here can
 delay. The networks live in another (:mod:`gansynth_server.render.process`), which renders, loads
-checkpoints, and does what takes long.
+checkpoints, and does what takes long; with --workers in several (
+:mod:`gansynth_server.render.pool`).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ from gansynth_server.recording.output_file import OutputFile
 from gansynth_server.recording.recorder import Recorder
 from gansynth_server.render.model import Model
 from gansynth_server.render.models import Models
-from gansynth_server.render.process import RenderProcess
+from gansynth_server.render.pool import start
 from gansynth_server.render.remote import RemoteModel
 from gansynth_server.render.renderer import Renderer
 from gansynth_server.server.background import Background
@@ -118,7 +119,7 @@ class Server:
         self._arena = Arena(spectra)
         # these two begin at the same time
         self.engine = EngineProcess(options, self._listener.udp, spectra, self._arena)
-        self.render_process = RenderProcess(options, serve, spectra)
+        self.render_process = start(options, serve, spectra)
         self.root = SandboxedFolder(options.root)
         self._sessions = Sessions(
             *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
@@ -143,7 +144,9 @@ class Server:
         self.remarks = [line for line in (access.remark, spectra.remark, self.model.remark) if line]
         """Lines for the user about how the server was set up."""
         self.remarks += self._output.remarks
-        self._renderer = Renderer(self._arena, options.cache_mb, self._tell_frames)
+        self._renderer = Renderer(
+            *(self._arena, options.cache_mb, self._tell_frames), threads=self.render_process.workers
+        )
         self._events: queue.SimpleQueue[tuple[Event, ActiveNote] | None] = queue.SimpleQueue()
         self._clock = MessageClock()
         self.instrument = Instrument(
@@ -282,7 +285,7 @@ class Server:
     def metrics(self) -> Metrics:
         """Return a snapshot of all that is counted."""
         states, totals, counts = self.engine.states(), self.engine.totals(), self._receiver.counts
-        processes = os.getpid(), self.engine.pid, self.render_process.pid
+        renders = self.render_process.pids
         return Metrics(
             clients=self.clients,
             streams=self._sessions.streams,
@@ -292,9 +295,9 @@ class Server:
             load_peak=max(state.load_peak for state in states),
             follow_rate=self.instrument.morpher.rate,
             scheduled=len(self._receiver.scheduler),
-            memory_mb=resident_mb(*processes),
+            memory_mb=resident_mb(os.getpid(), self.engine.pid, *renders),
             engine_memory_mb=resident_mb(self.engine.pid),
-            render_memory_mb=resident_mb(self.render_process.pid),
+            render_memory_mb=resident_mb(*renders),
             longest_stall_ms=1000 * totals.longest,
             stalls_total=int(totals.stalls),
             underruns_total=self.underruns,

@@ -18,6 +18,7 @@ MIN_PLACES = 64
 """Different notes that there is always memory for."""
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("max_voices", 1, 1024, ""),
+    ("workers", 1, 64, ""),
     ("max_clients", 1, 65536, ""),
     ("rate_limit", 0, 10**7, ""),
     ("client_timeout", 0.1, 10**6, " seconds"),

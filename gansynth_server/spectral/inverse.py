@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.spectral.constants import BINS, FFT, HOP, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FFT, HOP, LEAD, SAMPLE_RATE
 from gansynth_server.spectral.spectrum import Float32
 
 LOWEST_RATE, HIGHEST_RATE = 16000, 192000
@@ -72,3 +72,34 @@ class FrameInverse:
         frames = np.fft.irfft(bins, n=self.size).astype(np.float32, copy=False)
         frames *= self._window
         return frames
+
+    def whole(self, magnitude: Float32, increment: Float32) -> Float32:
+        """Compute a whole note from its frames in order, all in one inverse FFT.
+
+        Args:
+            magnitude: [128, 1024].
+            increment: [128, 1024] phase increments (rad per frame).
+
+        Returns:
+            float32 [samples] from the first of the note: 4 s.
+        """
+        silent = LEAD // HOP - 3  # frames that end before the note begins
+        frames = self(magnitude[silent:], _phases(increment)[silent:])
+        parts = frames.reshape(len(frames), 4, self.hop)
+        total = np.zeros((len(frames) + 3, self.hop), np.float32)
+        for part in range(4):
+            total[part : part + len(parts)] += parts[:, part]
+        # the note begins with the last quarter of the first frame that reaches into it
+        return total[3:].reshape(-1)
+
+
+def _phases(increment: Float32) -> Float32:
+    """Add the increments of each bin up, [frames, 1024], to phases within ±π."""
+    phase = np.empty_like(increment)
+    total = np.zeros(increment.shape[1])  # float64, so that it never drifts
+    turn = 2 * np.pi
+    # row by row: NumPy's cumsum along the first axis takes eight times as long
+    for row, out in zip(increment, phase, strict=True):
+        total += row
+        out[:] = total - turn * np.rint(total / turn)
+    return phase

@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.options import BackendName, PrecisionName
 from gansynth_server.render.receptive_field import Span, operations
-from gansynth_server.spectral.constants import FRAMES
+from gansynth_server.spectral.constants import FRAMES, SAMPLE_RATE, SAMPLES
+from gansynth_server.spectral.inverse import FrameInverse
 from gansynth_server.spectral.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ MAX_SLICES = 4
 TOGETHER = 4
 """Notes that come together and are rendered at once, where that is faster."""
 GAIN = 0.8  # share of the time one by one that counts as faster
+
+_inverse = FrameInverse(SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,15 @@ class BackendInfo:
     """True if such windows may begin anywhere, each at a frame of its own."""
     slices: tuple[Slice, ...] = (Slice(HEAD, 1), Slice((HEAD[1], FRAMES), 1))
     """Slices of a live note, its head first."""
+
+    @property
+    def flags(self) -> tuple[BackendName | None, PrecisionName | None]:
+        """Return the options that choose this backend again; None where no option does."""
+        word = self.name.split()[0]
+        return (
+            next((name for name in get_args(BackendName) if name == word), None),
+            next((name for name in get_args(PrecisionName) if name == self.precision), None),
+        )
 
 
 class Backend(ABC):
@@ -111,13 +124,9 @@ class Backend(ABC):
 
     def waves(self, z: Float32, labels: Labels) -> Float32:
         """Render whole notes as Magenta gives them: [N, 64000] at 16 kHz."""
-        import torch
-
-        from gansynth_server.spectral import transform
-
-        polar = (torch.from_numpy(part) for part in self.frames(z, labels, WHOLE))
-        waves: Float32 = transform.waves(*polar).numpy()
-        return waves
+        frames = self.frames(z, labels, WHOLE)
+        # note by note, so that what one inverse FFT needs stays in the processor's cache
+        return np.stack([_inverse.whole(*both)[:SAMPLES] for both in zip(*frames, strict=True)])
 
     def render(self, z: Float32, labels: Labels) -> list[Spectrum]:
         """Render N whole spectra of latents [N, latent_size] and labels [N]."""
