@@ -15,6 +15,7 @@ Threads:
     midi     plays what a MIDI device sends, with --midi
     oscquery answers OSCQuery, with --oscquery (and one thread per connection)
     metrics  answers Prometheus, with --metrics (and one thread per connection)
+    page     starts the page's process again when it ends, with --page
     main     waits for the end
 
 Sound is made in a process of its own (:mod:`gansynth_server.engine.loop`), which nothing here can
@@ -60,6 +61,7 @@ from gansynth_server.net.access import Access
 from gansynth_server.net.sessions import Session, Sessions, Stream
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
+from gansynth_server.page.process import PageProcess
 from gansynth_server.recording.files import Files
 from gansynth_server.recording.output_file import OutputFile
 from gansynth_server.recording.recorder import Recorder
@@ -113,9 +115,12 @@ class Server:
         check(options)
         spectra = SharedSpectra(places(options))
         self._arena = Arena(spectra)
-        # these two begin at the same time
+        # these begin at the same time
         self.engine = EngineProcess(options, self._socket, spectra, self._arena)
         self.render_process = RenderProcess(options, serve, spectra)
+        page: PageProcess | None = None
+        if options.page is not None:
+            page = PageProcess(options, self.port, access, password)
         self.root = SandboxedFolder(options.root)
         self._sessions = Sessions(
             *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
@@ -171,7 +176,7 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
-        self._extras: list[OscQuery | PrometheusExporter | MidiInput] = []
+        self._extras: list[OscQuery | PrometheusExporter | MidiInput | PageProcess] = []
         if options.oscquery is not None:
             self._extras.append(OscQuery(options.bind, options.oscquery, self.port))
         if options.metrics is not None:
@@ -181,6 +186,9 @@ class Server:
             )
         if options.midi is not None:
             self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
+        if page is not None:
+            page.opened()
+            self._extras.append(page)
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from gansynth_server.errors import UserError
 
 AHEAD, BEHIND = -11, 5
 """Niceness of the thread that makes sound, and of work that takes a minute."""
-ENGINE, RENDER = "gansynth-engine", "gansynth-render"
+ENGINE, RENDER, PAGE = "gansynth-engine", "gansynth-render", "gansynth-page"
 """Names of the processes, of up to 15 letters."""
 RANK = 70
 """Real-time priority (1…99) of the engine's thread."""
