@@ -5,6 +5,7 @@ const NAMES = ['C', 'C♯', 'D', 'E♭', 'E', 'F', 'F♯', 'G', 'A♭', 'A', 'B�
 // by their places and not their letters, so that they lie as a piano's keys on any layout
 const CODES = ['KeyA', 'KeyW', 'KeyS', 'KeyE', 'KeyD', 'KeyF', 'KeyT', 'KeyG', 'KeyY', 'KeyH', 'KeyU',
   'KeyJ', 'KeyK', 'KeyO', 'KeyL', 'KeyP', 'Semicolon', 'Quote'];
+const LETTERS = /^Key/;
 const MIN_WHITE_PX = 34;
 
 export class Keyboard {
@@ -12,6 +13,11 @@ export class Keyboard {
     Object.assign(this, {element, notes, range: [24, 84], first: 48});
     this.fingers = new Map(); // pointer → pitch
     this.letters = new Map(); // code → pitch
+    this.layout = new Map(); // code → what is printed on the key, where the browser tells
+    navigator.keyboard?.getLayoutMap().then((layout) => {
+      this.layout = new Map([...layout].map(([code, letter]) => [code, letter.toUpperCase()]));
+      this.draw();
+    }, () => {});
     for (const type of ['pointerdown', 'pointermove', 'pointerup', 'pointercancel']) {
       element.addEventListener(type, (event) => this.finger(event));
     }
@@ -47,6 +53,8 @@ export class Keyboard {
       key.dataset.pitch = pitch;
       const octave = Math.floor(pitch / 12) - 1;
       if (pitch % 12 === 0) key.append(span(`C${octave}`));
+      const code = CODES[pitch - this.first - 12];
+      if (code && LETTERS.test(code)) key.append(span(this.layout.get(code) ?? code.slice(3), 'letter'));
       key.title = `${NAMES[pitch % 12]}${octave}`;
       this.element.append(key);
       this.keys.set(pitch, key);
@@ -115,8 +123,6 @@ export class Keyboard {
   }
 }
 
-function span(text) {
-  const element = document.createElement('span');
-  element.textContent = text;
-  return element;
+function span(textContent, className = '') {
+  return Object.assign(document.createElement('span'), {textContent, className});
 }

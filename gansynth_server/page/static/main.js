@@ -11,7 +11,7 @@ import {drawSpectrogram} from './scope.js';
 import {LATENCIES, Sound} from './sound.js';
 import {Timbre} from './timbre.js';
 
-const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_GAP_MS = 70, DRAG_MS = 25;
+const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_FADE_MS = 80, PREVIEW_GAP_MS = 70, DRAG_MS = 25;
 const CHORDS = {
   'one note': [0], octave: [0, 12], fifth: [0, 7], major: [0, 4, 7], minor: [0, 3, 7],
   'major 7': [0, 4, 7, 11], 'minor 7': [0, 3, 7, 10], sus: [0, 5, 7],
@@ -37,7 +37,10 @@ let connected = false, checkpoint = '';
 
 // the server
 
-link.on('open', () => introduce().catch(complain));
+link.on('open', () => introduce().catch((error) => {
+  complain(error);
+  link.worker.postMessage({reconnect: true});
+}));
 link.on('closed', ({code, reason}) => {
   connected = false;
   notes.down.clear();
@@ -231,22 +234,27 @@ $('bend').addEventListener('change', ({target}) => { midi.range = Number(target.
 
 // timbres
 
-let previews = 0, previewed = 0, previewing;
+let previews = 0, previewed = false, sounded = 0, previewing;
 map.addEventListener('point', ({detail: at}) => {
   if (!$('hover').checked || !sound.running) return;
   clearTimeout(previewing);
-  previewing = setTimeout(() => preview(at), Math.max(0, previewed + PREVIEW_GAP_MS - performance.now()));
+  previewing = setTimeout(() => preview(at), Math.max(0, sounded + PREVIEW_GAP_MS - performance.now()));
 });
 function preview({x, y}) {
   endPreview();
-  previewed = performance.now();
+  previewed = true;
+  sounded = performance.now();
   link.send('/map', x, y, 'hover');
   notes.start(`hover${++previews}`, notes.last, 80, 'hover');
+  link.send('/note/hold', `hover${previews}`, 0);
   previewing = setTimeout(endPreview, PREVIEW_MS);
 }
 function endPreview() {
   clearTimeout(previewing);
-  if (previews) notes.stop(`hover${previews}`);
+  if (!previewed) return;
+  previewed = false;
+  link.send('/note/gain', `hover${previews}`, 0, PREVIEW_FADE_MS); // the pedal holds what is played alone
+  notes.stop(`hover${previews}`);
 }
 map.addEventListener('leave', endPreview);
 
@@ -305,6 +313,9 @@ library.addEventListener('kept', () => {
 });
 $('colour').addEventListener('change', ({target}) => map.colour(target.value));
 $('checkpoint').addEventListener('change', ({target}) => load(target.value).catch(complain));
+
+// for the browser's console: gansynth.link.send('/note', 60, 100)
+globalThis.gansynth = {link, sound, notes, timbre, map, midi};
 
 if (!token) {
   $('start-text').textContent = 'Open the link that gansynth-server printed at its start: it ends with a word that lets you in.';

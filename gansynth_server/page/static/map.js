@@ -3,6 +3,7 @@
 
 const PAD = 16, SNAP_PX = 9, TRAIL_MS = 1500;
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [230, 205, 40]]; // dark to light
+const MIN_NAMED = 20; // points of a family whose name is written
 const WORDS = {synth_effects: 'effects', chromatic_percussion: 'chromatic'};
 
 export class TimbreMap extends EventTarget {
@@ -24,7 +25,8 @@ export class TimbreMap extends EventTarget {
 
   load(data) {
     this.data = data;
-    this.families = data ? [...new Set(data.presets.map(({family}) => family))].sort() : [];
+    this.hues = new Map();
+    for (const [family] of data ? this.members() : []) this.hues.set(family, hue(this.hues.size));
     this.pointed = -1;
     this.trail = [];
     this.redraw();
@@ -90,6 +92,7 @@ export class TimbreMap extends EventTarget {
     if (!this.data) return;
     const at = this.at(event.offsetX, event.offsetY);
     if (this.dragging) {
+      this.pointed = -1;
       this.trail.push({...this.toPlace(event.offsetX, event.offsetY), time: performance.now()});
       this.tell('drag', at);
     } else if (event.pointerType !== 'touch' && at.index !== this.pointed) {
@@ -194,6 +197,7 @@ export class TimbreMap extends EventTarget {
     context.lineJoin = 'round';
     context.lineWidth = 4;
     for (const [family, members] of this.members()) {
+      if (members.length < MIN_NAMED) continue;
       const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
       const word = WORDS[family] ?? family.replaceAll('_', ' ');
       const half = context.measureText(word).width / 2;
@@ -205,12 +209,12 @@ export class TimbreMap extends EventTarget {
       taken.push(box);
       context.strokeStyle = this.colours.card;
       context.strokeText(word, left, top);
-      context.fillStyle = this.familyColour(family, this.dark ? 1.25 : 0.72);
+      context.fillStyle = this.familyColour(family, this.dark ? 1.15 : 0.72);
       context.fillText(word, left, top);
     }
   }
 
-  /** Families with their points, those of most points first. */
+  /** Families and their points, those of most points first. */
   members() {
     const found = new Map();
     this.data.nearest.forEach((preset, n) => {
@@ -218,12 +222,12 @@ export class TimbreMap extends EventTarget {
       if (!found.has(family)) found.set(family, []);
       found.get(family).push(n);
     });
-    return [...found].filter(([, of]) => of.length > 20).sort((a, b) => b[1].length - a[1].length);
+    return [...found].sort((a, b) => b[1].length - a[1].length);
   }
 
   familyColour(family, light) {
-    const hue = this.families.indexOf(family) * 137.5 % 360; // neighbours in the list far apart
-    return `hsl(${hue} ${this.dark ? 62 : 60}% ${(this.dark ? 62 : 47) * light}%)`;
+    const level = (this.dark ? 0.74 : 0.62) * light;
+    return `oklch(${level.toFixed(2)} 0.15 ${this.hues.get(family)})`; // equally light to the eye
   }
 
   request() {
@@ -291,6 +295,13 @@ export class TimbreMap extends EventTarget {
     context.fillText(text, ...this.toPixels(x, y));
     context.textBaseline = 'alphabetic';
   }
+}
+
+/** Return hues by turns far apart, so that the families of most points are told apart best. */
+function hue(n) {
+  let parts = 0;
+  for (let bit = 0; bit < 4; bit++) parts = parts << 1 | (n >> bit & 1);
+  return 29 + 22.5 * parts;
 }
 
 function ramp(value) {

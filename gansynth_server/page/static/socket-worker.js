@@ -19,6 +19,7 @@ self.onmessage = ({data}) => {
     player = data.player;
     player.onmessage = ({data: number}) => pull(number);
   }
+  if (data.reconnect) setTimeout(() => socket.close(), RETRY_MS);
   if ('stream' in data) stream = data.stream;
 };
 
