@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import weakref
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
@@ -125,20 +125,20 @@ class Door:
 
 
 def _bounded(access: Access, most: int) -> type[ServerConnection]:
-    """Return the class of connections, which refuses hosts that may not come and one too many."""
+    """Return what makes connections, except for hosts that may not come and for one too many."""
     present: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
 
-    class Bounded(ServerConnection):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            # raised before any thread is started, this makes the library close the connection
-            if not access.allows(sock.getpeername()[0]):
-                raise ConnectionRefusedError("not in --allow")
-            if sum(one.protocol.state is not State.CLOSED for one in list(present)) >= most:
-                raise ConnectionRefusedError("too many connections")
-            super().__init__(sock, *args, **kwargs)
-            present.add(self)
+    def make(sock: socket.socket, *args: Any, **kwargs: Any) -> ServerConnection:
+        # raised before any thread is started, these make the library close the connection
+        if not access.allows(sock.getpeername()[0]):
+            raise ConnectionRefusedError("not in --allow")
+        if sum(one.protocol.state is not State.CLOSED for one in list(present)) >= most:
+            raise ConnectionRefusedError("too many connections")
+        made = ServerConnection(sock, *args, **kwargs)
+        present.add(made)
+        return made
 
-    return Bounded
+    return cast("type[ServerConnection]", make)
 
 
 def _listen(bind: str, port: int) -> socket.socket:

@@ -134,7 +134,10 @@ def test_what_a_key_plays_is_what_the_server_records_bit_for_bit(open_page, root
     until_voices(page, 0)
     page.wait_for_timeout(300)
     page.evaluate("gansynth.link.ask('/done /record', '/record/stop')")
-    here, there = sounding(stop_recording(page)), sounding(soundfile.read(root / "page.wav", dtype="float32")[0])
+    here, there = (
+        sounding(stop_recording(page)),
+        sounding(soundfile.read(root / "page.wav", dtype="float32")[0]),
+    )
     assert len(here) > 40000 and level(here) > 0.003
     assert here.shape == there.shape and here.tobytes() == there.tobytes()
 
@@ -296,7 +299,9 @@ def test_failures_are_shown_in_words_and_the_sound_goes_on(open_page):
     until_voices(page, 1)
     page.evaluate("gansynth.link.send('/z/preset', 'z', 'nothing like it')")
     page.wait_for_selector("#error:visible")
-    assert "/z/preset" in page.inner_text("#error") and "nothing like it" in page.inner_text("#error")
+    assert "/z/preset" in page.inner_text("#error") and "nothing like it" in page.inner_text(
+        "#error"
+    )
     assert level(heard(page, 0.3)) > 0.0005
     page.click("#error button")
     assert page.locator("#error").is_hidden()

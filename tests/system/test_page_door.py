@@ -1,5 +1,6 @@
 """The door for browsers, by real sockets: what it serves, and whom it lets in."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -162,10 +163,10 @@ def test_without_the_token_nothing_reaches_the_server(server, page, peer, first)
     before = peer.status()[3], dict(pairs(peer.ask("/metrics")))["datagrams_total"]
     with connected(page) as browser:
         browser.send(first)
+        with contextlib.suppress(exceptions.ConnectionClosed):
+            browser.send(encode("/note", 60, 100))
         with pytest.raises(exceptions.ConnectionClosed) as info:
-            for _ in range(10):
-                browser.send(encode("/note", 60, 100))
-                browser.recv(timeout=10)
+            browser.recv(timeout=10)
     assert info.value.rcvd.code == 1008
     clients, datagrams = peer.status()[3], dict(pairs(peer.ask("/metrics")))["datagrams_total"]
     assert clients == before[0]
@@ -375,7 +376,12 @@ def make_certificate(folder):
 def test_page_alone_means_the_usual_port():
     assert _with_page_port(["--page"]) == ["--page", "57181"]
     assert _with_page_port(["--page", "--seed", "1"]) == ["--page", "57181", "--seed", "1"]
-    assert _with_page_port(["--page", "0", "--page-cert", "a"]) == ["--page", "0", "--page-cert", "a"]
+    assert _with_page_port(["--page", "0", "--page-cert", "a"]) == [
+        "--page",
+        "0",
+        "--page-cert",
+        "a",
+    ]
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch):
