@@ -11,7 +11,7 @@ import {drawSpectrogram} from './scope.js';
 import {LATENCIES, Sound} from './sound.js';
 import {Timbre} from './timbre.js';
 
-const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_FADE_MS = 80, PREVIEW_GAP_MS = 70, DRAG_MS = 25;
+const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_FADE_MS = 80, PREVIEW_GAP_MS = 70, DRAG_MS = 25, LIKES = 6;
 const CHORDS = {
   'one note': [0], octave: [0, 12], fifth: [0, 7], major: [0, 4, 7], minor: [0, 3, 7],
   'major 7': [0, 4, 7, 11], 'minor 7': [0, 3, 7, 10], sus: [0, 5, 7],
@@ -294,13 +294,13 @@ timbre.addEventListener('moved', ({detail: {place, label}}) => {
   $('like').textContent = label.replaceAll('_', ' ');
 });
 timbre.addEventListener('known', () => {
-  const [nearest] = timbre.likes;
-  const like = map.data?.presets.find(({name}) => name === nearest?.[0]);
-  if (!timbre.current.place) map.show(like?.place ?? null, false);
-  $('like').replaceChildren('More like this: ', ...timbre.likes.map(([name]) => {
-    const place = map.data?.presets.find((preset) => preset.name === name)?.place;
-    return button(name.replaceAll('_', ' '), () => timbre.preset(name, place));
-  }));
+  const {place} = timbre.current;
+  const placeOf = (wanted) => map.data?.presets.find(({name}) => name === wanted)?.place ?? null;
+  if (!place) map.show(placeOf(timbre.likes[0]), false);
+  // the map knows what sounds alike; elsewhere the angle between latents has to do
+  const likes = place && map.data ? map.likes(place, LIKES) : timbre.likes;
+  $('like').replaceChildren('More like this: ', ...likes.map((name) =>
+    button(name.replaceAll('_', ' '), () => timbre.preset(name, placeOf(name)))));
   $('undo').disabled = timbre.history.length === 0;
 });
 

@@ -86,6 +86,13 @@ export class TimbreMap extends EventTarget {
 
   nameOf(index) { return this.data.presets[this.data.nearest[index]].name; }
 
+  /** The names of presets that sound most like what is at a place. */
+  likes({x, y}, count) {
+    const far = (n) => (this.data.x[n] - x) ** 2 + (this.data.y[n] - y) ** 2;
+    const order = [...this.data.x.keys()].sort((a, b) => far(a) - far(b));
+    return [...new Set(order.map((n) => this.nameOf(n)))].slice(0, count);
+  }
+
   // what the user does
 
   move(event) {
@@ -261,7 +268,7 @@ export class TimbreMap extends EventTarget {
     context.strokeStyle = this.colours.accent;
     for (let n = 1; n < this.trail.length; n++) {
       const {x, y, time} = this.trail[n];
-      context.globalAlpha = Math.max(0.12, 1 - (now - time) / TRAIL_MS);
+      context.globalAlpha = Math.max(this.dragging ? 0.4 : 0, 1 - (now - time) / TRAIL_MS);
       context.beginPath();
       context.moveTo(...this.toPixels(this.trail[n - 1].x, this.trail[n - 1].y));
       context.lineTo(...this.toPixels(x, y));

@@ -9,7 +9,7 @@ export class Timbre extends EventTarget {
     this.link = link;
     this.current = null; // {z, place, label}
     this.history = [];
-    this.likes = []; // [name, degrees] of presets
+    this.likes = []; // names of the presets nearest to it
     this.turns = 0;
   }
 
@@ -62,7 +62,7 @@ export class Timbre extends EventTarget {
     ]);
     if (turn !== this.turns) return;
     this.current = {z, place, label};
-    this.likes = pairs.flatMap((name, n) => (n % 2 ? [] : [[name, pairs[n + 1]]]));
+    this.likes = pairs.filter((name, n) => n % 2 === 0); // without their angles
     this.dispatchEvent(new Event('known'));
   }
 }
