@@ -71,14 +71,19 @@ class PageProcess:
 
     @property
     def remark(self) -> str:
-        """The link for the user, once :meth:`opened` has returned."""
+        """A line for the user."""
+        return f"page: {self.link}"
+
+    @property
+    def link(self) -> str:
+        """What a browser has to open, once :meth:`opened` has returned; secret, for its token."""
         options = self._setup.options
         host = options.bind
         if host in ANYWHERE:
             host = socket.gethostname()
         host = f"[{host}]" if ":" in host else host
         scheme = "http" if options.page_cert is None else "https"
-        return f"page: {scheme}://{host}:{self._setup.port}/#{self._setup.token}"
+        return f"{scheme}://{host}:{self._setup.port}/#{self._setup.token}"
 
     def opened(self) -> None:
         """Wait until the door listens; UserError if it cannot."""

@@ -118,9 +118,9 @@ class Server:
         # these begin at the same time
         self.engine = EngineProcess(options, self._socket, spectra, self._arena)
         self.render_process = RenderProcess(options, serve, spectra)
-        page: PageProcess | None = None
+        self.page: PageProcess | None = None
         if options.page is not None:
-            page = PageProcess(options, self.port, access, password)
+            self.page = PageProcess(options, self.port, access, password)
         self.root = SandboxedFolder(options.root)
         self._sessions = Sessions(
             *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
@@ -186,9 +186,9 @@ class Server:
             )
         if options.midi is not None:
             self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
-        if page is not None:
-            page.opened()
-            self._extras.append(page)
+        if self.page is not None:
+            self.page.opened()
+            self._extras.append(self.page)
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:

@@ -51,7 +51,7 @@ def main() -> None:
         url = page_of(server).url
         take(browser, url, "page", viewport=DESK)
         take(browser, url, "page-dark", viewport=DESK, color_scheme="dark")
-        take(browser, url, "page-phone", viewport=PHONE, has_touch=True, is_mobile=True)  # fmt: skip
+        take(browser, url, "page-phone", viewport=PHONE, has_touch=True, is_mobile=True)
     for path in sorted(Path(FOLDER).glob("page*.png")):
         print(path.name, path.stat().st_size)
 

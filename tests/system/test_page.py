@@ -292,6 +292,26 @@ def test_sliders_shape_the_timbre_and_return_with_the_next(open_page):
     assert page.locator("#measures input").first.input_value() == "0"
 
 
+def test_a_timbre_wanders_and_stays_where_it_is_told_to(open_page):
+    page = open_page()
+    page.click("#wander")
+    first = page.evaluate(LATENT, "z")
+    until(page, "() => gansynth.link.ask('/z', '/z/get', 'z')", lambda found: found[1:] != first)
+    page.click("#wander")
+    stays = page.evaluate(LATENT, "z")
+    page.wait_for_timeout(200)
+    assert page.evaluate(LATENT, "z") == stays
+
+
+def test_a_hallucination_sounds_and_stops(open_page):
+    page = open_page()
+    page.click("#hallucinate")
+    until(page, VOICES, lambda voices: voices > 0)
+    page.click("#hallucinate")
+    until_voices(page, 0)
+    assert page.locator("#hallucinate").get_attribute("aria-pressed") == "false"
+
+
 def test_failures_are_shown_in_words_and_the_sound_goes_on(open_page):
     page = open_page()
     assert page.locator("#error").is_hidden()
@@ -326,8 +346,10 @@ def test_the_keyboard_alone_is_enough(open_page):
         page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
     wait(page, "gansynth.timbre.current.place")
+    until(page, VOICES, lambda voices: voices > 0)
+    page.wait_for_timeout(1000)  # until they are let go, for the pedal would hold them
     until_voices(page, 0)
-    page.keyboard.down("Space")  # the pedal
+    page.keyboard.down("Space")
     page.keyboard.press("s")
     page.wait_for_timeout(1200)
     until_voices(page, 1)

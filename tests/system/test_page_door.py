@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -382,6 +383,23 @@ def test_page_alone_means_the_usual_port():
         "--page-cert",
         "a",
     ]
+
+
+def test_play_opens_the_page_in_the_users_browser(tmp_path):
+    told, script = tmp_path / "told", tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {told}.part && mv {told}.part {told}\n')
+    script.chmod(0o755)
+    command = [sys.executable, "-m", "gansynth_server.cli", "play", "--page"]
+    command += ["--checkpoint", "all_instruments_lite"]
+    environment = {**os.environ, "BROWSER": f"{script} %s"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        until(told.exists, 60)
+        link = told.read_text().strip()
+        assert process.stdout.readline() == f"page: {link}\n"
+        with urllib.request.urlopen(link, timeout=10) as answer:
+            assert answer.status == 200 and b"gansynth" in answer.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch):

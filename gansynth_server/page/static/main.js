@@ -11,7 +11,7 @@ import {drawSpectrogram} from './scope.js';
 import {LATENCIES, Sound} from './sound.js';
 import {Timbre} from './timbre.js';
 
-const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_FADE_MS = 80, PREVIEW_GAP_MS = 70, DRAG_MS = 25, LIKES = 6;
+const STATUS_MS = 500, ERROR_MS = 10000, PREVIEW_MS = 700, PREVIEW_FADE_MS = 80, PREVIEW_GAP_MS = 70, DRAG_MS = 25, LIKES = 6, WALK_HZ = 0.4;
 const CHORDS = {
   'one note': [0], octave: [0, 12], fifth: [0, 7], major: [0, 4, 7], minor: [0, 3, 7],
   'major 7': [0, 4, 7, 11], 'minor 7': [0, 3, 7, 10], sus: [0, 5, 7],
@@ -306,6 +306,23 @@ timbre.addEventListener('known', () => {
 
 $('random').addEventListener('click', () => timbre.random());
 $('undo').addEventListener('click', () => timbre.undo());
+$('wander').addEventListener('click', () => {
+  press('wander', !pressed('wander'));
+  if (pressed('wander')) timbre.change(() => link.send('/z/walk', 'z', WALK_HZ), {label: 'wandering'});
+  else stay();
+});
+timbre.addEventListener('moved', ({detail: {label}}) => press('wander', label === 'wandering'));
+function stay() {
+  link.send('/z/freeze', 'z');
+  timbre.edited();
+}
+$('hallucinate').addEventListener('click', () => {
+  press('hallucinate', !pressed('hallucinate'));
+  link.send(pressed('hallucinate') ? '/hallucinate' : '/hallucinate/stop');
+});
+link.on('/done', (what) => {
+  if (what.startsWith('/hallucinate')) press('hallucinate', false);
+});
 $('pin').addEventListener('click', () => timbre.current && library.keep(timbre.current));
 library.addEventListener('kept', () => {
   map.kept = library.own;
