@@ -10,7 +10,7 @@ import threading
 from gansynth_server.errors import UserError
 from gansynth_server.page.setup import PageSetup, Ready, Refused
 from gansynth_server.util import log
-from gansynth_server.util.threads import PAGE, name_process
+from gansynth_server.util.threads import PAGE, follow_sound, name_process
 
 
 def run(setup: PageSetup) -> None:
@@ -21,6 +21,7 @@ def run(setup: PageSetup) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     name_process(PAGE)
+    follow_sound()  # which passes through here
     log.set_up(setup.options.verbosity, setup.options.log)
     from gansynth_server.page.door import Door
 

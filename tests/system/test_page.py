@@ -418,16 +418,24 @@ def test_without_an_audio_worklet_buffers_play(open_page):
     until_voices(page, 0)
 
 
-def test_a_connection_that_breaks_is_made_again(open_page):
+@pytest.mark.parametrize(
+    "breaking",
+    [
+        "gansynth.link.worker.postMessage({reconnect: true})",
+        "gansynth.link.send('/stream/close')",  # as the server ends that of a page that slept
+    ],
+)
+def test_what_breaks_is_made_again(open_page, breaking):
     page = open_page()
     page.click("#random")
     wait(page, "gansynth.timbre.history.length === 1")
     before = page.evaluate(LATENT, "z")
-    page.evaluate("gansynth.link.worker.postMessage({reconnect: true})")
-    page.wait_for_selector("#error:visible")
-    page.wait_for_selector("#error:not(:visible)", state="hidden", timeout=20000)
-    wait(page, "gansynth.timbre.current")
-    page.wait_for_timeout(500)
+    page.evaluate(
+        "gansynth.opened = 0; gansynth.sound.addEventListener('opened', () => gansynth.opened++)"
+    )
+    page.evaluate(breaking)
+    wait(page, "gansynth.opened")
+    page.wait_for_timeout(1000)
     np.testing.assert_allclose(page.evaluate(LATENT, "z"), before, atol=1e-6)
     page.keyboard.down("a")
     until_voices(page, 1)

@@ -52,7 +52,11 @@ link.on('closed', ({code, reason}) => {
   showError(why, true);
 });
 link.on('/login.reply', (number) => link.send('/login', number));
-link.on('/fail', (address, why) => showError(`${address}: ${why}`));
+link.on('/fail', (address, why) => {
+  showError(`${address}: ${why}`);
+  // a page that slept for a minute is forgotten: it begins again
+  if (address === '/stream/pull') link.worker.postMessage({reconnect: true});
+});
 link.on('/late', (seconds) => showError(`The last message came ${(1000 * seconds).toFixed(0)} ms late.`));
 link.on('/done', (what) => {
   if (what === '/login' && !connected) {
@@ -144,6 +148,8 @@ $('error').lastElementChild.addEventListener('click', hideError);
 // the sound
 
 $('start').addEventListener('close', () => sound.start().catch(complain));
+// telephones take the sound away from pages that are not looked at
+addEventListener('pointerdown', () => { if (sound.context && !sound.running) sound.context.resume(); });
 $('latency').append(...LATENCIES.map((ahead) => new Option(`${Math.round(1000 * ahead * 512 / 48000)} ms`, ahead)));
 $('latency').value = sound.ahead;
 $('latency').addEventListener('change', ({target}) => {

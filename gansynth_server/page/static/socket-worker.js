@@ -19,7 +19,7 @@ self.onmessage = ({data}) => {
     player = data.player;
     player.onmessage = ({data: number}) => pull(number);
   }
-  if (data.reconnect) setTimeout(() => socket.close(), RETRY_MS);
+  if (data.reconnect) reconnect();
   if ('stream' in data) stream = data.stream;
 };
 
@@ -36,6 +36,13 @@ function connect() {
     self.postMessage({closed: {code, reason}});
     if (code !== 1008) setTimeout(connect, RETRY_MS); // a wrong token stays wrong
   };
+}
+
+/** Close the socket, so that it is opened again; once, however often it is asked for meanwhile. */
+function reconnect() {
+  const closing = socket;
+  stream = null;
+  setTimeout(() => { if (socket === closing) closing.close(); }, RETRY_MS);
 }
 
 function send(packet) {
