@@ -12,7 +12,7 @@ PIP_FLAGS ?=
 BIN = $(VENV)/bin
 VENV_PACKAGE := $(shell $(PYTHON) -c "import ensurepip, venv" 2>/dev/null || echo python3-venv)
 PLAY_PACKAGES = $(VENV_PACKAGE) libportaudio2
-TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core puredata-extra liblo-tools jackd2 fluidr3mono-gm-soundfont whysynth
+TEST_PACKAGES = $(PLAY_PACKAGES) puredata-core puredata-extra liblo-tools jackd2 fluidr3mono-gm-soundfont whysynth chromium
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gansynth_server/version.py)
 
@@ -78,7 +78,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # tinysoundfont would bring PyAudio, which has no wheels and is not needed to render
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino,discovery,midi,metrics]"
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --group dev --editable ".[train,openvino,discovery,midi,metrics,page]"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tinysoundfont
 	touch $@
 

@@ -9,6 +9,7 @@ DEFAULT_CHECKPOINT = "all_instruments"
 SEARCH_SECONDS = 45.0
 """For the timbre nearest to a recorded note."""
 DEFAULT_PORT = 57180
+DEFAULT_PAGE_PORT = 57181
 
 
 BackendName = Literal["auto", "eager", "compile", "openvino", "cuda"]
@@ -36,6 +37,12 @@ class ServerOptions:
     """What other machines must send with /login; $GANSYNTH_PASSWORD is not seen by others."""
     oscquery: int | None = None
     """TCP port for OSCQuery, which tells what messages there are; 0 takes a free one."""
+    page: int | None = None
+    """TCP port of a page that plays in a browser; 57181 for --page alone, 0 takes a free one."""
+    page_cert: str | None = None
+    """Certificate (.pem) of the page, for browsers on other machines."""
+    page_key: str | None = None
+    """Private key (.pem) of the certificate."""
     midi: str | None = None
     """MIDI input to be played by: a part of its name, or virtual for a new one."""
     list_midi: bool = False

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from hypothesis import settings
 
-from tests.support import scales
+from tests.support import page, scales
 from tests.support.client import Client
 from tests.support.real_time import pytest_pyfunc_call
 from tests.support.server import ServerProcess
@@ -68,6 +68,7 @@ def server(root: Path) -> Iterator[ServerProcess]:
     flags = ["--output", "none", "--precision", "float32", "--root", str(root), "--oscquery", "0"]
     if find_spec("prometheus_client") is not None:
         flags += ["--metrics", "0"]
+    flags += page.FLAGS
     with ServerProcess(*flags) as process:
         yield process
         assert process.process.poll() is None, process.errors

@@ -14,7 +14,7 @@ ORDER = (
     *"cli bench training".split(),
     "__init__",
     "api client",
-    *"offline server handlers net midi recording instrument engine osc".split(),
+    *"offline server page handlers net midi recording instrument engine osc".split(),
     *"render audio synth analysis latent model spectral util".split(),
     "errors options version",
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from gansynth_server.errors import UserError
-from gansynth_server.options import ServerOptions
+from gansynth_server.options import DEFAULT_PAGE_PORT, ServerOptions
 from gansynth_server.version import __version__
 
 
@@ -31,7 +31,7 @@ def server(args: Sequence[str] | None = None) -> None:
     options = tyro.cli(
         ServerOptions,
         prog="gansynth-server",
-        args=args,
+        args=_with_page_port(sys.argv[1:] if args is None else args),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     if options.version:
@@ -46,6 +46,15 @@ def server(args: Sequence[str] | None = None) -> None:
         _guarded(lambda: print(list_ports()))
     else:
         _guarded(lambda: _serve(options))
+
+
+def _with_page_port(args: Sequence[str]) -> list[str]:
+    """Add the usual port where --page stands alone, for tyro wants each flag to have a value."""
+    given = list(args)
+    for place in reversed([n for n, arg in enumerate(given) if arg == "--page"]):
+        if place + 1 == len(given) or given[place + 1].startswith("-"):
+            given.insert(place + 1, str(DEFAULT_PAGE_PORT))
+    return given
 
 
 def _serve(options: ServerOptions) -> None:

@@ -1,4 +1,4 @@
-"""``gansynth play``: a phrase, to hear that all works."""
+"""``gansynth play``: a phrase, to hear that all works, or the page to play oneself."""
 
 from __future__ import annotations
 
@@ -32,8 +32,13 @@ class PlayCommand:
     """File for the sound; the sound card if not given, or phrase.wav where there is none."""
     checkpoint: str = DEFAULT_CHECKPOINT
     """A bundled name, a folder, or a .safetensors file."""
+    page: bool = False
+    """Play in the browser instead: opens a page, and ends with Ctrl-C."""
 
     def run(self) -> None:
+        if self.page:
+            play_in_browser(self.checkpoint)
+            return
         from gansynth_server.audio.open import open_output
         from gansynth_server.server.server import Server
 
@@ -48,6 +53,26 @@ class PlayCommand:
         finally:
             server.stop()
         print(f"played to {server.output_name}, {underruns} underruns")
+
+
+def play_in_browser(checkpoint: str) -> None:
+    """Start a server, open its page in the user's browser, and wait for Ctrl-C or ``/quit``."""
+    import webbrowser
+
+    from gansynth_server.server.server import Server
+
+    options = ServerOptions(checkpoint=checkpoint, port=0, output="none", page=0)
+    server = Server(options)
+    server.start()
+    assert server.page is not None
+    try:
+        print(server.page.remark, flush=True)
+        webbrowser.open(server.page.link)
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.stop()
 
 
 def play_phrase(port: int) -> int:

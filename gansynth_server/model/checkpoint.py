@@ -151,6 +151,13 @@ def load(name: str) -> Checkpoint:
     Raises:
         UserError: says in one sentence what is wrong with it and what to do.
     """
+    found = describe(name)
+    _ = found.generator
+    return found
+
+
+def describe(name: str) -> Checkpoint:
+    """Find a checkpoint and read all but its network, without PyTorch; as :func:`load`."""
     path = locate(name)
     folder, weights = (path.parent, path) if path.is_file() else (path, path / WEIGHTS)
     info = _read_json(folder / CONFIG) if (folder / CONFIG).is_file() else _metadata(weights)
@@ -166,7 +173,7 @@ def load(name: str) -> Checkpoint:
             f"plays {FRAMES} × {BINS}"
         )
     presets = _presets(folder / PRESETS, config.latent_size)
-    found = Checkpoint(
+    return Checkpoint(
         folder.name if weights.name == WEIGHTS else weights.stem,
         folder,
         weights,
@@ -174,8 +181,6 @@ def load(name: str) -> Checkpoint:
         info.get("provenance", {}),
         presets,
     )
-    _ = found.generator
-    return found
 
 
 def save(

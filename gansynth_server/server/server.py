@@ -15,6 +15,7 @@ Threads:
     midi     plays what a MIDI device sends, with --midi
     oscquery answers OSCQuery, with --oscquery (and one thread per connection)
     metrics  answers Prometheus, with --metrics (and one thread per connection)
+    page     starts the page's process again when it ends, with --page
     main     waits for the end
 
 Sound is made in a process of its own (:mod:`gansynth_server.engine.loop`), which nothing here can
@@ -63,6 +64,7 @@ from gansynth_server.net.sessions import Session, Sessions, Stream
 from gansynth_server.net.tcp import TcpSource
 from gansynth_server.options import ServerOptions
 from gansynth_server.osc.codec import Message, Source, encode
+from gansynth_server.page.process import PageProcess
 from gansynth_server.recording.files import Files
 from gansynth_server.recording.output_file import OutputFile
 from gansynth_server.recording.recorder import Recorder
@@ -117,9 +119,12 @@ class Server:
         self._saved = sessions.saved(options.session)
         spectra = SharedSpectra(places(options))
         self._arena = Arena(spectra)
-        # these two begin at the same time
+        # these begin at the same time
         self.engine = EngineProcess(options, self._listener.udp, spectra, self._arena)
         self.render_process = start(options, serve, spectra)
+        self.page: PageProcess | None = None
+        if options.page is not None:
+            self.page = PageProcess(options, self.port, access, password)
         self.root = SandboxedFolder(options.root)
         self._sessions = Sessions(
             *(options.max_clients, self._add_client, self._busy, self._on_forgotten),
@@ -177,7 +182,7 @@ class Server:
                 ("osc", lambda: self._receiver.run(self._stopping)),
             )
         ]
-        self._extras: list[OscQuery | PrometheusExporter | MidiInput] = []
+        self._extras: list[OscQuery | PrometheusExporter | MidiInput | PageProcess] = []
         if options.oscquery is not None:
             self._extras.append(OscQuery(options.bind, options.oscquery, self.port))
         if options.metrics is not None:
@@ -187,6 +192,9 @@ class Server:
             )
         if options.midi is not None:
             self._extras.append(MidiInput(options.midi, self.midi.take, self.midi.silence))
+        if self.page is not None:
+            self.page.opened()
+            self._extras.append(self.page)
         self.remarks += [extra.remark for extra in self._extras]
 
     def start(self) -> None:

@@ -23,7 +23,7 @@ ROOT = "gansynth_server"
 LOGGERS = {
     **{name: name for name in ("osc", "osc.in", "osc.out", "dump", "clients")},
     **{name: name for name in ("server", "handlers", "net", "instrument", "midi", "render")},
-    **{name: name for name in ("audio", "engine", "synth", "recording", "failures")},
+    **{name: name for name in ("audio", "engine", "synth", "recording", "failures", "page")},
     "receiver": "server.receiver",
     "discovery": "server.oscquery",
     "timbre": "instrument.morphing",

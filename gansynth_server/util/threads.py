@@ -12,9 +12,10 @@ from pathlib import Path
 
 from gansynth_server.errors import UserError
 
-AHEAD, BEHIND = -11, 5
-"""Niceness of the thread that makes sound, and of work that takes a minute."""
-ENGINE, RENDER = "gansynth-engine", "gansynth-render"
+AHEAD, SECOND, BEHIND = -11, -6, 5
+"""Niceness of the thread that makes sound, of those that carry it, and of work that takes a
+minute."""
+ENGINE, RENDER, PAGE = "gansynth-engine", "gansynth-render", "gansynth-page"
 """Names of the processes, of up to 15 letters."""
 RANK = 70
 """Real-time priority (1…99) of the engine's thread."""
@@ -60,6 +61,12 @@ def raise_priority() -> None:
             _schedule(RANK)
     else:
         _set_niceness(AHEAD)
+
+
+def follow_sound() -> None:
+    """Put the calling thread, and those that it starts, ahead of all but the sound (Linux, usually
+    as root)."""
+    _set_niceness(SECOND)
 
 
 def lower_priority() -> None:
