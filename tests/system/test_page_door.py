@@ -266,7 +266,7 @@ def test_connections_are_bounded():
         for one in idle:
             one.close()
         until(lambda: _lets_in(page))
-        assert "".join(server.errors) == ""
+        assert "".join(server.complaints) == ""
 
 
 def _lets_in(page):
