@@ -13,7 +13,6 @@ from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.hallucination import render_mono
 from gansynth_server.latent.sequence import Sequence
-from gansynth_server.latent.vectors import draw
 from gansynth_server.options import SEARCH_SECONDS, BackendName, FallbackName, PrecisionName
 from gansynth_server.render import model
 from gansynth_server.render.model import nearest_pitch
@@ -74,7 +73,7 @@ class Model(model.Model):
             raise UserError(f"a velocity is 0 to 127, not {velocity:g}")
         check_rate(sample_rate)
         rendered = nearest_pitch(self.pitches, pitch)
-        latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
+        latent = self.draw(seed) if z is None else np.asarray(z, np.float32)
         ((one, labels),) = self._batches(latent[None], [rendered], 1)
         note = VoiceNote(None, 0, pitch, velocity, rendered)
         note.spectrum = self.backend.render(one, labels)[0]

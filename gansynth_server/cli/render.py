@@ -149,10 +149,10 @@ class RenderCommand:
             span = f"{model.pitches[0]} to {model.pitches[-1]}"
             print(f"{moved} notes outside of {span} are moved by octaves", file=sys.stderr)
         if self.timbre_per_track:
-            latents = midi_timbres.per_track(chosen, model.latent_size, presets, self._seed)
+            latents = midi_timbres.per_track(chosen, model.prior, presets, self._seed)
         else:
             every = self.secs_per_instrument
-            latents = midi_timbres.over_time(chosen, model.latent_size, every, presets, self._seed)
+            latents = midi_timbres.over_time(chosen, model.prior, every, presets, self._seed)
         with counting("notes", len(chosen)) as step:
             blocks = midi_render.render(model, chosen, latents, rate, self.pan_per_track, step)
             blocks = level.normalised(blocks, self.output.parent)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from gansynth_server.training.options import TrainOptions
+from gansynth_server.training.options import SPECTRA, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class TrainCommand:
             from gansynth_server.training.pace import pace
 
             pace(data, self.options)
+        elif self.options.config == SPECTRA:
+            from gansynth_server.training.decoding import train_decoder
+
+            train_decoder(data, self.output, self.options)
         else:
             from gansynth_server.training.train import train
 

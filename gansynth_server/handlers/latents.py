@@ -70,8 +70,8 @@ class LatentMessages:
     def z_walk(
         self, request: Request, slot: str, speed: float, spread: float, seed: int | None
     ) -> None:
-        size, seed = request.client.latents.size, self._instrument.seed(seed)
-        path = Walk(size, seed, speed, spread, self._instrument.time(request.when))
+        prior, seed = request.client.model.prior, self._instrument.seed(seed)
+        path = Walk(prior, seed, speed, spread, self._instrument.time(request.when))
         self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_lfo(
