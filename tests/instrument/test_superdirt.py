@@ -93,7 +93,7 @@ def test_a_sound_is_a_preset_or_one_of_its_variations(player):
     violin = presets["violin"]
 
     def latent(*pairs):
-        return of(player, *pairs).sound.latent(presets)
+        return of(player, *pairs).sound.latent(presets, player.model.prior)
 
     assert np.array_equal(latent("s", "violin"), violin)
     assert np.array_equal(latent("sound", "violin"), violin)
