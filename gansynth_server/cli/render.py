@@ -14,6 +14,11 @@ from gansynth_server.errors import UserError
 from gansynth_server.options import DEFAULT_CHECKPOINT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gansynth_server.api import Model
     from gansynth_server.offline.midi_file import MidiNote
 
@@ -44,6 +49,10 @@ class RenderCommand:
     """Stereo, with the tracks from left to right."""
     drums: FlagCreatePairsOff[bool] = False
     """Play channel 10 too."""
+    drum_checkpoint: str | None = None
+    """Checkpoint whose pitches are drums, to play channel 10 with: drum_kits."""
+    kit: str | None = None
+    """Preset of the drum checkpoint; a random kit if not given."""
     rate: int | None = None
     """Sample rate in Hz, 16000 to 192000; 48000 if not given, with --magenta always 16000."""
     magenta: FlagCreatePairsOff[bool] = False
@@ -111,7 +120,12 @@ class RenderCommand:
             raise UserError(f"a seed is 0 to {2**32 - 1}, not {self._seed}")
         if self.seconds is not None or self.root is not None:
             raise UserError("--seconds and --root are for scores, .jsonl and .osc")
-        ours = self.preset or self.timbre_per_track or self.pan_per_track or self.drums
+        if self.kit is not None and self.drum_checkpoint is None:
+            raise UserError("a --kit is of a --drum-checkpoint: give it too")
+        if self.drum_checkpoint is not None and (self.drums or self.pan_per_track):
+            raise UserError("--drum-checkpoint goes without --drums and --pan-per-track")
+        drums = self.drums or self.drum_checkpoint
+        ours = self.preset or self.timbre_per_track or self.pan_per_track or drums
         if self.magenta and (ours or self.rate not in (None, MAGENTA_RATE)):
             raise UserError(
                 "--magenta goes with --checkpoint, --secs-per-instrument and --seed alone; "
@@ -143,6 +157,12 @@ class RenderCommand:
 
         rate = DEFAULT_RATE if self.rate is None else self.rate
         check_rate(rate)
+        drums = self._drums(notes, rate)
+        if drums is not None:
+            notes = [note for note in notes if not note.drum]
+        if drums is not None and not notes:
+            blocks = level.normalised(drums, self.output.parent)
+            return sound_file.save_blocks(self.output, blocks, rate), rate
         presets = [model.preset(name) for name in self.preset]
         chosen, moved = midi_render.choose(notes, model.pitches, self.drums)
         if moved:
@@ -155,5 +175,28 @@ class RenderCommand:
             latents = midi_timbres.over_time(chosen, model.prior, every, presets, self._seed)
         with counting("notes", len(chosen)) as step:
             blocks = midi_render.render(model, chosen, latents, rate, self.pan_per_track, step)
+            blocks = blocks if drums is None else midi_render.together(blocks, drums)
             blocks = level.normalised(blocks, self.output.parent)
             return sound_file.save_blocks(self.output, blocks, rate), rate
+
+    def _drums(self, notes: list[MidiNote], rate: int) -> Iterator[NDArray[np.float32]] | None:
+        """Return the sound of channel 10 by the drum checkpoint; None where there is none of it."""
+        import numpy as np
+
+        from gansynth_server import api
+        from gansynth_server.offline import midi_render
+
+        struck = [note for note in notes if note.drum]
+        if self.drum_checkpoint is None or not struck:
+            return None
+        model = api.load(self.drum_checkpoint)
+        known = [note for note in struck if note.pitch in model.pitches]
+        if len(known) < len(struck):
+            print(
+                f"{len(struck) - len(known)} notes of no known drum are left out", file=sys.stderr
+            )
+        if not known:
+            return None
+        kit = model.draw(self._seed) if self.kit is None else model.preset(self.kit)
+        known, _ = midi_render.choose(known, model.pitches, drums=True)
+        return midi_render.render(model, known, np.tile(kit, (len(known), 1)), rate)

@@ -96,6 +96,22 @@ def render(
         yield sound
 
 
+def together(one: Iterator[Float32], other: Iterator[Float32]) -> Iterator[Float32]:
+    """Yield the sum of two mono sounds, whose blocks may differ, as long as the longer one."""
+    streams = [one, other]
+    held = [np.zeros((1, 0), np.float32) for _ in streams]
+    while streams:
+        for n, stream in enumerate(streams):
+            if not held[n].shape[1]:
+                held[n] = next(stream, np.zeros((1, 0), np.float32))
+        playing = [n for n, block in enumerate(held) if block.shape[1]]
+        streams, held = [streams[n] for n in playing], [held[n] for n in playing]
+        if streams:
+            size = min(block.shape[1] for block in held)
+            yield np.sum([block[:, :size] for block in held], axis=0, dtype=np.float32)
+            held = [block[:, size:] for block in held]
+
+
 def _play(
     player: OfflinePlayer,
     model: Model,

@@ -289,3 +289,9 @@ def test_note_with_other_phases(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert all(len(sound) == 4 * RATE and np.isfinite(sound).all() for sound in sounds.values())
     assert np.abs(sounds["if"] - sounds["random"]).max() > 0.01
+
+
+def test_two_sounds_together_are_their_sum():
+    one, other = (np.arange(n, dtype=np.float32)[None] for n in (10, 7))
+    blocks = midi_render.together(iter(np.split(one, [3, 4], 1)), iter(np.split(other, [5], 1)))
+    assert np.array_equal(np.concatenate(list(blocks), 1), one + np.pad(other, ((0, 0), (0, 3))))
