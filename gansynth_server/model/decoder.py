@@ -80,6 +80,11 @@ class Decoder(nn.Module):
         return torch.stack([magnitude.clamp(-1, 1), steps * self.phase_scale], dim=1)
 
 
+def shortened(z: Tensor) -> Tensor:
+    """Shorten latents [N, size] whose mean square is more than 1, the prior's, to that."""
+    return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True).clamp(min=1))
+
+
 def increments(real: Tensor, imaginary: Tensor) -> Tensor:
     """Phases in frames 3…7 as vectors [N, 5, bins] → increments (rad) in frames 0…7."""
     turned = (

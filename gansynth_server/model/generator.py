@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.decoder import Decoder
+from gansynth_server.model.decoder import Decoder, shortened
 from gansynth_server.model.layers import ScaledConv, activate, pixel_norm
 from gansynth_server.model.templates import Templates, pooled
 
@@ -103,10 +103,15 @@ class Generator(nn.Module):
         return out
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents, projected onto the axes if there are any, and labels → [N, input_size]."""
+        """Latents, projected onto the axes if there are any, and labels → [N, input_size].
+
+        For a decoder, latents longer than the prior's are shortened to that: it knows none beyond.
+        """
         if self.axes is not None:
             z = z @ self.axes.T
         onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
+        if self.decoder is not None:
+            return torch.cat([shortened(z), onehot], dim=1)
         return pixel_norm(torch.cat([z, onehot], dim=1))
 
     def outline(self, x: Tensor, labels: Tensor) -> Tensor | None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansynth_server.model.decoder import shortened
 from gansynth_server.model.generator import Block, Generator, stage_weights
 from gansynth_server.model.layers import LEAKY_SLOPE, fold_upsampling
 from gansynth_server.model.templates import pooled
@@ -127,6 +128,9 @@ class Weights(nn.Module):
         latents = z.to(self.exact)
         if self.axes is not None:
             latents = latents @ self.axes
+        if self.decoder is not None:
+            onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)
+            return torch.cat([shortened(latents), onehot], dim=1)
         squares = latents.square().sum(dim=1) + 1  # and the one of the label
         norm = torch.rsqrt(squares / self.config.input_size + EPSILON)[:, None]
         onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)

@@ -35,7 +35,8 @@ _LATENTS: tuple[Row, ...] = (
             Arg("spread", NUMBER, 0, 100, 1.0),
         ),
         "",
-        "draws a latent from N(0, 1)·spread; the same seed gives the same latent",
+        "draws a latent from the checkpoint's prior, times spread; the same seed gives the same "
+        "latent",
         ("z", 1, 1.0),
     ),
     Row(
@@ -74,7 +75,7 @@ _LATENTS: tuple[Row, ...] = (
             Arg("seed", INTEGER, 0, MAX_INTEGER, None),
         ),
         "",
-        "the slot walks at random from now on, smoothly and always within N(0, 1)·spread: "
+        "the slot walks at random from now on, smoothly and always within the prior, times spread: "
         "1/speed seconds to the next timbre; the same seed gives the same walk",
         ("w", 0.5, 1.0, 1),
     ),

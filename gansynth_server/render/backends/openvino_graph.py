@@ -82,10 +82,14 @@ def _condition(weights: Weights, z: Node, label: Node) -> Node:
     config = weights.config
     if weights.axes is not None:
         z = op.matmul(z, _constant(_array(weights, "axes")), False, False)
+    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
+    if weights.decoder is not None:
+        square = op.reduce_mean(op.multiply(z, z), _constant([1]), True)
+        z = op.divide(z, op.sqrt(op.maximum(square, np.float32(1))))
+        return op.concat([z, onehot], 1)
     squares = op.add(op.reduce_sum(op.multiply(z, z), _constant([1]), True), np.float32(1))
     size = np.float32(config.input_size)
     norm = op.sqrt(op.add(op.divide(squares, size), np.float32(EPSILON)))
-    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
     return op.divide(op.concat([z, onehot], 1), norm)
 
 
