@@ -53,8 +53,9 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
     dtype = next(generator.parameters()).dtype
     found = []
     with torch.inference_mode():
-        for at in range(0, len(z), BATCH):
-            latents, picked = (torch.from_numpy(a[at : at + BATCH]) for a in (z, labels))
+        size = BATCH if generator.decoder is None else BATCH // 8  # whole notes fill the memory
+        for at in range(0, len(z), size):
+            latents, picked = (torch.from_numpy(a[at : at + size]) for a in (z, labels))
             x = generator.condition(latents.to(dtype), picked)
             if generator.decoder is not None:
                 x = F.avg_pool2d(generator.decoder(x, picked)[:, :1], PART)

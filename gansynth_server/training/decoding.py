@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model.generator import Generator
+from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.levels import learn_levels
 from gansynth_server.training.options import TrainOptions
@@ -44,17 +47,17 @@ def train_decoder(data: Dataset, folder: Path, options: TrainOptions) -> None:
     config = options.network(pitches_of(data, rows))
     config = replace(config, normalizer=fit_normalizer(data, rows, config.representation))
     reals = Reals(data, config, rows, torch.device("cpu"), 0)
-    config = replace(config, centres=len(reals.names))
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
-        generator = Generator(config)
-    assert generator.decoder is not None and generator.centres is not None
+        # learns from codes; latents have other numbers too, which say nothing, as Magenta's have
+        generator = Generator(replace(config, latent_size=config.axes, axes=0))
+    assert generator.decoder is not None
     with torch.no_grad():
         levels = fit_spectra(generator.decoder, reals)
     codes = learn_levels(generator, reals, levels, options)
     del levels
     tune(generator, reals, codes, options)
-    generator.centres.copy_(codes)
+    generator, latents = of_latents(generator, codes, config.latent_size, options)
     provenance = {
         "made by": f"gansynth train {__version__}",
         "options": asdict(options),
@@ -63,6 +66,25 @@ def train_decoder(data: Dataset, folder: Path, options: TrainOptions) -> None:
         "instruments": len(reals.names),
         "minutes": round((time.monotonic() - begun) / 60, 1),
     }
-    presets = dict(zip(reals.names, np.asarray(codes, np.float32), strict=True))
+    presets = dict(zip(reals.names, latents, strict=True))
     checkpoint.save(folder, generator, provenance, presets)
     print(f"{folder}: {len(presets)} presets; play it: gansynth-server --checkpoint {folder}")
+
+
+def of_latents(
+    generator: Generator, codes: Tensor, size: int, options: TrainOptions
+) -> tuple[Generator, list[NDArray[np.float32]]]:
+    """Make a generator of codes one of latents [size]; return it and the instruments' latents.
+
+    Its axes are directions by chance; random latents are drawn round the instruments'.
+    """
+    count = codes.shape[1]
+    axes = random_axes(count, size, options.seed)
+    latents = Codes(codes, axes, options.code_noise).presets()
+    found = Generator(replace(generator.config, latent_size=size, axes=count, centres=len(latents)))
+    assert found.decoder is not None and generator.decoder is not None
+    assert found.axes is not None and found.centres is not None
+    found.decoder.load_state_dict(generator.decoder.state_dict())
+    found.axes.copy_(axes)
+    found.centres.copy_(torch.from_numpy(np.stack(latents)))
+    return found, latents

@@ -22,7 +22,7 @@ _NETWORKS: dict[ConfigName, tuple[int, int, int, Representation]] = {
     "linear_prog_hires": (4096, 256, 256, "linear"),
     "mel_prog_lite": (1024, 128, 256, "mel"),
     "mel_prog_tiny": (256, 16, 32, "mel"),
-    "spectra": (0, 0, 64, "linear"),
+    "spectra": (0, 0, 256, "linear"),
 }
 SPECTRA: ConfigName = "spectra"
 """Network without convolutions (:mod:`gansynth_server.model.decoder`)."""
@@ -170,7 +170,8 @@ class TrainOptions:
         base, most, latent_size, representation = _NETWORKS[self.config]
         if self.config == SPECTRA:
             return GeneratorConfig(
-                latent_size=self.code_size,
+                latent_size=latent_size,
+                axes=min(self.code_size, latent_size),
                 pitches=pitches,
                 filters=(),
                 templates=self.templates,

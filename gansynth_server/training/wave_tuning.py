@@ -28,12 +28,16 @@ from gansynth_server.util.progress import bar
 
 PITCHES, NOTES = 2, 12
 """Pitches of a step, and notes of each."""
-RATE, SPECTRA_RATE, WARM_UP = 1e-4, 2e-4, 20
+RATE, SPECTRA_RATE, WARM_UP = 1.5e-4, 3e-4, 20
 """Adam's rates of the perceptron and of the spectra, and the steps until they are reached."""
 FLOOR = 1e-8
 """Power under a note's loudest cell that counts as silence (80 dB)."""
 FAINT, HALF, WIDTH = 0.3, 40.0, 5.0
 """Weight of faint cells; level (dB under the loudest) at which it is half more, and how fast."""
+ENVELOPE, SPAN, STEP = 25.0, 320, 80
+"""Weight of the envelopes' difference (against dB), their RMS window (20 ms) and step (samples)."""
+ATTACK, SHARP = 60, 5.0
+"""Steps of the envelope that are the attack (0.3 s), and how much more they count."""
 LOUDEST, TOO_LOUD = 0.8, 2.0
 """Peak of a wave from which it is too loud, and the weight of that."""
 
@@ -73,7 +77,7 @@ def tune(generator: Generator, reals: Reals, codes: Tensor, options: TrainOption
                 x = generator.condition(z, reals.labels[some])
                 ours = pitches[label](decoder.levels(x))
                 theirs = reals.data.audio(reals.rows[some.numpy()])
-                loss = difference(ours, theirs)
+                loss = difference(ours, theirs) + ENVELOPE * envelopes_apart(ours, theirs)
                 loss = loss + TOO_LOUD * F.relu(ours.abs() - LOUDEST).amax(dim=1).mean()
                 (loss / PITCHES).backward()  # type: ignore[no-untyped-call]
             adam.step()
@@ -132,6 +136,21 @@ def difference(ours: Tensor, theirs: Tensor) -> Tensor:
         weight = FAINT + torch.sigmoid((aim - 10 * torch.log10(top) + HALF) / WIDTH)
         parts.append((weight * (decibels - aim).abs()).mean() / weight.mean())
     return torch.stack(parts).mean()
+
+
+def envelopes_apart(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Mean absolute difference of the envelopes of waves [n, 64000], in shares of their peaks.
+
+    Spectra do not tell when within a frame a note begins, nor that partials beat.
+    """
+    one, other = (
+        torch.sqrt(F.avg_pool1d(waves.square()[:, None], SPAN, STEP)[:, 0] + 1e-8)
+        for waves in (ours, theirs)
+    )
+    weight = torch.ones(one.shape[1])
+    weight[:ATTACK] = SHARP
+    apart = (one - other).abs() / other.amax(dim=1, keepdim=True)
+    return (weight * apart).mean() / weight.mean()
 
 
 def _views(waves: Tensor) -> list[Tensor]:

@@ -30,6 +30,7 @@ def fitted(small_data):
     """Reals, a network with fitted spectra, and the levels of all notes."""
     rows = small_data.rows("train")
     config = OPTIONS.network(tuple(range(57, 70)))
+    config = replace(config, latent_size=config.axes, axes=0)
     config = replace(config, normalizer=fit_normalizer(small_data, rows, "linear"))
     reals = Reals(small_data, config, rows, torch.device("cpu"), 0)
     torch.manual_seed(0)
@@ -87,7 +88,7 @@ def test_the_checkpoint_plays_and_draws(small_data, tmp_path, monkeypatch):
     assert len(checkpoint.shards(folder / checkpoint.WEIGHTS)) > 3
     model = gs.load(str(folder), "cpu")
     assert set(model.presets) == set(small_data.instruments)
-    assert model.prior.centres.shape == (len(small_data.instruments), 3)
+    assert model.prior.centres.shape == (len(small_data.instruments), 256)
     assert np.array_equal(model.draw(3), model.prior.draw(3))
     assert np.isfinite(model.generate_batch(model.draw(3)[None], [60])).all()
     assert model.checkpoint.fingerprint != gs.load("all_instruments", "cpu").checkpoint.fingerprint
