@@ -61,5 +61,7 @@ class Prior:
         pair = self.centres[random.integers(len(self.centres), size=2)]
         share = self.blend * random.random()
         between = mix(list(pair), (1 - share, share)).astype(np.float64)
-        noise = random.standard_normal(self.size)
+        # of the centres' own covariance, so that it stays where the network knows timbres
+        mixture = random.standard_normal(len(self.centres))
+        noise = mixture @ self.centres / np.sqrt(len(self.centres))
         return np.asarray(np.sqrt(1 - self.scatter**2) * between + self.scatter * noise)

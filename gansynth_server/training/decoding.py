@@ -6,6 +6,7 @@ notes: minutes of one core, so there is no run to go on with.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
 from gansynth_server.model.generator import Generator
-from gansynth_server.training.codes import Codes, random_axes
+from gansynth_server.training.codes import random_axes
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.levels import learn_levels
 from gansynth_server.training.options import TrainOptions
@@ -76,15 +77,16 @@ def of_latents(
 ) -> tuple[Generator, list[NDArray[np.float32]]]:
     """Make a generator of codes one of latents [size]; return it and the instruments' latents.
 
-    Its axes are directions by chance; random latents are drawn round the instruments'.
+    Its axes are directions by chance; the latents lie along them, so that what is learnt of
+    latents later (directions, the map) is learnt of the codes.
     """
     count = codes.shape[1]
     axes = random_axes(count, size, options.seed)
-    latents = Codes(codes, axes, options.code_noise).presets()
-    found = Generator(replace(generator.config, latent_size=size, axes=count, centres=len(latents)))
+    presets = math.sqrt(1 - options.code_noise**2) * codes @ axes
+    found = Generator(replace(generator.config, latent_size=size, axes=count, centres=len(presets)))
     assert found.decoder is not None and generator.decoder is not None
     assert found.axes is not None and found.centres is not None
     found.decoder.load_state_dict(generator.decoder.state_dict())
     found.axes.copy_(axes)
-    found.centres.copy_(torch.from_numpy(np.stack(latents)))
-    return found, latents
+    found.centres.copy_(presets)
+    return found, list(presets.numpy())
