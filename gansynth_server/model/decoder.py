@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from gansynth_server.model.config import ONSET, SILENT, WIDTH, GeneratorConfig
 
+SILENCE = -1.0
+"""Least normalised log magnitude, that of the frames before the note."""
 TINY = 1e-30
 """Added to squares, so that no length is 0."""
 
@@ -77,7 +79,11 @@ class Decoder(nn.Module):
         if first < ONSET:
             early = increments(*sums(onset, self.onset[labels]))
             steps = torch.cat([early[:, first:last], steps[:, max(0, ONSET - first) :]], dim=1)
-        return torch.stack([magnitude.clamp(-1, 1), steps * self.phase_scale], dim=1)
+        magnitude = magnitude.clamp(SILENCE, 1)
+        if first < SILENT:
+            silent = torch.full_like(magnitude[:, : SILENT - first], SILENCE)
+            magnitude = torch.cat([silent, magnitude[:, SILENT - first :]], dim=1)
+        return torch.stack([magnitude, steps * self.phase_scale], dim=1)
 
 
 def shortened(z: Tensor) -> Tensor:

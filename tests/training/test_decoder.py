@@ -58,6 +58,7 @@ def test_spectra_with_fitted_levels_are_the_notes(fitted):
     assert difference(ours, real(reals)) < 0.5 * difference(mean, real(reals))
     decibels = 10 * torch.log10(ours.square().mean(dim=1) / real(reals).square().mean(dim=1))
     assert decibels.median().abs() < 1.5
+    assert (net.decoder.drawn(levels[:1], reals.labels[:1])[:, 0, :3] == -1).all(), "silence before"
 
 
 def test_levels_codes_and_tuning(fitted):

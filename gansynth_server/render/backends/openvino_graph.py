@@ -13,6 +13,7 @@ from openvino import opset13 as op
 from torch import nn
 
 from gansynth_server.model.config import ONSET, SILENT
+from gansynth_server.model.decoder import SILENCE as DECODED_SILENCE
 from gansynth_server.model.decoder import TINY, Decoder
 from gansynth_server.model.layers import LEAKY_SLOPE
 from gansynth_server.model.templates import CURVES, Templates
@@ -150,7 +151,12 @@ def _decoder(decoder: Decoder, x: Node, label: Node, first: int, last: int) -> N
     weights = op.reshape(weights, _constant([-1, len(curves)]), False)
     weights = op.matmul(weights, _constant(curves[:, first:last]), False, False)
     magnitude = op.matmul(weights, _row(values["magnitude"], label), True, False)
-    magnitude = op.clamp(op.add(magnitude, _row(values["mean"], label)), -1.0, 1.0)
+    magnitude = op.clamp(op.add(magnitude, _row(values["mean"], label)), DECODED_SILENCE, 1.0)
+    if first < SILENT:
+        count = min(last, SILENT) - first
+        silent = np.full((count, values["mean"].shape[1]), DECODED_SILENCE, np.float32)
+        sounding = [_rows(magnitude, count, last - first)] if last > SILENT else []
+        magnitude = op.concat([_constant(silent), *sounding], 0)
     shape = _constant([last - first, values["mean"].shape[1]])
     steps = op.broadcast(_angle(*_sum(phase, values["phase"], label)), shape)
     if first < ONSET:
