@@ -186,7 +186,12 @@ def _farther(
     # Latents regressed on the scores would hardly move, for scores explain them in part only.
     # So the scores are regressed on the latents; the shortest step that gains one standard
     # deviation by that regression is lengthened by what it falls short of.
-    slopes = np.linalg.lstsq(z, scores, rcond=None)[0].T
+    # What the network does not read would be fitted all the same: latents drawn round a few
+    # instruments differ there by more than chance.
+    axes = np.eye(z.shape[1], dtype=np.float32)
+    if generator.axes is not None:
+        axes = generator.axes.float().cpu().numpy()
+    slopes = np.linalg.lstsq(z @ axes.T, scores, rcond=None)[0].T @ axes
     shortest = (slopes / np.square(slopes).sum(axis=1, keepdims=True)).astype(np.float32)
     reach = _reach(generator, flat, z, labels, gauge, shortest)
     gain = np.clip(1 / np.maximum(reach, 1e-6), 1, FARTHEST)[:, None].astype(np.float32)

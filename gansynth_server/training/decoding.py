@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gansynth_server.errors import UserError
 from gansynth_server.model import checkpoint
+from gansynth_server.model.checkpoint import Checkpoint
 from gansynth_server.model.generator import Generator
 from gansynth_server.training.codes import random_axes
 from gansynth_server.training.dataset import Dataset
@@ -48,24 +49,29 @@ def train_decoder(data: Dataset, folder: Path, options: TrainOptions) -> None:
     config = options.network(pitches_of(data, rows))
     config = replace(config, normalizer=fit_normalizer(data, rows, config.representation))
     reals = Reals(data, config, rows, torch.device("cpu"), 0)
-    with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        # learns from codes; latents have other numbers too, which say nothing, as Magenta's have
-        generator = Generator(replace(config, latent_size=config.axes, axes=0))
-    assert generator.decoder is not None
-    with torch.no_grad():
-        levels = fit_spectra(generator.decoder, reals)
-    codes = learn_levels(generator, reals, levels, options)
-    del levels
+    before = checkpoint.load(options.start) if options.start is not None else None
+    if before is None:
+        with torch.random.fork_rng():
+            torch.manual_seed(options.seed)
+            # learns from codes; latents have other numbers too, which say nothing, as Magenta's
+            generator = Generator(replace(config, latent_size=config.axes, axes=0))
+        assert generator.decoder is not None
+        with torch.no_grad():
+            levels = fit_spectra(generator.decoder, reals)
+        codes = learn_levels(generator, reals, levels, options)
+        del levels
+    else:
+        generator, codes = of_codes(before, reals, options.code_noise)
     tune(generator, reals, codes, options)
     generator, latents = of_latents(generator, codes, config.latent_size, options)
     provenance = {
         "made by": f"gansynth train {__version__}",
-        "options": asdict(options),
+        "options": asdict(options) | {"start": before.name if before is not None else None},
         "data": dict(data.about),
         "notes": len(rows),
         "instruments": len(reals.names),
         "minutes": round((time.monotonic() - begun) / 60, 1),
+        **({"start": before.provenance} if before is not None else {}),
     }
     presets = dict(zip(reals.names, latents, strict=True))
     checkpoint.save(folder, generator, provenance, presets)
@@ -90,3 +96,23 @@ def of_latents(
     found.axes.copy_(axes)
     found.centres.copy_(presets)
     return found, list(presets.numpy())
+
+
+def of_codes(before: Checkpoint, reals: Reals, noise: float) -> tuple[Generator, Tensor]:
+    """Make a checkpoint's generator one of codes again; return it and the instruments' codes.
+
+    Args:
+        noise: standard deviation of the noise on a code.
+
+    Raises:
+        UserError: it is another kind of network, or has no presets of some instruments.
+    """
+    net, strange = before.generator, sorted(set(reals.names) - set(before.presets))
+    if net.decoder is None or net.axes is None or strange:
+        missing = f"no presets of {', '.join(strange[:3])}" if strange else "convolutions"
+        raise UserError(f"tuning cannot go on with {before.name}: it has {missing}")
+    found = Generator(replace(net.config, latent_size=len(net.axes), axes=0, centres=0))
+    assert found.decoder is not None
+    found.decoder.load_state_dict(net.decoder.state_dict())
+    presets = torch.from_numpy(np.stack([before.presets[name] for name in reals.names]))
+    return found, presets @ net.axes.T / math.sqrt(1 - noise**2)

@@ -147,8 +147,8 @@ class TrainOptions:
             raise UserError("--mixtures, --blend and --scatter are parts, 0 to 1")
         if self.config == SPECTRA and not self.templates:
             raise UserError("--config spectra needs --templates, 128 for example")
-        if self.config == SPECTRA and (self.pitch_bias or self.teacher or self.start):
-            raise UserError("--config spectra has no --pitch-bias, --teacher or --start")
+        if self.config == SPECTRA and (self.pitch_bias or self.teacher):
+            raise UserError("--config spectra has no --pitch-bias and no --teacher")
         if not 0 <= self.taught <= 1:
             raise UserError(f"--taught is a part, 0 to 1, not {self.taught:g}")
         if self.teacher and not self.reconstruction:

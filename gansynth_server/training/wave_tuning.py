@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from gansynth_server.analysis.mel_features import EDGES
 from gansynth_server.model.config import ONSET
@@ -26,17 +27,19 @@ from gansynth_server.training.options import TrainOptions
 from gansynth_server.training.reals import Reals
 from gansynth_server.util.progress import bar
 
-PITCHES, NOTES = 2, 12
+PITCHES, NOTES = 4, 12
 """Pitches of a step, and notes of each."""
-RATE, SPECTRA_RATE, WARM_UP = 1.5e-4, 3e-4, 20
+RATE, SPECTRA_RATE, WARM_UP = 5e-5, 1e-4, 20
 """Adam's rates of the perceptron and of the spectra, and the steps until they are reached."""
 FLOOR = 1e-8
 """Power under a note's loudest cell that counts as silence (80 dB)."""
 FAINT, HALF, WIDTH = 0.3, 40.0, 5.0
 """Weight of faint cells; level (dB under the loudest) at which it is half more, and how fast."""
-ENVELOPE, SPAN, STEP = 25.0, 320, 80
+AVERAGED = 0.4
+"""Part of the time after which weights are averaged: single steps make levels flutter."""
+ENVELOPE, SPAN, STEP = 60.0, 320, 80
 """Weight of the envelopes' difference (against dB), their RMS window (20 ms) and step (samples)."""
-ATTACK, SHARP = 60, 5.0
+ATTACK, SHARP = 60, 3.0
 """Steps of the envelope that are the attack (0.3 s), and how much more they count."""
 LOUDEST, TOO_LOUD = 0.8, 2.0
 """Peak of a wave from which it is too loud, and the weight of that."""
@@ -58,6 +61,8 @@ def tune(generator: Generator, reals: Reals, codes: Tensor, options: TrainOption
         {"params": [p for spectra in pitches for p in spectra.parameters()], "share": SPECTRA_RATE},
     ]
     adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    everything = nn.ModuleList([decoder.levels, *pitches])
+    average = AveragedModel(everything)
     chance = torch.Generator().manual_seed(options.seed)
     limit, begun, step = 60 * options.wave_minutes, time.process_time(), 0
     with bar() as progress:
@@ -82,6 +87,10 @@ def tune(generator: Generator, reals: Reals, codes: Tensor, options: TrainOption
                 (loss / PITCHES).backward()  # type: ignore[no-untyped-call]
             adam.step()
             step += 1
+            if share >= AVERAGED:
+                average.update_parameters(everything)
+    if step:
+        everything.load_state_dict(average.module.state_dict())
     for label, spectra in enumerate(pitches):
         spectra.give_back(decoder, label)
     decoder.zero_grad(set_to_none=True)
