@@ -240,10 +240,11 @@ def test_auto_measures_the_processors_bfloat16_too(bundled, monkeypatch, works):
         assert "bfloat16" not in choosing.choose(bundled, CPU, "auto", "float32")[1]
 
 
-def test_bfloat16_sounds_alike(bundled):
-    z, labels = notes(bundled, 2)
-    exact = Eager(fold(bundled), CPU).render(z, labels)
-    half = Eager(fold(bundled, "bfloat16"), CPU).render(z, labels)
+def test_bfloat16_sounds_alike():
+    net = gs.load("acoustic_only", "cpu").checkpoint.generator  # a decoder is always exact
+    z, labels = notes(net, 2)
+    exact = Eager(fold(net), CPU).render(z, labels)
+    half = Eager(fold(net, "bfloat16"), CPU).render(z, labels)
     for a, b in zip(exact, half, strict=True):
         loud = a.magnitude > 0.01 * a.magnitude.max()
         decibels = 20 * np.log10(b.magnitude[loud] / a.magnitude[loud])
