@@ -158,7 +158,8 @@ def test_any_rate(model, rate):
     assert len(sound) == pytest.approx(1.8 * rate, abs=1)
     assert abs(fundamental(sound[round(0.6 * rate) : round(1.4 * rate)], rate, 69)) < 10
     assert np.argmax(np.abs(sound) > 0.01 * np.abs(sound).max()) / rate == pytest.approx(
-        0.5, abs=0.005
+        0.5,
+        abs=0.01,  # a clarinet takes some milliseconds to 1 %
     )
 
 
