@@ -14,7 +14,6 @@ from gansynth_server.audio import sound_file
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.offline_player import render_mono
 from gansynth_server.latent.sequence import Sequence as NoteSequence
-from gansynth_server.latent.vectors import draw
 from gansynth_server.offline.notes import (
     MAX_SECONDS,
     NoteRenderer,
@@ -79,7 +78,7 @@ class Model(model.Model):
         check_velocity(velocity)
         check_rate(sample_rate)
         rendered = nearest_pitch(self.pitches, pitch)
-        latent = draw(self.latent_size, seed) if z is None else np.asarray(z, np.float32)
+        latent = self.draw(seed) if z is None else np.asarray(z, np.float32)
         note = VoiceNote(0, 0, pitch, velocity, rendered)
         (note.spectrum,) = self.whole_spectra(latent[None], [rendered])
         if duration < MAX_SECONDS:

@@ -20,7 +20,7 @@ from torch import Tensor
 from gansynth_server.analysis.latent_regression import regress_latents
 from gansynth_server.analysis.recorded_note import read
 from gansynth_server.analysis.spectral_distance import Target, sound
-from gansynth_server.latent.vectors import draws
+from gansynth_server.latent.prior import Prior
 from gansynth_server.model.generator import Generator
 from gansynth_server.options import SEARCH_SECONDS
 
@@ -86,7 +86,7 @@ def invert(
 
     with _frozen(generator):
         search = _Search(generator, target, config.label(pitch), device)
-        names, z, best = search.starts(presets, config.latent_size, seed, begun + LOOKING * seconds)
+        names, z, best = search.starts(presets, seed, begun + LOOKING * seconds)
         before, left = best.tolist(), begun + seconds - time.monotonic()
         for count, share in ROUNDS:
             keep = torch.argsort(best)[:count].tolist()
@@ -163,7 +163,7 @@ class _Search:
         return taken[1] < taken[0]
 
     def starts(
-        self, presets: Mapping[str, Float32], size: int, seed: int, until: float
+        self, presets: Mapping[str, Float32], seed: int, until: float
     ) -> tuple[list[str], Tensor, Tensor]:
         """Measure presets and random latents, as many as there is time for, and regress others.
 
@@ -171,7 +171,7 @@ class _Search:
             Names, latents [N, size] and distances [N].
         """
         names = [*presets, *(["random"] * RANDOM)]
-        drawn = draws(size, range(seed, seed + RANDOM))
+        drawn = Prior.of_generator(self._generator).draws(range(seed, seed + RANDOM))
         latents = torch.from_numpy(np.stack([*presets.values(), *drawn]).astype(np.float32))
         found: list[Tensor] = []
         outlines: list[Tensor] = []

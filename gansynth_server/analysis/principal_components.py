@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draw
-from gansynth_server.model.checkpoint import FIRST_BIAS
+from gansynth_server.latent.prior import Prior
+from gansynth_server.latent.sequence import random_keys
+from gansynth_server.model.checkpoint import first_bias
 
 if TYPE_CHECKING:
     from gansynth_server.model.generator import Generator
@@ -33,7 +34,8 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
     """Output of the first convolution after leaky ReLU and pixel norm, as in GANSpace.
 
     With templates it is their log magnitudes, averaged over 8 frames and 32 bins: most of the
-    timbre comes from them, and the first convolution only refines it.
+    timbre comes from them, and the first convolution only refines it. Without convolutions it is
+    those of the note.
 
     Args:
         z: [N, latent_size].
@@ -47,13 +49,17 @@ def activations(generator: Generator, z: Float32, labels: NDArray[np.int64]) -> 
 
     from gansynth_server.model.layers import activate
 
-    block: Any = generator.blocks[0]
+    block: Any = generator.blocks[0] if generator.decoder is None else None
+    dtype = next(generator.parameters()).dtype
     found = []
     with torch.inference_mode():
-        for at in range(0, len(z), BATCH):
-            latents, picked = (torch.from_numpy(a[at : at + BATCH]) for a in (z, labels))
-            x = generator.condition(latents.to(block.conv0.bias.dtype), picked)
-            if generator.templates is None:
+        size = BATCH if generator.decoder is None else BATCH // 8  # whole notes fill the memory
+        for at in range(0, len(z), size):
+            latents, picked = (torch.from_numpy(a[at : at + size]) for a in (z, labels))
+            x = generator.condition(latents.to(dtype), picked)
+            if generator.decoder is not None:
+                x = F.avg_pool2d(generator.decoder(x, picked)[:, :1], PART)
+            elif generator.templates is None:
                 x = activate(block.conv0.from_pixel(x))
             else:
                 x = F.avg_pool2d(generator.templates(x, picked)[:, :1], PART)
@@ -92,7 +98,7 @@ def compute(
             f"{components} components of {pitches} pitches need at least "
             f"{2 * pitches + max(components, 1)} samples, not {samples}"
         )
-    z = draw(samples * config.latent_size, seed).reshape(samples, config.latent_size)
+    z = random_keys(samples, Prior.of_generator(generator), seed)
     turn = np.arange(samples) % pitches
     labels = turn if pitch is None else turn + config.label(pitch)
     raw = activations(generator, z, labels)
@@ -111,20 +117,21 @@ def compute(
                 f"and this checkpoint's first block has {flat.shape[1]}"
             )
     scores = centred @ comp.T / stdev  # [samples, count]
-    if generator.templates is None:
+    convolved = generator.templates is None and generator.decoder is None
+    if convolved:
         latent = np.linalg.lstsq(scores, z, rcond=None)[0].astype(np.float32)
         reach = _reach(generator, flat, z, labels, comp / stdev[:, None], latent)
     else:
         latent, reach = _farther(generator, flat, z, labels, comp / stdev[:, None], scores)
     return {
-        "layer": "conv0" if generator.templates is None else "templates",
+        "layer": "conv0" if convolved else "templates",
         "comp": comp.reshape(-1, *shape),
         "stdev": stdev,
         "var_ratio": (samples * np.square(stdev, dtype=np.float64) / spread).astype(np.float32),
         "global_mean": mean.mean(axis=0).reshape(shape),
         "latent": latent,
         "reach": reach,
-        "bias": generator.state_dict()[FIRST_BIAS].float().cpu().numpy(),
+        "bias": generator.state_dict()[first_bias(config)].float().cpu().numpy(),
     }
 
 
@@ -179,7 +186,12 @@ def _farther(
     # Latents regressed on the scores would hardly move, for scores explain them in part only.
     # So the scores are regressed on the latents; the shortest step that gains one standard
     # deviation by that regression is lengthened by what it falls short of.
-    slopes = np.linalg.lstsq(z, scores, rcond=None)[0].T
+    # What the network does not read would be fitted all the same: latents drawn round a few
+    # instruments differ there by more than chance.
+    axes = np.eye(z.shape[1], dtype=np.float32)
+    if generator.axes is not None:
+        axes = generator.axes.float().cpu().numpy()
+    slopes = np.linalg.lstsq(z @ axes.T, scores, rcond=None)[0].T @ axes
     shortest = (slopes / np.square(slopes).sum(axis=1, keepdims=True)).astype(np.float32)
     reach = _reach(generator, flat, z, labels, gauge, shortest)
     gain = np.clip(1 / np.maximum(reach, 1e-6), 1, FARTHEST)[:, None].astype(np.float32)

@@ -11,7 +11,6 @@ import numpy as np
 
 from gansynth_server import api
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draws
 from gansynth_server.offline.notes import NoteRenderer, NoteRequest
 from gansynth_server.offline.shards.writers import encode
 from gansynth_server.options import BackendName, PrecisionName
@@ -90,7 +89,7 @@ class _Way:
 
 
 def _requests(model: api.Model, notes: int) -> Iterator[NoteRequest]:
-    latents = draws(model.latent_size, range(notes))
+    latents = model.prior.draws(range(notes))
     pitches = np.resize(model.pitches, notes)
     return (NoteRequest(z, float(pitch)) for z, pitch in zip(latents, pitches, strict=True))
 

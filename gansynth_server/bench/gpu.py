@@ -24,7 +24,7 @@ from typing import Any
 
 from gansynth_server.bench import gpu_report
 from gansynth_server.errors import UserError
-from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS
+from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS, shards
 from gansynth_server.util.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -298,9 +298,10 @@ class Pieces:
             self._make()
 
     def _files(self) -> list[Path]:
-        names = (WEIGHTS, CONFIG, PRESETS, "README.md", "curves.png", "log.jsonl")
+        names = (CONFIG, PRESETS, "README.md", "curves.png", "log.jsonl")
         samples = sorted((self._folder / "samples").glob("*"))[-2:]  # the last picture and sound
-        return [*(self._folder / name for name in names), *samples]
+        weights = shards(self._folder / WEIGHTS)
+        return [*weights, *(self._folder / name for name in names), *samples]
 
     def _make(self) -> None:
         whole = self._folder.parent / "checkpoint.tar"

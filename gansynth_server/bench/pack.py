@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gansynth_server.bench.gpu import ROOT
 from gansynth_server.errors import UserError
-from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS
+from gansynth_server.model.checkpoint import CONFIG, PRESETS, WEIGHTS, shards
 from gansynth_server.options import DEFAULT_CHECKPOINT
 
 MAX_BYTES = 64 << 20
@@ -64,7 +64,8 @@ def _code() -> Iterator[Path]:
     yield from sorted((ROOT / "gansynth_server").rglob("*.py"))
     yield from (p for p in sorted((ROOT / "tests").rglob("*.py")) if p.stat().st_size <= LARGE)
     checkpoint = ROOT / "checkpoints" / DEFAULT_CHECKPOINT
-    yield from (checkpoint / name for name in (WEIGHTS, CONFIG, PRESETS))
+    yield from shards(checkpoint / WEIGHTS)
+    yield from (checkpoint / name for name in (CONFIG, PRESETS))
 
 
 def download(folder: Path) -> None:

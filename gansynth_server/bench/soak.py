@@ -85,9 +85,10 @@ def copies(name: str, folder: Path) -> list[str]:
     names = [f"soak-{n}" for n in range(COPIES)]
     for copy in (*names, BROKEN):
         (folder / copy).mkdir()
-        for part in (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.PRESETS):
-            if (path / part).is_file():
-                shutil.copyfile(path / part, folder / copy / part)
+        parts = (path / part for part in (checkpoint.CONFIG, checkpoint.PRESETS))
+        for part in (*checkpoint.shards(path / checkpoint.WEIGHTS), *parts):
+            if part.is_file():
+                shutil.copyfile(part, folder / copy / part.name)
     weights = folder / BROKEN / checkpoint.WEIGHTS
     os.truncate(weights, weights.stat().st_size // 2)
     return names

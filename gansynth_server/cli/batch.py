@@ -189,8 +189,6 @@ class BatchCommand:
         return plan
 
     def _timbres(self, model: Model) -> list[Timbre]:
-        from gansynth_server.latent.vectors import draw
-
         if self.presets and self.latents is not None:
             raise UserError("give either --presets or --latents")
         if self.presets:
@@ -202,7 +200,7 @@ class BatchCommand:
         seeds = range(self.seed, self.seed + self.count)
         if self.seed < 0:
             raise UserError(f"a seed is 0 or more, not {self.seed}")
-        return [Timbre(f"seed{s}", draw(model.latent_size, s), {"seed": s}) for s in seeds]
+        return [Timbre(f"seed{s}", model.draw(s), {"seed": s}) for s in seeds]
 
     def _check_sheet(self, rows: int) -> None:
         from gansynth_server.spectral.plot import check_plots

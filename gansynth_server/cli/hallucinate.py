@@ -79,10 +79,10 @@ class HallucinateCommand:
                 data = self.load.read_bytes()
             except OSError as error:
                 raise UserError(f"cannot read {self.load}: {error.strerror}") from error
-            return sequences.decode(str(self.load), data, model.latent_size, model.preset)
+            return sequences.decode(str(self.load), data, model.prior, model.preset)
         if not 1 <= self.notes <= sequences.MAX_KEYS or self.seed < 0:
             raise UserError(f"--notes is 1 to {sequences.MAX_KEYS}, and --seed 0 or more")
-        keys = sequences.random_keys(self.notes, model.latent_size, self.seed)
+        keys = sequences.random_keys(self.notes, model.prior, self.seed)
         times = self.spacing, self.trim, self.attack, self.sustain, self.release
         return sequences.check(
             sequences.Sequence(keys, self.steps, *times, self.velocity, self.pitches)

@@ -44,15 +44,13 @@ class NoteCommand:
 
     def run(self) -> None:
         from gansynth_server import api
-        from gansynth_server.latent.vectors import draw
 
         if self.spectrogram is not None:
             from gansynth_server.spectral.plot import check_plots
 
             check_plots()
         model = api.load(self.checkpoint)
-        size = model.latent_size
-        z = draw(size, self.seed) if self.preset is None else model.preset(self.preset)
+        z = model.draw(self.seed) if self.preset is None else model.preset(self.preset)
         if self.spectrogram is not None:
             self._draw(model, z)
         if self.phase != "if":

@@ -194,11 +194,9 @@ class RenderCommand:
         presets = [model.preset(name) for name in self.preset]
         told = self.preset or self.timbre_per_track or self.secs_per_instrument or self.seed
         if self.timbre_per_track:
-            latents = midi_timbres.per_track(chosen, model.latent_size, presets, self._seed)
+            latents = midi_timbres.per_track(chosen, model.prior, presets, self._seed)
         else:
-            latents = midi_timbres.over_time(
-                chosen, model.latent_size, self._every, presets, self._seed
-            )
+            latents = midi_timbres.over_time(chosen, model.prior, self._every, presets, self._seed)
         found = list(latents)
         if song.programs and not told and self.seed is None and model.presets:
             found, without = midi_timbres.by_program(chosen, model.presets, latents)

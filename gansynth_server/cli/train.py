@@ -8,7 +8,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from gansynth_server.training.options import TrainOptions
+from gansynth_server.errors import UserError
+from gansynth_server.training.options import SPECTRA, TrainOptions
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,17 @@ class TrainCommand:
         from gansynth_server.training.dataset import Dataset
 
         data = Dataset.open(self.data)
+        spectra = self.options.config == SPECTRA
+        if self.benchmark and spectra:
+            raise UserError("--benchmark measures stages, and --config spectra has none")
         if self.benchmark:
             from gansynth_server.training.pace import pace
 
             pace(data, self.options)
+        elif spectra:
+            from gansynth_server.training.decoding import train_decoder
+
+            train_decoder(data, self.output, self.options)
         else:
             from gansynth_server.training.train import train
 

@@ -101,7 +101,7 @@ class Client(Connection):
         return np.array(self.ask("/z/get", slot).args[1:], np.float32)
 
     def random(self, slot: str = "z", seed: int | None = None) -> None:
-        """Draw a slot's latent from N(0, 1); the same seed, 0…16777216, draws the same."""
+        """Draw a slot's latent from the prior; the same seed, 0…16777216, draws the same."""
         self.send("/z/random", slot, *([] if seed is None else [seed]))
 
     def preset(self, slot: str, name: str) -> None:

@@ -61,7 +61,7 @@ class ArrayMessages:
     ) -> None:
         model = request.client.model
         path = str(model.checkpoint.weights)
-        keys = random_keys(notes, model.latent_size, self._instrument.seed(seed))
+        keys = random_keys(notes, model.prior, self._instrument.seed(seed))
         times = times_of(request.client, (spacing, trim, attack, sustain, release))
         sequence = check(Sequence(keys, steps, *times, 100.0, (pitch,)))
         if sequence.seconds > MAX_SECONDS:

@@ -50,7 +50,7 @@ class HallucinationMessages:
     ) -> None:
         client = request.client
         pitches = (pitch,) if pitch is not None else client.melody or (PITCH,)
-        keys = sequences.random_keys(notes, client.latents.size, self._instrument.seed(seed))
+        keys = sequences.random_keys(notes, client.model.prior, self._instrument.seed(seed))
         times = times_of(client, (spacing, trim, attack, sustain, release))
         self._play(request, sequences.check(Sequence(keys, steps, *times, velocity, pitches)))
 
@@ -84,7 +84,7 @@ class HallucinationMessages:
             data, client = self._root.read(file, MAX_BYTES), request.client
             presets = client.model.presets
             found = sequences.decode(
-                file, data, client.latents.size, lambda name: find_preset(presets, name)
+                file, data, client.model.prior, lambda name: find_preset(presets, name)
             )
             client.set_sequence(found)
             request.reply("/done", "/hallucinate/load", file, len(found), round(found.seconds, 3))

@@ -71,9 +71,9 @@ class LatentMessages:
     def z_walk(
         self, request: Request, slot: str, speed: float | Beats, spread: float, seed: int | None
     ) -> None:
-        size, seed = request.client.latents.size, self._instrument.seed(seed)
+        prior, seed = request.client.model.prior, self._instrument.seed(seed)
         speed = per_second(request.client, speed)
-        path = Walk(size, seed, speed, spread, self._instrument.time(request.when))
+        path = Walk(prior, seed, speed, spread, self._instrument.time(request.when))
         self._instrument.set_path(request.client, slot, path, request.when)
 
     def z_lfo(

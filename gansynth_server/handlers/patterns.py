@@ -51,5 +51,8 @@ class PatternMessages:
             held = client.latents.path(slot, self._instrument.time(request.when))
             if isinstance(held, ConstantPath) and held.source == source:
                 return
-        z, origin = sound.latent(client.model.presets), f"sound of {checkpoint.name}"
+        z, origin = (
+            sound.latent(client.model.presets, client.model.prior),
+            f"sound of {checkpoint.name}",
+        )
         self._instrument.set_latent(client, slot, z, request.when, origin, source)

@@ -21,7 +21,7 @@ from gansynth_server.instrument.morphing import Morpher
 from gansynth_server.instrument.rendering import RenderRequests
 from gansynth_server.latent.presets import find_preset
 from gansynth_server.latent.slots import ConstantPath, Path, SlotPath, Slots
-from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.latent.vectors import Latent, slerp
 from gansynth_server.render.jobs import Rendering
 from gansynth_server.render.model import Model, nearest_pitch
 from gansynth_server.spectral.spectrum import Spectrum
@@ -136,9 +136,9 @@ class Instrument:
         spread: float = 1.0,
         when: float | None = None,
     ) -> None:
-        """Fill a slot with a latent drawn from N(0, spread²)."""
+        """Fill a slot with a latent drawn from the prior, times the spread."""
         seed = self.seed(seed)
-        z = draw(client.model.latent_size, seed, spread)
+        z = client.model.prior.draw(seed, spread)
         self.set_latent(client, slot, z, when, f"random seed {seed} spread {spread:g}")
 
     def slerp(

@@ -16,7 +16,8 @@ from typing import Any
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.client import Client
 from gansynth_server.latent.presets import find_preset
-from gansynth_server.latent.vectors import Latent, draw, slerp
+from gansynth_server.latent.prior import Prior
+from gansynth_server.latent.vectors import Latent, slerp
 from gansynth_server.util.midi_pitch import hz_to_midi
 from gansynth_server.util.note_names import note_number
 
@@ -49,12 +50,12 @@ class Sound:
     def slot(self) -> str:
         return self.name if self.variation is None else f"{self.name}:{self.variation}"
 
-    def latent(self, presets: dict[str, Latent]) -> Latent:
+    def latent(self, presets: dict[str, Latent], prior: Prior) -> Latent:
         """Return the latent of the sound's slot; UserError where there is no such preset."""
         preset = find_preset(presets, self.name)
         if not self.variation:
             return preset
-        return slerp(preset, draw(len(preset), self.variation), DISTANCE)
+        return slerp(preset, prior.draw(self.variation), DISTANCE)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.slots import ConstantPath, Path
 from gansynth_server.latent.vectors import Latent, slerp
 
@@ -81,23 +82,23 @@ class Glide:
 class Walk:
     """A smooth random walk that never leaves the prior.
 
-    White noise, one N(0, 1) latent per step, is smoothed by a cubic B-spline
+    White noise, one latent of the prior per step, is smoothed by a cubic B-spline
     whose weights are scaled to unit energy. So at every time, not only on the
-    steps, the latent is one of N(0, spread²), it moves without a kink, any time
-    can be asked for at once, and after two steps it is elsewhere.
+    steps, the latent is one of N(0, spread²) where that is the prior, it moves
+    without a kink, any time can be asked for at once, and after two steps it is
+    elsewhere.
 
     Args:
-        size: numbers of a latent.
         speed: steps per second.
         start: time (s) of the instrument's clock; before it the walk stands still.
     """
 
-    def __init__(self, size: int, seed: int, speed: float, spread: float, start: float) -> None:
+    def __init__(self, prior: Prior, seed: int, speed: float, spread: float, start: float) -> None:
         self._seed, self._speed, self._spread, self._start = seed, speed, spread, start
 
         @lru_cache(maxsize=8)
         def step(number: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-            return np.random.default_rng((seed, number)).standard_normal(size)
+            return prior.of(np.random.default_rng((seed, number)))
 
         self._step = step
 

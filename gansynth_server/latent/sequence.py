@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.latent.paths import elapsed
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.vectors import Latent, draw, slerp
 from gansynth_server.util import json_text
 
@@ -99,9 +100,12 @@ class SequencePath:
         return seconds
 
 
-def random_keys(count: int, size: int, seed: int) -> NDArray[np.float32]:
+def random_keys(count: int, prior: Prior, seed: int) -> NDArray[np.float32]:
     """Draw key timbres [count, size] from the prior."""
-    return draw(count * size, seed).reshape(count, size)
+    if prior.centres is None:
+        return draw(count * prior.size, seed).reshape(count, prior.size)
+    random = np.random.default_rng(seed)
+    return np.stack([prior.of(random) for _ in range(count)]).astype(np.float32)
 
 
 def check(sequence: Sequence) -> Sequence:
@@ -150,13 +154,13 @@ def encode(sequence: Sequence, checkpoint: str) -> bytes:
 _NUMBERS = ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity")
 
 
-def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -> Sequence:
+def decode(name: str, data: bytes, prior: Prior, preset: Callable[[str], Latent]) -> Sequence:
     """Sequence of a file.
 
     Args:
         name: of the file.
         data: its content.
-        size: of a latent.
+        prior: of the latents.
         preset: finds the latent of a preset by its name.
 
     Raises:
@@ -167,7 +171,7 @@ def decode(name: str, data: bytes, size: int, preset: Callable[[str], Latent]) -
         if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
             raise UserError('it lacks "keys"')
         numbers = {n: _number(n, content[n]) for n in _NUMBERS if n in content}
-        found = Sequence(np.stack([_key(k, size, preset) for k in content["keys"][:MAX_KEYS]]))
+        found = Sequence(np.stack([_key(k, prior, preset) for k in content["keys"][:MAX_KEYS]]))
         if "pitches" in content:
             pitches = tuple(_number("a pitch", pitch) for pitch in content["pitches"])
             found = replace(found, pitches=pitches)
@@ -189,14 +193,14 @@ def _number(name: str, value: Any) -> Any:
     return value
 
 
-def _key(key: Any, size: int, preset: Callable[[str], Latent]) -> Latent:
+def _key(key: Any, prior: Prior, preset: Callable[[str], Latent]) -> Latent:
     if isinstance(key, dict) and "latent" in key:
         z = np.array(key["latent"], np.float32)
-        if z.shape != (size,) or not np.isfinite(z).all():
-            raise UserError(f"a key's latent is {size} finite numbers, not {list(z.shape)}")
+        if z.shape != (prior.size,) or not np.isfinite(z).all():
+            raise UserError(f"a key's latent is {prior.size} finite numbers, not {list(z.shape)}")
         return z
     if isinstance(key, dict) and isinstance(key.get("preset"), str):
         return preset(key["preset"])
     if isinstance(key, dict) and type(key.get("seed")) is int and key["seed"] >= 0:
-        return draw(size, key["seed"])
+        return prior.draw(key["seed"])
     raise UserError('a key is {"latent": [numbers]}, {"preset": name} or {"seed": number}')

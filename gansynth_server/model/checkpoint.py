@@ -1,6 +1,7 @@
 """Checkpoints: a folder of safetensors weights, config, presets and a model card.
 
-NAME/model.safetensors   weights, float16, or float32 where that would lose something
+NAME/model.safetensors   weights, float16, or float32 where that would lose something; large ones
+                         go on in model-2.safetensors, model-3.safetensors …
 NAME/config.json         generator config and provenance
 NAME/presets.json        named latents (optional)
 NAME/README.md           model card
@@ -37,8 +38,8 @@ CONFIG = "config.json"
 PRESETS = "presets.json"
 DISCRIMINATOR = "discriminator.safetensors"
 VARIABLE = "GANSYNTH_CHECKPOINTS"
-FIRST_BIAS = "blocks.0.conv0.bias"
-"""Tensor from which the fingerprint of a training is computed."""
+LARGEST_FILE = 15 * 2**20
+"""Bytes of tensors in one file of weights; what goes beyond lies in model-2.safetensors … ."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,32 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights' first bias, which differs between trainings."""
-        return fingerprint(self.tensor(FIRST_BIAS))
+        return fingerprint(self.tensor(first_bias(self.config)))
 
     def beside(self, file: str) -> Path:
         """Path of a file that belongs to these weights; their folder may hold other weights too."""
         return self.path / (file if self.name == self.path.name else f"{self.name}.{file}")
 
     def tensor(self, name: str) -> NDArray[np.float32]:
-        """Read one tensor of the weights from the file; UserError where it is missing."""
-        with _opened(self.weights, "np") as file:
-            return np.asarray(file.get_tensor(name), np.float32)
+        """Read one tensor of the weights; UserError where it is missing."""
+        for path in shards(self.weights):
+            with _opened(path, "np") as file:
+                if name in file.keys():  # noqa: SIM118
+                    return np.asarray(file.get_tensor(name), np.float32)
+        raise UserError(f"{self.weights} holds no {name}; copy the checkpoint again")
+
+
+def first_bias(config: GeneratorConfig) -> str:
+    """Name of the tensor from which the fingerprint of a training is computed."""
+    return "blocks.0.conv0.bias" if config.filters else "decoder.levels.0.bias"
+
+
+def shards(weights: Path) -> list[Path]:
+    """Files of the weights: the first one, and those beside it that are numbered from 2 on."""
+    found = [weights]
+    while (more := weights.with_stem(f"{weights.stem}-{len(found) + 1}")).is_file():
+        found.append(more)
+    return found
 
 
 def fingerprint(first_bias: NDArray[np.float32]) -> str:
@@ -207,10 +224,34 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
     info = {"format": FORMAT, "generator": config.to_dict(), "provenance": provenance}
-    write_atomically(folder / WEIGHTS, serialise(contiguous, metadata={"config": json.dumps(info)}))
+    before = shards(folder / WEIGHTS)[1:]
+    first = folder / WEIGHTS
+    files = {
+        first.with_stem(f"{first.stem}-{n}") if n > 1 else first: part
+        for n, part in enumerate(_parts(contiguous), 1)
+    }
+    for path, part in reversed(files.items()):  # what is looked for first is written last
+        metadata = {"config": json.dumps(info)} if path == first else None
+        write_atomically(path, serialise(part, metadata=metadata))
+    for path in before:
+        if path not in files:
+            path.unlink()
     write_atomically(folder / CONFIG, (json.dumps(info, indent=1) + "\n").encode())
     if presets is not None:
         _write_presets(folder, presets)
+
+
+def _parts(tensors: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Share tensors out among files, in their order."""
+    parts: list[dict[str, Any]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if size and size + tensor.nbytes > LARGEST_FILE:
+            parts.append({})
+            size = 0
+        parts[-1][name] = tensor
+        size += tensor.nbytes
+    return parts
 
 
 def add_presets(to: Checkpoint, presets: Mapping[str, NDArray[np.float32]]) -> None:
@@ -249,15 +290,19 @@ def _generator(weights: Path, config: GeneratorConfig) -> Generator:
     with torch.device("meta"):
         generator = Generator(config)
     expected = {name: tuple(p.shape) for name, p in generator.state_dict().items()}
-    with _opened(weights, "pt") as file:
-        found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        if found != expected:
-            odd = sorted(set(found.items()) ^ set(expected.items()))[0]
-            raise UserError(
-                f"{weights} does not fit its {CONFIG} (first difference: {odd[0]} {odd[1]}); "
-                "they belong to different checkpoints"
-            )
-        state = {key: file.get_tensor(key).float() for key in expected}
+    state: dict[str, torch.Tensor] = {}
+    found: dict[str, tuple[int, ...]] = {}
+    for path in shards(weights):
+        with _opened(path, "pt") as file:
+            here = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}  # noqa: SIM118
+            found |= here
+            state |= {k: file.get_tensor(k).float() for k in here if here[k] == expected.get(k)}
+    if found != expected:
+        odd = sorted(set(found.items()) ^ set(expected.items()))[0]
+        raise UserError(
+            f"{weights} does not fit its {CONFIG} (first difference: {odd[0]} {odd[1]}); "
+            "they belong to different checkpoints"
+        )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise UserError(f"{weights} holds numbers that are not finite; copy or train it again")
     generator.load_state_dict(state, assign=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.model.decoder import Decoder, shortened
 from gansynth_server.model.layers import ScaledConv, activate, pixel_norm
 from gansynth_server.model.templates import Templates, pooled
 
@@ -46,17 +47,22 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         filters = config.filters
-        blocks = [Block(config.input_size, filters[0], config.start)]
+        blocks = [Block(config.input_size, first, config.start) for first in filters[:1]]
         blocks += [Block(a, b) for a, b in pairwise(filters)]
         self.blocks = nn.ModuleList(blocks)
+        self.decoder = None if filters else Decoder(config)
         self.pitch_bias: nn.Parameter | None = None
         if config.pitch_bias:
             shape = (len(config.pitches), 2, config.shape[1])
             self.pitch_bias = nn.Parameter(torch.zeros(shape))
-        self.templates = Templates(config) if config.templates + config.phase_templates else None
+        templates = filters and config.templates + config.phase_templates
+        self.templates = Templates(config) if templates else None
         self.axes: Tensor | None
         axes = torch.zeros(config.axes, config.latent_size) if config.axes else None
         self.register_buffer("axes", axes)
+        self.centres: Tensor | None
+        centres = torch.zeros(config.centres, config.latent_size) if config.centres else None
+        self.register_buffer("centres", centres)
 
     def mute_blocks(self) -> None:
         """Make the convolutions add nothing to the outline, as before their training."""
@@ -68,7 +74,7 @@ class Generator(nn.Module):
         """Generate notes.
 
         Args:
-            z: [N, latent_size] latents, drawn from N(0, 1), not normalised.
+            z: [N, latent_size] latents, drawn from the prior, not normalised.
             labels: [N] indices into ``config.pitches``.
             progress: growth during training, 0…blocks-1; None is the config's,
                 or full growth if that is None too, which skips every to_rgb
@@ -78,6 +84,9 @@ class Generator(nn.Module):
             [N, 2, frames, bins] normalised spectra.
         """
         x = self.condition(z, labels)
+        if self.decoder is not None:
+            drawn: Tensor = self.decoder(x, labels)
+            return drawn
         outline = self.outline(x, labels)
         last = len(self.blocks) - 1
         grown = self.config.progress if progress is None else progress
@@ -94,10 +103,15 @@ class Generator(nn.Module):
         return out
 
     def condition(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latents, projected onto the axes if there are any, and labels → [N, input_size]."""
+        """Latents, projected onto the axes if there are any, and labels → [N, input_size].
+
+        For a decoder, latents longer than the prior's are shortened to that: it knows none beyond.
+        """
         if self.axes is not None:
             z = z @ self.axes.T
         onehot = F.one_hot(labels, len(self.config.pitches)).to(z.dtype)
+        if self.decoder is not None:
+            return torch.cat([shortened(z), onehot], dim=1)
         return pixel_norm(torch.cat([z, onehot], dim=1))
 
     def outline(self, x: Tensor, labels: Tensor) -> Tensor | None:

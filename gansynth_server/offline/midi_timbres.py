@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gansynth_server.latent.prior import Prior
+from gansynth_server.latent.sequence import random_keys
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.offline.midi_columns import MidiNote
 from gansynth_server.util.general_midi import GENERAL_MIDI, family, family_of
@@ -22,24 +24,23 @@ def tracks(notes: Sequence[MidiNote]) -> dict[tuple[int, int], int]:
     return {key: n for n, key in enumerate(sorted({(n.track, n.channel) for n in notes}))}
 
 
-def way_points(count: int, latent_size: int, presets: Sequence[Latents], seed: int) -> Latents:
+def way_points(count: int, prior: Prior, presets: Sequence[Latents], seed: int) -> Latents:
     """[count, latent_size]: the presets over and over, or random latents if there are none."""
     if presets:
         return np.stack([presets[n % len(presets)] for n in range(count)])
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((count, latent_size)).astype(np.float32)
+    return random_keys(count, prior, seed)
 
 
 def over_time(
     notes: Sequence[MidiNote],
-    latent_size: int,
+    prior: Prior,
     seconds: float,
     presets: Sequence[Latents],
     seed: int,
 ) -> Latents:
     """[N, latent_size]: a way point every ``seconds``, slerped in steps to each note's start."""
     last = max(note.start for note in notes)
-    points = way_points(int(last / seconds) + 2, latent_size, presets, seed)
+    points = way_points(int(last / seconds) + 2, prior, presets, seed)
     latents = []
     for note in notes:
         index, step = divmod(int(note.start / seconds * STEPS), STEPS)
@@ -48,11 +49,11 @@ def over_time(
 
 
 def per_track(
-    notes: Sequence[MidiNote], latent_size: int, presets: Sequence[Latents], seed: int
+    notes: Sequence[MidiNote], prior: Prior, presets: Sequence[Latents], seed: int
 ) -> Latents:
     """[N, latent_size]: one latent for each track."""
     index = tracks(notes)
-    points = way_points(len(index), latent_size, presets, seed)
+    points = way_points(len(index), prior, presets, seed)
     return points[[index[note.track, note.channel] for note in notes]]
 
 

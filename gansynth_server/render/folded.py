@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansynth_server.model.decoder import shortened
 from gansynth_server.model.generator import Block, Generator, stage_weights
 from gansynth_server.model.layers import LEAKY_SLOPE, fold_upsampling
 from gansynth_server.model.templates import pooled
@@ -41,7 +42,7 @@ def safe_dtype(generator: Generator, dtype: torch.dtype = torch.float32) -> torc
     The pixel norm of so few channels magnifies rounding, and they are so small
     that it costs nothing.
     """
-    return torch.float64 if min(generator.config.filters) < 4 else dtype
+    return torch.float64 if min(generator.config.filters, default=4) < 4 else dtype
 
 
 class Weights(nn.Module):
@@ -60,7 +61,14 @@ class Weights(nn.Module):
         self.exact = torch.promote_types(dtype, torch.float32)
         progress = len(config.filters) - 1 if config.progress is None else config.progress
         self.shares = stage_weights(progress, len(config.filters))
-        self._first(generator)
+        axes = generator.axes
+        self.axes: Tensor | None
+        self.register_buffer("axes", None if axes is None else axes.detach().T.to(self.exact))
+        self.decoder = copy.deepcopy(generator.decoder)
+        if self.decoder is not None:
+            self.decoder.to(self.exact).requires_grad_(False)
+        else:
+            self._first(generator)
         self.templates = copy.deepcopy(generator.templates)
         if self.templates is not None:
             self.templates.to(self.exact).requires_grad_(False)
@@ -94,9 +102,6 @@ class Weights(nn.Module):
         block = generator.blocks[0]
         assert isinstance(block, Block)
         conv, size = block.conv0, generator.config.axes or generator.config.latent_size
-        self.axes: Tensor | None
-        axes = generator.axes
-        self.register_buffer("axes", None if axes is None else axes.detach().T.to(self.exact))
         self.first_latent: Tensor
         self.first_label: Tensor
         self.first_bias: Tensor
@@ -123,6 +128,9 @@ class Weights(nn.Module):
         latents = z.to(self.exact)
         if self.axes is not None:
             latents = latents @ self.axes
+        if self.decoder is not None:
+            onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)
+            return torch.cat([shortened(latents), onehot], dim=1)
         squares = latents.square().sum(dim=1) + 1  # and the one of the label
         norm = torch.rsqrt(squares / self.config.input_size + EPSILON)[:, None]
         onehot = F.one_hot(labels, len(self.config.pitches)).to(self.exact)
@@ -171,6 +179,9 @@ class Window(nn.Module):
         """Compute the normalised mel spectra, [N, 2, frames, bins], as the generator does."""
         w = self.weights
         condition = w.condition(z, labels)
+        if w.decoder is not None:
+            drawn: Tensor = w.decoder(condition, labels, *self.window)
+            return drawn
         x = w.first(condition, labels, self.rows[0].middle)
         total: Tensor | None = None
         for b, rows in enumerate(self.rows):

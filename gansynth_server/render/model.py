@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.errors import UserError
 from gansynth_server.latent.presets import UserPresets, find_preset
+from gansynth_server.latent.prior import Prior
 from gansynth_server.model import checkpoint as checkpoints
 from gansynth_server.options import BackendName, FallbackName, PrecisionName
 from gansynth_server.render.backends.base import Backend
@@ -69,6 +70,17 @@ class Model:
     @property
     def latent_size(self) -> int:
         return self.checkpoint.config.latent_size
+
+    @cached_property
+    def prior(self) -> Prior:
+        """How random latents of this checkpoint are drawn."""
+        config = self.checkpoint.config
+        centres = self.checkpoint.tensor("centres") if config.centres else None
+        return Prior(config.latent_size, centres, config.blend, config.scatter)
+
+    def draw(self, seed: int) -> Float32:
+        """Draw a random latent, float32 [latent_size]; the same seed gives the same one."""
+        return self.prior.draw(seed)
 
     @property
     def nbytes(self) -> int:

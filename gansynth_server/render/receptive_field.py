@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from gansynth_server.model.config import GeneratorConfig
+from gansynth_server.model.config import ONSET, SILENT, WIDTH, GeneratorConfig
 
 Span = tuple[int, int]
 """First row, and the one after the last."""
@@ -67,6 +68,8 @@ def plan(config: GeneratorConfig, shares: Sequence[float], window: Span) -> list
 
 def operations(config: GeneratorConfig, shares: Sequence[float], window: Span) -> float:
     """Count floating-point operations of a window of one note, upsampling folded."""
+    if not config.filters:
+        return decoder_operations(config, window)
     total, inputs, width = 0, config.input_size, config.start[1]
     for b, rows in enumerate(plan(config, shares, window)):
         channels = config.filters[b]
@@ -77,4 +80,15 @@ def operations(config: GeneratorConfig, shares: Sequence[float], window: Span) -
         if rows.image is not None:
             total += (rows.image[1] - rows.image[0]) * width * channels * 2
         inputs, width = channels, width * 2
+    return 2.0 * total
+
+
+def decoder_operations(config: GeneratorConfig, window: Span) -> float:
+    """Count floating-point operations of a window of one note, drawn by a decoder."""
+    frames, bins = window[1] - window[0], config.shape[1]
+    levels = config.templates * config.curves
+    layers = (config.input_size, WIDTH, WIDTH, WIDTH, config.principal_levels, levels)
+    total = sum(a * b for a, b in pairwise(layers))
+    total += frames * (levels + config.templates * bins)
+    total += 4 * bins * (config.phase_templates + config.onset_templates * (ONSET - SILENT))
     return 2.0 * total

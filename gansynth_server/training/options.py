@@ -9,7 +9,9 @@ from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig, progressive_filters
 from gansynth_server.spectral.normalizer import Representation
 
-ConfigName = Literal["mel_prog_hires", "linear_prog_hires", "mel_prog_lite", "mel_prog_tiny"]
+ConfigName = Literal[
+    "mel_prog_hires", "linear_prog_hires", "mel_prog_lite", "mel_prog_tiny", "spectra"
+]
 Loss = Literal["wgan-gp", "non-saturating"]
 Precision = Literal["float32", "bfloat16"]
 Sources = Literal["all", "acoustic", "electronic", "synthetic"]
@@ -20,7 +22,10 @@ _NETWORKS: dict[ConfigName, tuple[int, int, int, Representation]] = {
     "linear_prog_hires": (4096, 256, 256, "linear"),
     "mel_prog_lite": (1024, 128, 256, "mel"),
     "mel_prog_tiny": (256, 16, 32, "mel"),
+    "spectra": (0, 0, 256, "linear"),
 }
+SPECTRA: ConfigName = "spectra"
+"""Network without convolutions (:mod:`gansynth_server.model.decoder`)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class TrainOptions:
     """Settings of a run; ``gansynth train`` has a flag for each. The defaults are Magenta's."""
 
     config: ConfigName = "mel_prog_hires"
-    """Network: Magenta's, the paper's with linear frequencies, about a tenth of it, a toy."""
+    """Network: Magenta's, the paper's with linear frequencies, about a tenth of it, a toy, or one
+    without convolutions, which draws notes as sums of spectra."""
     fmap_base: int | None = None
     """Channels of block b are fmap_base / 2^b … (the config's if not given)"""
     fmap_max: int | None = None
@@ -41,14 +47,22 @@ class TrainOptions:
     """Learn so many spectra of magnitude per pitch, which a timbre is drawn with …"""
     phase_templates: int = 16
     """… and so many of phase, where there are any of magnitude."""
-    curves: int = 32
-    """Functions of time that the levels of the spectra are made of."""
-    onset_templates: int = 0
-    """Learn so many spectra of phase per pitch for each of the first 8 frames, the attack."""
-    level_epochs: int = 0
-    """Learn the levels of templates and the instruments' codes together, for so many epochs …"""
+    onset_templates: int = 12
+    """Of spectra: so many complex ones per pitch for the phases of the first frames, the attack."""
+    curves: int = 56
+    """Of spectra: functions of time that their levels are made of."""
     principal_levels: int = 256
-    """… by a deeper perceptron, which computes so many principal components of them."""
+    """Of spectra: principal components of the levels, which the perceptron computes."""
+    level_epochs: int = 160
+    """Of spectra: times that all notes are seen while levels and timbre codes are learnt."""
+    mixtures: float = 0.25
+    """Of spectra: part of the examples that are mixtures of two instruments' notes."""
+    wave_minutes: float = 12.0
+    """Of spectra: processor time in which all is tuned by the sound of the notes at last."""
+    blend: float = 0.3
+    """Of spectra: largest share of a second instrument in a random latent …"""
+    scatter: float = 0.3
+    """… and the standard deviation of the noise in it."""
     sources: Sources = "all"
     """Kind of instruments to learn."""
 
@@ -124,21 +138,25 @@ class TrainOptions:
             raise UserError("batches and --code-size must be at least 1")
         if self.templates < 0 or (self.templates and self.phase_templates < 1):
             raise UserError("--templates must be at least 0, --phase-templates at least 1")
-        if self.curves < 1 or self.onset_templates < 0 or self.principal_levels < 1:
+        if min(self.curves, self.onset_templates, self.principal_levels, self.level_epochs) < 1:
             raise UserError(
-                "--curves and --principal-levels must be at least 1, --onset-templates 0"
+                "--curves, --onset-templates, --principal-levels and --level-epochs must be at "
+                "least 1"
             )
-        if self.onset_templates and not self.templates:
-            raise UserError("--onset-templates need --templates too")
-        if self.level_epochs < 0 or (self.level_epochs and not self.templates):
-            raise UserError("--level-epochs must be at least 0, and need --templates")
+        if not all(0 <= share <= 1 for share in (self.mixtures, self.blend, self.scatter)):
+            raise UserError("--mixtures, --blend and --scatter are parts, 0 to 1")
+        if self.config == SPECTRA and not self.templates:
+            raise UserError("--config spectra needs --templates, 128 for example")
+        if self.config == SPECTRA and (self.pitch_bias or self.teacher):
+            raise UserError("--config spectra has no --pitch-bias and no --teacher")
         if not 0 <= self.taught <= 1:
             raise UserError(f"--taught is a part, 0 to 1, not {self.taught:g}")
         if self.teacher and not self.reconstruction:
             raise UserError("a --teacher teaches by regression: give --reconstruction too")
         if self.teacher and (self.templates or self.pitch_bias):
             raise UserError("--templates and --pitch-bias are the --teacher's: leave them out")
-        if self.templates and not (self.reconstruction or self.start):
+        fitted = self.reconstruction or self.start or self.config == SPECTRA
+        if self.templates and not fitted:
             raise UserError("--templates are fitted by regression: give --reconstruction too")
 
     @property
@@ -150,6 +168,21 @@ class TrainOptions:
     def network(self, pitches: tuple[int, ...]) -> GeneratorConfig:
         """Return the config of the generator to train, for the pitches of the data."""
         base, most, latent_size, representation = _NETWORKS[self.config]
+        if self.config == SPECTRA:
+            return GeneratorConfig(
+                latent_size=latent_size,
+                axes=min(self.code_size, latent_size),
+                pitches=pitches,
+                filters=(),
+                templates=self.templates,
+                phase_templates=self.phase_templates,
+                curves=self.curves,
+                onset_templates=self.onset_templates,
+                principal_levels=self.principal_levels,
+                representation=representation,
+                blend=self.blend,
+                scatter=self.scatter,
+            )
         blocks = 8 - self.upscale
         return GeneratorConfig(
             latent_size=latent_size,
@@ -159,9 +192,6 @@ class TrainOptions:
             pitch_bias=self.pitch_bias,
             templates=self.templates,
             phase_templates=self.phase_templates if self.templates else 0,
-            curves=self.curves if self.templates else 32,
-            onset_templates=self.onset_templates,
-            principal_levels=self.principal_levels if self.level_epochs else 0,
             axes=min(self.code_size, latent_size) if self.reconstruction else 0,
             representation=representation,
         )

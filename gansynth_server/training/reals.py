@@ -11,17 +11,13 @@ from torch import Tensor
 
 from gansynth_server.errors import UserError
 from gansynth_server.model.config import GeneratorConfig
-from gansynth_server.model.templates import ONSET
 from gansynth_server.spectral import transform
-from gansynth_server.spectral.constants import BINS, FFT, FRAMES, HOP, LEAD, SAMPLE_RATE
+from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.spectral.normalizer import Normalizer, Representation
 from gansynth_server.training.dataset import Dataset
-from gansynth_server.util.midi_pitch import midi_to_hz
 
 AT_ONCE = 32
 """Notes whose spectra are made together, which bounds the memory for it."""
-ONSET_SAMPLES = (ONSET - 1) * HOP + FFT - LEAD
-"""Samples that the first frames reach to."""
 MARGIN = 0.8
 """A fitted normaliser maps the data's magnitudes to ± this (Magenta's margin)."""
 
@@ -95,49 +91,10 @@ class Reals:
         spectra = self.normalised(places).permute(0, 2, 3, 1)
         return transform.denormalise(spectra, self.config.normalizer).permute(0, 3, 1, 2)
 
-    def aligned(self, places: Tensor) -> Tensor:
-        """Return the first frames of notes of one pitch with all partials in phase at the onset.
-
-        The phase of a partial as a whole is chance and cannot be heard; the phases of its bins
-        relative to each other say when it begins.
-
-        Returns:
-            [n, 2, 8, 1024] as of :meth:`normalised`.
-        """
-        rows = self.rows[places.cpu().numpy()]
-        pitch = self.data.notes[rows[0]].pitch
-        found = []
-        for start in range(0, len(rows), AT_ONCE):
-            waves = self.data.audio(rows[start : start + AT_ONCE])[:, :ONSET_SAMPLES]
-            spectrum = transform.stft(waves.to(self.device))
-            found.append(transform.represent(align(spectrum, pitch), self.config.representation))
-        spectra = transform.normalise(torch.cat(found), self.config.normalizer)
-        return spectra.permute(0, 3, 1, 2)
-
     def _make(self, places: NDArray[np.int64]) -> Tensor:
         waves = self.data.audio(self.rows[places]).to(self.device)
         physical = transform.physical_spectra(waves, self.config.representation)
         return transform.normalise(physical, self.config.normalizer).permute(0, 3, 1, 2)
-
-
-def align(spectrum: Tensor, pitch: int) -> Tensor:
-    """Turn the partials of complex spectra [N, frames, 1024] so that all have phase 0 at the end.
-
-    Each bin belongs to the nearest partial, whose phase is that of its loudest bin in the last
-    frame.
-    """
-    hertz = midi_to_hz(pitch)
-    bins = (torch.arange(BINS, device=spectrum.device) + 1) * (SAMPLE_RATE / FFT)
-    partial = torch.round(bins / hertz).long()
-    last = spectrum[:, -1]
-    turned = torch.empty_like(spectrum)
-    for number in range(int(partial.max()) + 1):
-        here = (partial == number).nonzero()[:, 0]
-        if len(here):
-            loudest = last[:, here].abs().argmax(dim=1, keepdim=True)
-            phase = last[:, here].gather(1, loudest).angle()[:, None]
-            turned[:, :, here] = spectrum[:, :, here] * torch.polar(torch.ones_like(phase), -phase)
-    return turned
 
 
 def pitches_of(data: Dataset, rows: NDArray[np.int64]) -> tuple[int, ...]:

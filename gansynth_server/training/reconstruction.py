@@ -4,8 +4,7 @@ Every instrument of the data has a code (:mod:`codes`), along those axes of the
 latent space that the network reads: a random latent is a timbre between
 instruments, and an instrument's own code becomes a preset. The network learns
 to turn (code, pitch) into the note. It may begin with templates that are fitted
-to the data (:mod:`fitting`), whose levels may be learnt together with the codes
-(:mod:`levels`); the convolutions then refine what they draw.
+to the data (:mod:`fitting`), which the convolutions then refine.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ from gansynth_server.render.backends.fused import can_compile
 from gansynth_server.training import parallel
 from gansynth_server.training.codes import Codes, random_axes
 from gansynth_server.training.fitting import fit
-from gansynth_server.training.levels import learn_levels
-from gansynth_server.training.loudness import match_loudness
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import (
     Loudness,
@@ -70,29 +67,16 @@ def crop(x: Tensor, starts: Tensor, rows: int) -> Tensor:
     )
 
 
-def prepare(
-    generator: Generator, reals: Reals, noise: float, seed: int, level_epochs: int = 0
-) -> Codes:
-    """Fit a new generator to the data as far as convolutions are not needed; return the codes.
-
-    Args:
-        noise: standard deviation of the noise on a code.
-        level_epochs: if not 0, the codes are learnt together with the levels of the templates.
-    """
+def prepare(generator: Generator, reals: Reals, noise: float, seed: int) -> Codes:
+    """Fit a new generator to the data as far as that has a closed form; return the codes."""
     assert generator.axes is not None
     generator.axes.copy_(random_axes(len(generator.axes), generator.axes.shape[1], seed))
+    codes = Codes.of_data(reals, generator.axes.clone(), noise)
     if generator.pitch_bias is not None:
         generator.pitch_bias.data = pitch_means(reals)
-    if level_epochs:
-        codes = learn_levels(generator, reals, noise, level_epochs, seed)
-    else:
-        codes = Codes.of_data(reals, generator.axes.clone(), noise)
-        if generator.templates is not None:
-            fit(generator, reals, codes, seed)
     if generator.templates is not None:
+        fit(generator, reals, codes, seed)
         generator.mute_blocks()  # which are not trained yet
-    if level_epochs and generator.pitch_bias is not None:
-        match_loudness(generator, reals, codes)
     return codes
 
 

@@ -92,8 +92,8 @@ def begin(
     if before is not None and before.config != config:
         raise UserError(
             f"{options.start} is another network than these options ask for: give the --config, "
-            "--fmap-base, --fmap-max, --upscale, --pitch-bias, --templates, --curves, "
-            "--onset-templates and --level-epochs that it was trained with"
+            "--fmap-base, --fmap-max, --upscale, --pitch-bias and --templates that it was trained "
+            "with"
         )
     reals = Reals(data, config, rows, device, options.cache_gb)
     generator, average, judge = runs.networks(config, options, device)
@@ -107,7 +107,7 @@ def begin(
     elif teacher is not None:
         teacher.lend(generator)
     elif options.reconstruction:
-        codes = prepare(generator, reals, options.code_noise, options.seed, options.level_epochs)
+        codes = prepare(generator, reals, options.code_noise, options.seed)
     known = before or (teacher.checkpoint if teacher is not None else None)
     if known is not None:
         codes = _codes_of(known, generator, reals, options)

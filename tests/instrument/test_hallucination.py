@@ -9,6 +9,7 @@ import gansynth_server as gs
 from gansynth_server.instrument.hallucination import AHEAD, SLOT, Hallucination
 from gansynth_server.instrument.offline_player import render
 from gansynth_server.latent import sequence as sequences
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.sequence import Sequence
 from gansynth_server.spectral.constants import HOP, SAMPLE_RATE
 from gansynth_server.synth.envelope import Envelope
@@ -41,7 +42,9 @@ class Player:
 
 def test_few_notes_are_asked_for_at_a_time_and_each_well_before_its_own():
     player, over = Player(), []
-    long = Sequence(sequences.random_keys(64, 8, 0), 64, 0.1, 0.0, 0.1, 0.5, 0.2, 100, (60, 64, 67))
+    long = Sequence(
+        sequences.random_keys(64, Prior(8), 0), 64, 0.1, 0.0, 0.1, 0.5, 0.2, 100, (60, 64, 67)
+    )
     Hallucination(player, None, long, 1, 100.0, lambda: over.append(1)).begin()
     at_once = len(player.notes)
     assert at_once * 0.1 >= long.length + AHEAD and at_once < 20
@@ -60,7 +63,7 @@ def test_few_notes_are_asked_for_at_a_time_and_each_well_before_its_own():
 
 
 def test_its_sound_is_the_sum_of_its_notes(model):
-    keys = sequences.random_keys(2, 256, 3)
+    keys = sequences.random_keys(2, Prior(256), 3)
     plain = Sequence(keys, 2, 0.5, 0.0, 0.3, 0.2, 0.4, 30.0, (60, 67))
     sound = np.concatenate(list(render(model, plain, SAMPLE_RATE)), axis=1)
     assert np.array_equal(sound[0], sound[1])

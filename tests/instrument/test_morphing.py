@@ -9,6 +9,7 @@ import pytest
 from gansynth_server import api
 from gansynth_server.instrument.morphing import DELAY, LENGTH, SETTLE, TICK, Morpher, _window
 from gansynth_server.latent.paths import Walk
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.render.backends.base import WHOLE
 from gansynth_server.render.offline import BatchRenderer
@@ -156,7 +157,7 @@ def test_what_is_filled_ahead_or_moves_has_its_looks(stage, looks):
     stage.run(1.5)
     assert 1.5 <= looks[0] < 1.5 + TICK and 2 <= len(looks) <= 3
     looks.clear()
-    instrument.set_path(client, "z", Walk(client.latents.size, 1, 0.5, 1.0, stage.time))
+    instrument.set_path(client, "z", Walk(Prior(client.latents.size), 1, 0.5, 1.0, stage.time))
     stage.run(1.0)
     assert len(looks) >= 14
     instrument.set_latent(client, "z", instrument.latent(client, "z"))

@@ -93,12 +93,12 @@ def test_a_sound_is_a_preset_or_one_of_its_variations(player):
     violin = presets["violin"]
 
     def latent(*pairs):
-        return of(player, *pairs).sound.latent(presets)
+        return of(player, *pairs).sound.latent(presets, player.model.prior)
 
     assert np.array_equal(latent("s", "violin"), violin)
     assert np.array_equal(latent("sound", "violin"), violin)
     assert np.array_equal(latent("preset", "violin", "s", "x"), violin)
-    third = slerp(violin, draw(256, 3), DISTANCE)
+    third = slerp(violin, player.model.draw(3), DISTANCE)
     assert np.array_equal(latent("s", "violin", "n", 3.0), third)
     assert np.array_equal(latent("s", "violin:3"), third)
     assert np.array_equal(latent("s", "violin", "n", 3 + VARIATIONS), third)

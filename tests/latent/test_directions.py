@@ -7,6 +7,7 @@ from gansynth_server import UserError
 from gansynth_server.latent import directions
 from gansynth_server.latent.directions import Directions, OffsetPath, edit
 from gansynth_server.latent.paths import MAX_PARTS, Walk, parts
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.slots import ConstantPath
 from gansynth_server.model import checkpoint
 from tests.support.bundled import each_bundled
@@ -28,7 +29,7 @@ def test_weights_are_read_once_and_not_at_each_move(monkeypatch):
 
 def test_an_edit_is_absolute_and_moves_with_its_base():
     known = simple()
-    walk = Walk(4, 1, 1.0, 1.0, 0.0)
+    walk = Walk(Prior(4), 1, 1.0, 1.0, 0.0)
     first = edit(walk, known, {0: 1.0, 2: -0.5}, False, 0.0)
     expected = known.latent[0] - 0.5 * known.latent[2]
     for t in (0.0, 1.5, 99.0):

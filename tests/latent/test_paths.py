@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gansynth_server.latent.paths import MAX_PARTS, SHAPES, Glide, Lfo, Walk, parts
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.slots import ConstantPath
 from gansynth_server.latent.vectors import draw, mix, slerp
 
@@ -42,29 +43,29 @@ def test_glides_upon_glides_stay_small_and_go_on_without_a_jump():
 
 
 def test_a_walk_is_a_pure_function_of_time():
-    walk, same = (Walk(32, 7, speed=2.0, spread=1.0, start=5.0) for _ in range(2))
+    walk, same = (Walk(Prior(32), 7, speed=2.0, spread=1.0, start=5.0) for _ in range(2))
     times = [5.0, 3605.3, 1e7, 5.0, 42.42, 3605.3]
     forth = [walk.at(t) for t in times]
     back = [same.at(t) for t in reversed(times)][::-1]
     assert np.array_equal(forth, back)
     assert np.array_equal(walk.at(-1e9), walk.at(5.0))
-    assert not np.allclose(Walk(32, 8, 2.0, 1.0, 5.0).at(6.0), walk.at(6.0))
-    later = Walk(32, 7, speed=2.0, spread=1.0, start=105.0)
+    assert not np.allclose(Walk(Prior(32), 8, 2.0, 1.0, 5.0).at(6.0), walk.at(6.0))
+    later = Walk(Prior(32), 7, speed=2.0, spread=1.0, start=105.0)
     assert np.array_equal(later.at(105.25), walk.at(5.25))  # counted from its own start
-    still = Walk(32, 7, speed=0.0, spread=1.0, start=5.0)
+    still = Walk(Prior(32), 7, speed=0.0, spread=1.0, start=5.0)
     assert np.array_equal(still.at(5.0), still.at(1e6))
 
 
 @pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 0.9, 17.3])
 def test_a_walk_stays_at_the_prior_between_the_steps_too(place):
-    z = np.concatenate([Walk(256, seed, 1.0, 1.5, 0.0).at(place) for seed in range(400)])
+    z = np.concatenate([Walk(Prior(256), seed, 1.0, 1.5, 0.0).at(place) for seed in range(400)])
     assert abs(z.mean()) < 5 * 1.5 / len(z) ** 0.5
     assert abs(z.std() / 1.5 - 1) < 5 / (2 * len(z)) ** 0.5
     assert abs((z**4).mean() / z.var() ** 2 - 3) < 0.1  # as flat as a normal distribution
 
 
 def test_a_walk_moves_on_without_kinks():
-    walk = Walk(256, 3, speed=1.0, spread=1.0, start=0.0)
+    walk = Walk(Prior(256), 3, speed=1.0, spread=1.0, start=0.0)
 
     def cosine(a, b):
         return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
@@ -99,7 +100,7 @@ def test_an_lfo_goes_to_and_fro(shape, amounts):
 
 
 def test_an_lfos_ends_may_move_and_are_bounded():
-    walk = Walk(32, 1, 1.0, 1.0, 0.0)
+    walk = Walk(Prior(32), 1, 1.0, 1.0, 0.0)
     lfo = Lfo(walk, ConstantPath(B), "saw", 1.0, 0.0, 0.0)
     assert np.allclose(lfo.at(9.25), slerp(walk.at(9.25), B, 0.25))
     path = ConstantPath(A)

@@ -7,10 +7,11 @@ import pytest
 
 from gansynth_server import UserError
 from gansynth_server.latent import sequence as sequences
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.sequence import Sequence, SequencePath
 from gansynth_server.latent.vectors import draw, slerp
 
-KEYS = sequences.random_keys(3, 32, 5)
+KEYS = sequences.random_keys(3, Prior(32), 5)
 
 
 def test_notes_go_from_key_to_key_along_the_sphere():
@@ -39,7 +40,7 @@ CHANGED = Sequence(KEYS, 2, 0.3, 0.5, 0.1, 0.2, 0.3, 90.0, (60.0, 62.5))
 
 def test_a_file_gives_back_what_was_saved():
     data = sequences.encode(CHANGED, "net")
-    back = sequences.decode("a.json", data, 32, {}.__getitem__)
+    back = sequences.decode("a.json", data, Prior(32), {}.__getitem__)
     assert np.array_equal(back.keys, KEYS)
     for name in ("steps", "spacing", "trim", "attack", "sustain", "release", "velocity", "pitches"):
         assert getattr(back, name) == getattr(CHANGED, name)
@@ -49,7 +50,9 @@ def test_a_file_gives_back_what_was_saved():
 def test_a_file_may_be_written_by_hand():
     z = draw(32, 9)
     content = {"keys": [{"seed": 4}, {"preset": "bell"}, {"latent": z.tolist()}], "pitches": [50]}
-    found = sequences.decode("a.json", json.dumps(content).encode(), 32, {"bell": -z}.__getitem__)
+    found = sequences.decode(
+        "a.json", json.dumps(content).encode(), Prior(32), {"bell": -z}.__getitem__
+    )
     assert np.array_equal(found.keys, [draw(32, 4), -z, z])
     assert found.pitches == (50,) and found.steps == Sequence(KEYS).steps
 
@@ -91,4 +94,4 @@ BROKEN = [
 @pytest.mark.parametrize("data", BROKEN)
 def test_broken_files_are_refused(data):
     with pytest.raises(UserError, match=r"a\.json"):
-        sequences.decode("a.json", data, 32, {}.__getitem__)
+        sequences.decode("a.json", data, Prior(32), {}.__getitem__)

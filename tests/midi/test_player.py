@@ -10,7 +10,6 @@ import gansynth_server as gs
 from gansynth_server.errors import UserError
 from gansynth_server.instrument.tuning import Mapping, Tuning
 from gansynth_server.latent import directions
-from gansynth_server.latent.vectors import draw
 from gansynth_server.midi.mapping import target
 from gansynth_server.midi.player import MidiPlayer
 from tests.support.stage import Stage
@@ -212,9 +211,9 @@ def test_principal_directions_start_from_the_slot_z(stage, model):
     way = directions.load(model.checkpoint).latent[0]
     stage.instrument.random(stage.client, "z", 5)
     stage.cc(20, 127)
-    assert latent_of(stage, 0) == pytest.approx(draw(256, 5) + 2 * way, abs=1e-5)
+    assert latent_of(stage, 0) == pytest.approx(model.draw(5) + 2 * way, abs=1e-5)
     stage.instrument.random(stage.client, "z", 6)  # and follow it
-    assert latent_of(stage, 0) == pytest.approx(draw(256, 6) + 2 * way, abs=1e-5)
+    assert latent_of(stage, 0) == pytest.approx(model.draw(6) + 2 * way, abs=1e-5)
 
 
 def test_a_component_that_is_not_there_is_one_line(stage, caplog):

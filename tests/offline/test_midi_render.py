@@ -10,6 +10,7 @@ import torch
 
 import gansynth_server as gs
 from gansynth_server import UserError, cli
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.vectors import slerp
 from gansynth_server.offline import level, midi_render, midi_timbres
 from gansynth_server.offline.midi_file import MidiNote
@@ -53,9 +54,7 @@ def rendered(song):
 
 def play(model, notes, rate=RATE, pan=False, presets=("marimba",)):
     """A list of notes as float32 [channels, frames], one preset per track."""
-    latents = midi_timbres.per_track(
-        notes, model.latent_size, [model.preset(p) for p in presets], 0
-    )
+    latents = midi_timbres.per_track(notes, model.prior, [model.preset(p) for p in presets], 0)
     return np.concatenate(list(midi_render.render(model, notes, latents, rate, pan)), axis=1)
 
 
@@ -159,7 +158,8 @@ def test_any_rate(model, rate):
     assert len(sound) == pytest.approx(1.8 * rate, abs=1)
     assert abs(fundamental(sound[round(0.6 * rate) : round(1.4 * rate)], rate, 69)) < 10
     assert np.argmax(np.abs(sound) > 0.01 * np.abs(sound).max()) / rate == pytest.approx(
-        0.5, abs=0.005
+        0.5,
+        abs=0.01,  # a clarinet takes some milliseconds to 1 %
     )
 
 
@@ -192,14 +192,14 @@ def test_drums_are_played_when_asked_for(model):
 def test_timbres_over_time(model):
     a, b = (model.preset(name) for name in ("flute", "oboe"))
     notes = [note(t, t + 1) for t in (0.0, 0.1, 3.0, 6.0, 12.0, 17.9)]
-    z = midi_timbres.over_time(notes, 256, 6.0, [a, b], 0)
+    z = midi_timbres.over_time(notes, Prior(256), 6.0, [a, b], 0)
     assert np.allclose(z[[0, 1, 3, 4]], [a, a, b, a], atol=1e-6)
     assert np.allclose(z[2], slerp(a, b, 0.5))
-    random = midi_timbres.over_time(notes, 256, 6.0, [], 5)
-    assert np.array_equal(random, midi_timbres.over_time(notes, 256, 6.0, [], 5))
-    assert not np.array_equal(random, midi_timbres.over_time(notes, 256, 6.0, [], 6))
+    random = midi_timbres.over_time(notes, Prior(256), 6.0, [], 5)
+    assert np.array_equal(random, midi_timbres.over_time(notes, Prior(256), 6.0, [], 5))
+    assert not np.array_equal(random, midi_timbres.over_time(notes, Prior(256), 6.0, [], 6))
     tracks = [note(0, 1, track=t) for t in (2, 1, 2, 3)]
-    assert np.array_equal(midi_timbres.per_track(tracks, 256, [a, b], 0), [b, a, b, a])
+    assert np.array_equal(midi_timbres.per_track(tracks, Prior(256), [a, b], 0), [b, a, b, a])
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])

@@ -10,7 +10,6 @@ import gansynth_server as gs
 from gansynth_server import cli, handlers
 from gansynth_server.errors import UserError
 from gansynth_server.instrument import offline_player
-from gansynth_server.latent.vectors import draw
 from gansynth_server.offline import score as play
 from gansynth_server.offline.score_file import read
 from gansynth_server.osc.table import TABLE
@@ -41,7 +40,7 @@ def test_a_score_is_what_the_voices_play(tmp_path, models):
     path = write(tmp_path / "a.jsonl", *SOME[:2], (0.75, ("/note", 60, 0)))
     heard = sound(path, models, channels=1)
     model = gs.load("all_instruments")
-    spectrum = model.backend.render(draw(256, 5)[None], np.array([60 - model.pitches[0]]))[0]
+    spectrum = model.backend.render(model.draw(5)[None], np.array([60 - model.pitches[0]]))[0]
     bus = Bus(RATE, 1)
     note = Note(0, 60, 60, 100, 60, spectrum=spectrum)
     bus.start(note, 0.25)

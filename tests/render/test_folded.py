@@ -28,24 +28,16 @@ CONFIGS = {
         "phase_templates": 2,
         "axes": 5,
     },
-    "templates, onset": {
+    "decoder": {
         "latent_size": 12,
-        "filters": SMALL,
+        "filters": (),
         "pitches": (60, 61),
         "templates": 3,
         "phase_templates": 2,
         "curves": 5,
         "onset_templates": 3,
         "principal_levels": 4,
-        "axes": 5,
-    },
-    "templates, onset, unfinished": {
-        "latent_size": 12,
-        "filters": SMALL,
-        "templates": 3,
-        "phase_templates": 2,
-        "onset_templates": 1,
-        "progress": 4.3,
+        "representation": "linear",
     },
     "templates, unfinished": {
         "latent_size": 12,
@@ -75,8 +67,8 @@ CONFIGS = {
 def generator(config: GeneratorConfig) -> Generator:
     torch.manual_seed(3)
     net = Generator(config)
-    for parameter in net.parameters():
-        if parameter.dim() < 4:  # biases start at zero
+    for name, parameter in net.named_parameters():
+        if parameter.dim() < 4 or name.startswith("decoder"):  # biases and spectra start at zero
             torch.nn.init.normal_(parameter, std=0.3)
     if net.axes is not None:
         torch.nn.init.normal_(net.axes)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draw
+from gansynth_server.latent.prior import Prior
 from gansynth_server.offline.notes import MAX_SECONDS, NoteRequest, check_duration, check_velocity
 from gansynth_server.options import BackendName, PrecisionName, ShardKind
 from gansynth_server.render.model import nearest_pitch
@@ -74,18 +74,18 @@ class Plan:
         """Return the numbers of a shard's notes."""
         return range(shard * self.size, min(self.count, (shard + 1) * self.size))
 
-    def request(self, index: int) -> NoteRequest:
-        """Return what the note of a number is rendered from."""
+    def request(self, index: int, prior: Prior) -> NoteRequest:
+        """Return what the note of a number is rendered from; its latent is the prior's."""
         seed = self.seed + index
         random = np.random.default_rng([seed, _PITCH_STREAM])
         pitch = self.pitches[int(random.integers(len(self.pitches)))]
         low, high = self.velocities
         velocity = low if low == high else round(float(random.uniform(low, high)), 2)
-        return NoteRequest(draw(self.latent_size, seed), pitch, velocity)
+        return NoteRequest(prior.draw(seed), pitch, velocity)
 
-    def requests(self, shard: int) -> Iterator[NoteRequest]:
+    def requests(self, shard: int, prior: Prior) -> Iterator[NoteRequest]:
         """Yield what a shard's notes are rendered from."""
-        return map(self.request, self.indices(shard))
+        return (self.request(index, prior) for index in self.indices(shard))
 
     def facts(self, index: int, request: NoteRequest) -> dict[str, Any]:
         """Return what is written beside the sound of a note, but for its latent."""

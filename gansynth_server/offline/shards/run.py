@@ -50,7 +50,7 @@ class ShardRenderer:
     def __init__(self, model: Model, plan: Plan) -> None:
         if model.checkpoint.fingerprint != plan.fingerprint:
             raise UserError(f"{model.checkpoint.name} has other weights than the plan's")
-        self._plan = plan
+        self._plan, self._prior = plan, model.prior
         self._notes = NoteRenderer(model, plan.duration, plan.rate, plan.batch)
 
     @property
@@ -61,8 +61,8 @@ class ShardRenderer:
     def write(self, shard: int, path: Path, report: Report = lambda notes: None) -> None:
         """Render a shard into a file, which is there as a whole or not at all."""
         plan = self._plan
-        sounds = self._notes.render(plan.requests(shard))
-        write_shard(plan, path, _reported(shard_notes(plan, shard, sounds), report))
+        sounds = self._notes.render(plan.requests(shard, self._prior))
+        write_shard(plan, path, _reported(shard_notes(plan, shard, self._prior, sounds), report))
 
 
 def run(renderer: ShardRenderer, plan: Plan, folder: Path, report: Report) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gansynth_server.audio.sound_file import SoundWriter
 from gansynth_server.errors import UserError
+from gansynth_server.latent.prior import Prior
 from gansynth_server.offline.shards.plan import AudioFormat, Plan
 from gansynth_server.util.extras import require
 
@@ -157,9 +158,11 @@ def _schema(plan: Plan) -> Any:
     return arrow.schema(fields, metadata={"huggingface": known})
 
 
-def shard_notes(plan: Plan, shard: int, sounds: Iterable[Float32]) -> Iterator[ShardNote]:
+def shard_notes(
+    plan: Plan, shard: int, prior: Prior, sounds: Iterable[Float32]
+) -> Iterator[ShardNote]:
     """Yield a shard's notes, of their sounds in order."""
     for index, sound in zip(plan.indices(shard), sounds, strict=True):
-        request = plan.request(index)
+        request = plan.request(index, prior)
         audio = encode(sound, plan.rate, plan.audio)
         yield ShardNote(f"{index:09d}", audio, request.z, plan.facts(index, request))

@@ -36,8 +36,8 @@ _LATENTS: tuple[Row, ...] = (
             Arg("spread", NUMBER, 0, 100, 1.0),
         ),
         "",
-        "draws a latent from N(0, 1)·spread; the same seed gives the same latent; a number alone "
-        "is no slot but a button's value, and does nothing at 0",
+        "draws a latent from the checkpoint's prior, times spread; the same seed gives the same "
+        "latent; a number alone is no slot but a button's value, and does nothing at 0",
         ("z", 1, 1.0),
     ),
     Row(
@@ -76,7 +76,7 @@ _LATENTS: tuple[Row, ...] = (
             Arg("seed", INTEGER, 0, MAX_INTEGER, None),
         ),
         "",
-        "the slot walks at random from now on, smoothly and always within N(0, 1)·spread: "
+        "the slot walks at random from now on, smoothly and always within the prior, times spread: "
         "1/speed seconds to the next timbre; the same seed gives the same walk; a number alone "
         "is a button's value",
         ("w", 0.5, 1.0, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,11 @@ import torch
 from openvino import opset13 as op
 from torch import nn
 
+from gansynth_server.model.config import ONSET, SILENT
+from gansynth_server.model.decoder import SILENCE as DECODED_SILENCE
+from gansynth_server.model.decoder import TINY, Decoder
 from gansynth_server.model.layers import LEAKY_SLOPE
-from gansynth_server.model.templates import ONSET, Templates
+from gansynth_server.model.templates import CURVES, Templates
 from gansynth_server.render.folded import EPSILON, Weights
 from gansynth_server.render.receptive_field import BlockRows, Span, plan
 from gansynth_server.spectral.constants import SILENCE
@@ -30,6 +33,9 @@ def build(weights: Weights, window: Span) -> ov.Model:
     z = op.parameter([1, weights.config.latent_size], np.float32, name="z")
     label = op.parameter([1], np.int64, name="label")
     condition = _condition(weights, z, label)
+    if weights.decoder is not None:
+        drawn = _decoder(weights.decoder, condition, label, *window)
+        return ov.Model(list(_polar(weights, drawn)), [z, label], "window")
     x = _first(weights, condition, rows[0].middle)
     total: Node = None
     for b, part in enumerate(rows):
@@ -77,10 +83,14 @@ def _condition(weights: Weights, z: Node, label: Node) -> Node:
     config = weights.config
     if weights.axes is not None:
         z = op.matmul(z, _constant(_array(weights, "axes")), False, False)
+    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
+    if weights.decoder is not None:
+        square = op.reduce_mean(op.multiply(z, z), _constant([1]), True)
+        z = op.divide(z, op.sqrt(op.maximum(square, np.float32(1))))
+        return op.concat([z, onehot], 1)
     squares = op.add(op.reduce_sum(op.multiply(z, z), _constant([1]), True), np.float32(1))
     size = np.float32(config.input_size)
     norm = op.sqrt(op.add(op.divide(squares, size), np.float32(EPSILON)))
-    onehot = op.gather(_constant(np.eye(len(config.pitches), dtype=np.float32)), label, np.int64(0))
     return op.divide(op.concat([z, onehot], 1), norm)
 
 
@@ -117,8 +127,101 @@ def _templates(
     weights: Weights, templates: Templates, x: Node, label: Node, first: int, last: int, scale: int
 ) -> Node:
     """Compute frames first…last-1 of the outline, at a resolution lower by the scale."""
-    values = {name: t.contiguous().numpy() for name, t in templates.state_dict().items()}
-    for number, layer in enumerate(templates.levels):
+    values = _values(templates)
+    x = _perceptron(templates.levels, values, x)
+    count = values["magnitude"].shape[1]
+    levels, constant = _split(x, count * CURVES, values["phase"].shape[1])
+    levels = op.reshape(levels, _constant([count, CURVES]), False)
+    levels = op.matmul(levels, _constant(values["curves"][:, first:last]), False, False)
+    magnitude, phase = (_row(values[name], label) for name in ("magnitude", "phase"))
+    both = op.matmul(levels, magnitude, True, False), op.matmul(constant, phase, False, False)
+    shape = _constant([last - first, weights.config.shape[1]])
+    outline = op.concat([op.unsqueeze(op.broadcast(x, shape), _constant([0, 1])) for x in both], 1)
+    if scale == 1:
+        return outline
+    size = [scale, scale]
+    return op.avg_pool(outline, size, [0, 0], [0, 0], size, True)
+
+
+def _decoder(decoder: Decoder, x: Node, label: Node, first: int, last: int) -> Node:
+    """Draw frames first…last-1 as :class:`Decoder` does, [1, 2, frames, bins]."""
+    values = _values(decoder)
+    weights, onset, phase = _split(_perceptron(decoder.levels, values, x), *decoder.sizes)
+    curves = values["curves"]
+    weights = op.reshape(weights, _constant([-1, len(curves)]), False)
+    weights = op.matmul(weights, _constant(curves[:, first:last]), False, False)
+    magnitude = op.matmul(weights, _row(values["magnitude"], label), True, False)
+    magnitude = op.clamp(op.add(magnitude, _row(values["mean"], label)), DECODED_SILENCE, 1.0)
+    if first < SILENT:
+        count = min(last, SILENT) - first
+        silent = np.full((count, values["mean"].shape[1]), DECODED_SILENCE, np.float32)
+        sounding = [_rows(magnitude, count, last - first)] if last > SILENT else []
+        magnitude = op.concat([_constant(silent), *sounding], 0)
+    shape = _constant([last - first, values["mean"].shape[1]])
+    steps = op.broadcast(_angle(*_sum(phase, values["phase"], label)), shape)
+    if first < ONSET:
+        early = _increments(*_sum(onset, values["onset"], label))
+        frames = min(last, ONSET)
+        early = op.slice(early, *(_constant([v]) for v in (first, frames, 1, 0)))
+        rest = op.slice(steps, *(_constant([v]) for v in (0, last - frames, 1, 0)))
+        steps = op.concat([early, rest], 0) if last > ONSET else early
+    steps = op.multiply(steps, np.float32(decoder.phase_scale))
+    return op.concat([op.unsqueeze(x, _constant([0, 1])) for x in (magnitude, steps)], 1)
+
+
+def _sum(levels: Node, vectors: np.ndarray[Any, Any], label: Node) -> tuple[Node, Node]:
+    """Sum complex spectra [pitches, K, 2, …, bins]: real and imaginary part, […, bins]."""
+    count, bins = vectors.shape[1], vectors.shape[-1]
+    a, b = _split(levels, count, count)
+    real, imaginary = (
+        _row(vectors[:, :, part].reshape(len(vectors), count, -1), label) for part in (0, 1)
+    )
+
+    def times(level: Node, spectra: Node) -> Node:
+        return op.reshape(op.matmul(level, spectra, False, False), _constant([-1, bins]), False)
+
+    return (
+        op.subtract(times(a, real), times(b, imaginary)),
+        op.add(times(a, imaginary), times(b, real)),
+    )
+
+
+def _increments(real: Node, imaginary: Node) -> Node:
+    """Phases in frames 3…7 as vectors [5, bins] → increments (rad) in frames 0…7."""
+    count = ONSET - SILENT
+    (before, then), (before_i, then_i) = (
+        (_rows(x, 0, count - 1), _rows(x, 1, count)) for x in (real, imaginary)
+    )
+    turned = (
+        op.add(op.multiply(then, before), op.multiply(then_i, before_i)),
+        op.subtract(op.multiply(then_i, before), op.multiply(then, before_i)),
+    )
+    start = _angle(_rows(real, 0, 1), _rows(imaginary, 0, 1))
+    silent = np.zeros((SILENT, real.output(0).shape[1]), np.float32)
+    return op.concat([_constant(silent), start, _angle(*turned)], 0)
+
+
+def _angle(real: Node, imaginary: Node) -> Node:
+    """Compute the angle (rad) of vectors as the decoder does."""
+    squares = op.add(op.multiply(real, real), op.multiply(imaginary, imaginary))
+    length = op.sqrt(op.add(squares, np.float32(TINY)))
+    near = op.atan(op.divide(imaginary, op.add(length, op.absolute(real))))
+    near = op.multiply(near, np.float32(2))
+    zero, half = np.float32(0), np.float32(math.pi)
+    turn = op.select(op.less(imaginary, zero), _constant(-half), _constant(half))
+    return op.select(op.less(real, zero), op.subtract(turn, near), near)
+
+
+def _rows(x: Node, first: int, last: int) -> Node:
+    return op.slice(x, *(_constant([v]) for v in (first, last, 1, 0)))
+
+
+def _values(module: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: t.contiguous().numpy() for name, t in module.state_dict().items()}
+
+
+def _perceptron(layers: nn.Sequential, values: dict[str, np.ndarray[Any, Any]], x: Node) -> Node:
+    for number, layer in enumerate(layers):
         if isinstance(layer, nn.LeakyReLU):
             x = op.prelu(x, _constant(np.full(1, LEAKY_SLOPE, np.float32)))
         elif isinstance(layer, nn.GELU):
@@ -126,34 +229,13 @@ def _templates(
         else:
             x = op.matmul(x, _constant(values[f"levels.{number}.weight"]), False, True)
             x = op.add(x, _constant(values[f"levels.{number}.bias"][None]))
-    count, curves = values["magnitude"].shape[1], values["curves"]
-    ends = (0, count * len(curves), count * len(curves) + values["phase"].shape[1])
-    levels, constant = (_columns(x, *span) for span in pairwise(ends))
-    levels = op.reshape(levels, _constant([count, len(curves)]), False)
-    levels = op.matmul(levels, _constant(curves[:, first:last]), False, False)
-    magnitude, phase = (_row(values[name], label) for name in ("magnitude", "phase"))
-    both = op.matmul(levels, magnitude, True, False), op.matmul(constant, phase, False, False)
-    shape = _constant([last - first, weights.config.shape[1]])
-    magnitude, phase = (op.broadcast(x, shape) for x in both)
-    if templates.onset is not None and first < ONSET:
-        onset = values["onset"][:, :, first:last]
-        frames = onset.shape[2]
-        one = _constant(np.ones((1, 1), np.float32))
-        early = _columns(x, ends[-1], x.output(0).shape[1])
-        early = op.concat([one, early], 1) if onset.shape[1] > 1 else one
-        spectra = _row(onset.reshape(*onset.shape[:2], -1), label)
-        drawn = op.reshape(op.matmul(early, spectra, False, False), _constant([frames, -1]), False)
-        rest = op.slice(phase, *(_constant([v]) for v in (frames, last - first, 1, 0)))
-        phase = op.concat([drawn, rest], 0) if frames < last - first else drawn
-    outline = op.concat([op.unsqueeze(x, _constant([0, 1])) for x in (magnitude, phase)], 1)
-    if scale == 1:
-        return outline
-    size = [scale, scale]
-    return op.avg_pool(outline, size, [0, 0], [0, 0], size, True)
+    return x
 
 
-def _columns(x: Node, first: int, last: int) -> Node:
-    return op.slice(x, *(_constant([v]) for v in (first, last, 1, 1)))
+def _split(x: Node, *sizes: int) -> list[Node]:
+    """Split [1, sum(sizes)] into columns."""
+    ends = [0, *accumulate(sizes)]
+    return [op.slice(x, *(_constant([v]) for v in (*span, 1, 1))) for span in pairwise(ends)]
 
 
 def _row(values: np.ndarray[Any, Any], label: Node) -> Node:

@@ -262,7 +262,7 @@ def _loudness(sounds: LabelledNotes, noise: float) -> dict[str, Any]:
 
 def _path(model: Model, known: Reference, seed: int) -> dict[str, float]:
     pitch = min(model.pitches, key=lambda p: abs(p - 60))
-    latents = timbre_metrics.paths(model.latent_size, seed)
+    latents = timbre_metrics.paths(model.prior, seed)
     sounds = generate(model, latents, np.full(len(latents), pitch), "paths")
     return timbre_metrics.smoothness(classify(known.net, features_of(sounds)).embedding)
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gansynth_server.analysis.inversion import invert
 from gansynth_server.analysis.mel_features import features
 from gansynth_server.analysis.spectral_distance import Target
-from gansynth_server.latent.vectors import draws
 from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation.classifier import Classifier, classify
@@ -63,7 +62,7 @@ def inversions(
     """
     held = held_out(data, model.pitches)
     rows = np.random.default_rng(seed).permutation(held)[:count].tolist()
-    random = draws(model.latent_size, range(seed, seed + RANDOM))
+    random = model.prior.draws(range(seed, seed + RANDOM))
     # the checkpoint's presets alone, without the user's own
     named = model.checkpoint.presets
     presets = np.stack(list(named.values())) if named else random[:0]

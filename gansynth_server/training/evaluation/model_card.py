@@ -104,7 +104,8 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
     parameters = sum(value.numel() for value in checkpoint.generator.parameters())
     channels = ", ".join(map(str, config.filters))
     rows = {
-        "network": f"{parameters:,} parameters; channels {channels}"
+        "network": f"{parameters:,} parameters; "
+        + (f"channels {channels}" if channels else "no convolutions")
         + ("; a learnt bias per pitch" if config.pitch_bias else "")
         + (
             f"; per pitch {config.templates} spectral templates of magnitude and "
@@ -117,7 +118,13 @@ def _facts(checkpoint: Checkpoint, data: Mapping[str, Any]) -> str:
         + (f"; its last image enlarged ×{config.upscale}" if config.upscale > 1 else ""),
         "output": f"{FRAMES} frames × {BINS} {config.representation} bins of log magnitude and "
         "instantaneous frequency: 4 s at 16 kHz",
-        "latent": f"{config.latent_size} numbers from N(0, 1)",
+        "latent": f"{config.latent_size} numbers from "
+        + (
+            f"round {config.centres} instruments' codes, up to {config.blend:.0%} of a second one, "
+            f"noise {config.scatter:g}"
+            if config.centres
+            else "N(0, 1)"
+        ),
         "pitches": f"MIDI {_range(config.pitches)}",
         "data": _data(data),
     }

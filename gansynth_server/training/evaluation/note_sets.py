@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from gansynth_server.analysis.labelled_notes import LabelledNotes, round_trip
 from gansynth_server.errors import UserError
-from gansynth_server.latent.vectors import draws
 from gansynth_server.render.model import Model
 from gansynth_server.training.dataset import Dataset
 from gansynth_server.training.evaluation import timbre_metrics
@@ -86,7 +85,7 @@ def generate(
 
 def _generated(model: Model, real: NoteSet, seed: int) -> NoteSet:
     def latents(like: LabelledNotes) -> NDArray[np.float32]:
-        return draws(model.latent_size, range(seed, seed + len(like)))
+        return model.prior.draws(range(seed, seed + len(like)))
 
     neighbours, presets = None, None
     if real.neighbours:

@@ -15,7 +15,8 @@ from torch import Tensor
 from gansynth_server.analysis.acoustics import attack, centroid, envelope
 from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.analysis.spectral_distance import Target
-from gansynth_server.latent.vectors import draw, slerp
+from gansynth_server.latent.prior import Prior
+from gansynth_server.latent.vectors import slerp
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, SAMPLE_RATE
 from gansynth_server.training.dataset import Dataset
@@ -96,9 +97,9 @@ def consistency(low: LabelledNotes, high: LabelledNotes) -> float:
     return distance(second) / max(distance(second[other]), 1e-9)
 
 
-def paths(size: int, seed: int) -> NDArray[np.float32]:
+def paths(prior: Prior, seed: int) -> NDArray[np.float32]:
     """Latents along slerp paths between random ones, [4 · 17, size]."""
-    ends = [(draw(size, seed + 2 * n), draw(size, seed + 2 * n + 1)) for n in range(PATHS)]
+    ends = [(prior.draw(seed + 2 * n), prior.draw(seed + 2 * n + 1)) for n in range(PATHS)]
     amounts = np.linspace(0, 1, PATH_STEPS + 1)
     return np.stack([slerp(a, b, float(amount)) for a, b in ends for amount in amounts])
 

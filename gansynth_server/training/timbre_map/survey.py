@@ -13,7 +13,6 @@ from gansynth_server.analysis.descriptors import measure
 from gansynth_server.analysis.labelled_notes import LabelledNotes
 from gansynth_server.analysis.mel_features import coarse_spectrograms, features_of
 from gansynth_server.latent.timbre_map import TimbreMap, regress
-from gansynth_server.latent.vectors import draws
 from gansynth_server.util.extras import require
 from gansynth_server.util.general_midi import family_of
 
@@ -57,7 +56,7 @@ def survey(
         UserError: scikit-learn is missing, or a pitch was not trained.
     """
     require("sklearn", "a map", "eval,plots")
-    latents = draws(model.latent_size, range(seed, seed + count))
+    latents = model.prior.draws(range(seed, seed + count))
     seen: list[Float32] = []
     found: list[NDArray[np.float64]] = []
     for at in track(range(0, count, CHUNK)):
