@@ -33,6 +33,8 @@ def test_the_wheel_carries_checkpoints_and_patches(tmp_path):
         ),
         "patches/gansynth~.pd",
         "patches/gansynth~-help.pd",
+        "page/static/index.html",
+        "page/static/player-worklet.js",
         "py.typed",
     ):
         assert f"gansynth_server/{name}" in names

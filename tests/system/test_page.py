@@ -292,6 +292,33 @@ def test_sliders_shape_the_timbre_and_return_with_the_next(open_page):
     assert page.locator("#measures input").first.input_value() == "0"
 
 
+def test_four_corners_are_mixed(open_page):
+    page = open_page()
+    presets = checkpoint.describe("all_instruments").presets
+    for number, name in enumerate(("violin", "flute")):
+        page.fill("#search", name)
+        page.locator("#presets button").first.click()
+        wait(page, f"gansynth.timbre.current.label.includes('{name}')")
+        page.locator("#corners button").nth(number).click()
+        assert name in page.locator("#corners button").nth(number).inner_text()
+    pad = page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    pad.click(position={"x": 1, "y": 1})
+    wait(page, "gansynth.timbre.current.label === 'mix'")
+    violin, flute = presets["violin"], presets["flute"]
+    assert angle(page.evaluate(LATENT, "z"), violin) < 5
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")  # the pad has the focus
+    middle = page.evaluate(LATENT, "z")
+    assert angle(middle, violin) < angle(flute, violin) and angle(middle, flute) < 80
+
+
+def angle(one, other):
+    """Between two latents, in degrees."""
+    cosine = np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
 def test_a_timbre_wanders_and_stays_where_it_is_told_to(open_page):
     page = open_page()
     page.click("#wander")

@@ -1,5 +1,6 @@
 // The page: joins the parts, and introduces itself to the server whenever the socket opens.
 
+import {Corners} from './corners.js';
 import {Keyboard} from './keyboard.js';
 import {Library, button} from './library.js';
 import {Link} from './link.js';
@@ -31,6 +32,7 @@ const keyboard = new Keyboard($('keyboard'), notes);
 const map = new TimbreMap($('map'), $('map-tip'));
 const library = new Library({search: $('search'), presets: $('presets'), kept: $('kept')}, timbre);
 const shape = new ShapePanel($('measures'), $('components'), link, timbre);
+const corners = new Corners($('pad'), [...document.querySelectorAll('#corners button')], link, timbre);
 const envelope = new EnvelopePanel($('envelope'), link);
 const midi = new Midi(notes, link);
 let connected = false, checkpoint = '';
@@ -90,11 +92,13 @@ async function learn() {
   if (!same) {
     const response = await fetch(`map.json?checkpoint=${encodeURIComponent(name)}`);
     showMap(response.ok ? await response.json() : null, presets);
+    corners.clear();
     timbre.history = [];
     timbre.current = null;
   }
   const [components] = await link.ask('/pca/info.reply', '/pca/info').catch(() => [0]);
   shape.setComponents(components);
+  corners.introduce();
   timbre.restore();
 }
 

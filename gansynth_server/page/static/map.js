@@ -1,7 +1,7 @@
 // The timbre map: thousands of timbres, laid out by how they sound. The points are drawn once; what
 // moves over them is drawn on each frame that needs it.
 
-const PAD = 16, SNAP_PX = 9, TRAIL_MS = 1500;
+const PAD = 16, SNAP_PX = 9, SCALE_PX = 90, TRAIL_MS = 1500;
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [230, 205, 40]]; // dark to light
 const MIN_NAMED = 20; // points of a family whose name is written
 const WORDS = {synth_effects: 'effects', chromatic_percussion: 'chromatic'};
@@ -177,6 +177,7 @@ export class TimbreMap extends EventTarget {
     if (this.data) {
       this.drawPoints(context);
       if (this.by === 'family') this.drawNames(context);
+      else this.drawScale(context);
     }
     this.request();
   }
@@ -187,7 +188,7 @@ export class TimbreMap extends EventTarget {
     this.data.x.forEach((x, n) => {
       const [left, top] = this.toPixels(x, this.data.y[n]);
       const preset = this.data.presets[this.data.nearest[n]];
-      context.fillStyle = measure ? ramp(measure.ranks[n] / 100) : this.familyColour(preset.family, 1);
+      context.fillStyle = measure ? this.ramp(measure.ranks[n] / 100) : this.familyColour(preset.family, 1);
       context.globalAlpha = 0.85;
       context.beginPath();
       context.arc(left, top, radius, 0, 7);
@@ -220,6 +221,25 @@ export class TimbreMap extends EventTarget {
       context.fillText(word, left, top);
     }
   }
+
+  /** Write what the colours of a measure mean, in a corner. */
+  drawScale(context) {
+    const {words: [low, high]} = this.data.measures.find(({name}) => name === this.by);
+    const top = this.canvas.clientHeight - 20, left = 14;
+    context.font = '12px system-ui, sans-serif';
+    context.textAlign = 'left';
+    context.fillStyle = this.colours.text;
+    context.fillText(low, left, top + 9);
+    const begin = left + context.measureText(low).width + 8;
+    context.fillText(high, begin + SCALE_PX + 8, top + 9);
+    for (let n = 0; n < SCALE_PX; n++) {
+      context.fillStyle = this.ramp(n / SCALE_PX);
+      context.fillRect(begin + n, top, 1, 10);
+    }
+  }
+
+  /** The colour of a rank, 0 to 1; without the darkest ones on a dark ground. */
+  ramp(rank) { return ramp(this.dark ? 0.2 + 0.8 * rank : rank); }
 
   /** Families and their points, those of most points first. */
   members() {
