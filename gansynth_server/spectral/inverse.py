@@ -97,9 +97,12 @@ def _phases(increment: Float32) -> Float32:
     """Add the increments of each bin up, [frames, 1024], to phases within ±π."""
     phase = np.empty_like(increment)
     total = np.zeros(increment.shape[1])  # float64, so that it never drifts
-    turn = 2 * np.pi
+    turns = np.empty_like(total)
     # row by row: NumPy's cumsum along the first axis takes eight times as long
     for row, out in zip(increment, phase, strict=True):
         total += row
-        out[:] = total - turn * np.rint(total / turn)
+        np.multiply(total, 1 / (2 * np.pi), out=turns)
+        np.rint(turns, out=turns)
+        turns *= 2 * np.pi
+        np.subtract(total, turns, out=out, casting="same_kind")
     return phase
