@@ -59,6 +59,8 @@ ACTIVE_S = 1.0
 """Time (s) since its last pull in which a stream counts as active."""
 IDLE_S = 0.5
 """Longest time (s) that nothing is looked at, and from one report of all buses to the next."""
+PILED_S = 0.1
+"""Time (s) from one report of the buses whose commands pile up to the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ class EngineLoop:
         self._output_busy = False
         self._overload = Overload()
         self._passed = 0.0  # end of the last pass
-        self._reported = 0.0
+        self._reported = self._piled = 0.0
         self._inbox: FairQueue[tuple[bytes, Source]] = FairQueue(
             MAX_INBOX, MAX_INBOX_PER_CLIENT, MAX_INBOX_BYTES
         )
@@ -135,9 +137,7 @@ class EngineLoop:
                     held_up, longest = totals()
                     counts = self._output.underruns, self._late, self._blocks
                     self._gauges.set_totals(Totals(*counts, held_up, longest))
-                if time.monotonic() - self._reported > IDLE_S:
-                    self._reported = time.monotonic()
-                    self._report(set(self._engine.buses.values()))
+                self._report_others()
                 self._tell()
         self._output.stop()
 
@@ -336,6 +336,16 @@ class EngineLoop:
                 block, before = marks.get(bus, (0, 0))
                 state = self._engine.state(number)._replace(block=block, before=before)
                 self._gauges.set_bus(number, state)
+
+    def _report_others(self) -> None:
+        """Report buses that are not rendered, from time to time."""
+        now, buses = time.monotonic(), self._engine.buses.values()
+        if now - self._reported > IDLE_S:
+            self._reported = self._piled = now
+            self._report(set(buses))
+        elif now - self._piled > PILED_S:
+            self._piled = now
+            self._report({bus for bus in buses if bus.waiting})
 
     def _tell(self) -> None:
         if self._events:

@@ -144,6 +144,13 @@ class EngineProcess:
                 if held:
                     self._send(held)
 
+    def flush(self) -> None:
+        """Send what is held back by :meth:`together` so far: a reply must not overtake it."""
+        with self._lock:
+            if self._held:
+                held, self._held = self._held, []
+                self._send(held)
+
     def _command(self, command: Command) -> None:
         self.post(Timed(command, None, 0))
 

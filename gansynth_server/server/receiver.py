@@ -114,6 +114,7 @@ class Receiver:
 
     def send(self, source: Source, datagram: bytes) -> None:
         """Send a reply, unless it is too large for an unproven address; any thread."""
+        self._engine.flush()
         session = self._sessions.get(source)
         self._admission.failures.sent(source, datagram)
         if session is not None and not session.affords(len(datagram)):

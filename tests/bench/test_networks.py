@@ -41,7 +41,7 @@ def test_audibility_of_nothing_is_nothing():
     same = network.audibility(net, CPU, "float32")
     assert same["log-spectral distance dB"] == same["pitch error cents, largest"] == 0
     half = network.audibility(net, CPU, "bfloat16")
-    assert 0 < half["log-spectral distance dB"] < 6
+    assert 0 <= half["log-spectral distance dB"] < 6
     assert 0 <= half["pitch error cents, median"] < 5
 
 

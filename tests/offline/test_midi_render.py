@@ -245,7 +245,8 @@ def test_batch(tmp_path, model):
         ("seed1_p60.5.wav", 60.5, 1),
     ]
     sound, rate = soundfile.read(out / "seed1_p48.wav", dtype="float32")
-    assert np.array_equal(sound, model.generate(48, seed=1, duration=0.5).audio)
+    alone = model.generate(48, seed=1, duration=0.5).audio
+    assert np.abs(sound - alone).max() <= 1e-5  # in a batch sums round in another order
     assert rate == index[0]["rate"] == 16000 and index[0]["seconds"] == 0.5
     assert (out / "sheet.png").read_bytes().startswith(b"\x89PNG")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import gansynth_server as gs
-from gansynth_server.latent.vectors import draw
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
+from tests.support.bundled import draw
 from tests.support.client import Client, bundle
 from tests.support.puller import RATE, Puller
 from tests.support.server import ServerProcess
@@ -18,7 +18,7 @@ from tests.support.sounds import onsets
 def a_note(pitch: int, seed: int, held: float, frames: int) -> np.ndarray:
     model = gs.load("all_instruments")
     bus = Bus(RATE, 1)
-    spectrum = model.backend.render(draw(256, seed)[None], np.array([pitch - model.pitches[0]]))[0]
+    spectrum = model.backend.render(draw(seed)[None], np.array([pitch - model.pitches[0]]))[0]
     note = Note(None, 0, pitch, 100, pitch, spectrum=spectrum)
     bus.start(note, 0.0)
     bus.release(note, held)

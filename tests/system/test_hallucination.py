@@ -9,6 +9,7 @@ import pytest
 import gansynth_server as gs
 from gansynth_server.instrument.hallucination import SLOT
 from gansynth_server.latent import sequence as sequences
+from tests.support.bundled import prior
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
 
@@ -36,7 +37,7 @@ def test_it_sounds_while_it_is_rendered_and_tells_when_it_is_over(peer):
     started, ended = heard(peer)
     assert started == sorted(ended) == list(range(7))
     assert time.monotonic() - begun >= 6 * 0.25
-    keys = sequences.random_keys(3, 256, 7)
+    keys = sequences.random_keys(3, prior(), 7)
     peer.send("/z/get", SLOT)
     assert np.array_equal(np.float32(peer.until("/z")[2:]), keys[-1])
 

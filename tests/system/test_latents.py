@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gansynth_server.latent.paths import Walk
-from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.vectors import mix, slerp
+from tests.support.bundled import prior
 from tests.support.client import Client, decode
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
@@ -26,7 +26,7 @@ def test_a_walk_over_osc_moves_until_it_is_frozen(peer):
     peer.send("/z/freeze", "w")
     assert np.array_equal(get(peer, "w"), get(peer, "w"))
     peer.send("/z/walk", "w", 0, 1, 5)
-    assert np.allclose(get(peer, "w"), Walk(Prior(256), 5, 0.0, 1.0, 0.0).at(0), atol=1e-6)
+    assert np.allclose(get(peer, "w"), Walk(prior(), 5, 0.0, 1.0, 0.0).at(0), atol=1e-6)
 
 
 def test_an_lfo_over_osc(peer):

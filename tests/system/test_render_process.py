@@ -14,6 +14,7 @@ import pytest
 from gansynth_server import api
 from gansynth_server.bench.process import children, name
 from gansynth_server.errors import RenderError, UserError
+from gansynth_server.latent.prior import Prior
 from gansynth_server.latent.sequence import Sequence, random_keys
 from gansynth_server.latent.vectors import draw
 from gansynth_server.options import ServerOptions
@@ -72,7 +73,9 @@ def test_what_it_renders_is_what_is_rendered_here(worker, model, local):
     (ours,), (theirs,) = model.backend.render(z, labels), local.backend.render(z, labels)
     assert close(ours.magnitude, theirs.magnitude)
     assert close(model.spectra(z, [60]), local.spectra(z, [60]))
-    sequence = Sequence(random_keys(2, 256, 7), steps=1, spacing=0.3, attack=0.1, sustain=0.2)
+    sequence = Sequence(
+        random_keys(2, Prior(256), 7), steps=1, spacing=0.3, attack=0.1, sustain=0.2
+    )
     ours, theirs = (
         worker.hallucination(path_of(model), sequence, 16000),
         local.hallucination(sequence, 16000),
@@ -92,7 +95,7 @@ def test_its_errors_are_ours(worker, model):
 
 
 def test_a_long_piece_of_work_holds_no_note_up(model, worker):
-    sequence = Sequence(random_keys(9, 256, 7), steps=3, spacing=0.5)
+    sequence = Sequence(random_keys(9, Prior(256), 7), steps=3, spacing=0.5)
     model.backend.live(np.zeros((1, 256), np.float32), np.array([0]), (0, 8))
     with worker._life._channels[Lane.WORK][0]:  # as if it were busy
         model.backend.live(np.zeros((1, 256), np.float32), np.array([0]), (0, 8))

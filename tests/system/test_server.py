@@ -11,10 +11,11 @@ import pytest
 import soundfile
 
 import gansynth_server as gs
-from gansynth_server.latent.vectors import draw, slerp
+from gansynth_server.latent.vectors import slerp
 from gansynth_server.osc.table import TABLE
 from gansynth_server.synth.bus import Bus
 from gansynth_server.synth.note import Note
+from tests.support.bundled import draw
 from tests.support.client import Client
 from tests.support.server import ServerProcess, run_server
 
@@ -45,11 +46,11 @@ def test_status_version_and_table_order(peer):
 
 def test_latents(peer):
     peer.send("/z/random", "a", 11)
-    assert np.allclose(peer.ask("/z/get", "a")[2:], draw(256, 11))
+    assert np.allclose(peer.ask("/z/get", "a")[2:], draw(11))
     peer.send("/z/random", "b", 12.0, 0.5)
-    assert np.allclose(peer.ask("/z/get", "b")[2:], draw(256, 12, 0.5))
+    assert np.allclose(peer.ask("/z/get", "b")[2:], draw(12, 0.5))
     peer.send("/z/slerp", "c", "a", "b", 0.3)
-    expected = slerp(draw(256, 11), draw(256, 12, 0.5), 0.3)
+    expected = slerp(draw(11), draw(12, 0.5), 0.3)
     assert np.allclose(peer.ask("/z/get", "c")[2:], expected, atol=1e-6)
     z = np.linspace(-2, 2, 256).astype(np.float32)
     peer.send("/z/set", "blob", z.astype(">f4").tobytes())
@@ -157,7 +158,7 @@ def test_synthesize_gives_the_whole_note_in_chunks(peer):
         assert (name, chunk) == ("sound", k)
         wave[onset : onset + len(samples)] = samples
     model = gs.load("all_instruments")
-    assert np.abs(wave - model.generate_batch(draw(256, 21)[None], [62])[0]).max() < 1e-5
+    assert np.abs(wave - model.generate_batch(draw(21)[None], [62])[0]).max() < 1e-5
 
 
 def pull(peer, number, id):
@@ -180,7 +181,7 @@ def test_stream_is_the_offline_note_to_the_sample(peer):
     live = np.concatenate([np.float32(block[3:]) for block in blocks])
     model = gs.load("all_instruments")
     bus = Bus(48000, 1)
-    spectrum = model.backend.render(draw(256, 77)[None], np.array([45]))[0]
+    spectrum = model.backend.render(draw(77)[None], np.array([45]))[0]
     bus.start(Note(0, 69, 69, 100, 69, spectrum=spectrum))
     offline = bus.render(len(live))[0]
     assert np.abs(offline).max() > 0.02
