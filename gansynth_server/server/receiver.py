@@ -41,7 +41,7 @@ from gansynth_server.server.osc_log import OscLog
 TIME_SLICE_S = 0.005
 """Time (s) of handling messages before further ones are taken, so that no client's wait behind
 those of another."""
-AHEAD_S = 10.0
+AHEAD_S = 20.0
 """Time (s) ahead from which a time tag is taken for that of a wrong clock."""
 MAX_BAD = 16
 """Parts of a packet that are refused one by one."""
