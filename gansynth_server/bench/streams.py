@@ -18,6 +18,7 @@ STREAMS = ((1, 2), (8, 2), (30, 2), (64, 1), (1, 60))
 """Streams, and voices of each."""
 RATE, BLOCK, AHEAD = 48000, 512, 4
 PERIOD = BLOCK / RATE
+REPLY_TIMEOUT_S = 10.0
 SETTLE = 2.0
 """Time (s) before anything is measured."""
 PULL = b"/stream/pull\0\0\0\0,ff\0"
@@ -33,6 +34,9 @@ class Listener:
     def __init__(self, port: int, voices: int, number: int, start: float) -> None:
         self.client = Client(port=port)
         self._id = self.client.ask("/stream/open", RATE, BLOCK, AHEAD).args[1]
+        # a stream that is not pulled yet has few notes
+        self.client.send_datagram(PULL + struct.pack(">ff", 0, self._id))
+        self.client.receive_datagram(REPLY_TIMEOUT_S)
         self.client.send("/hold", 1)
         for voice in range(voices):
             self.client.note(36 + (5 * number + 7 * voice) % 48, id=f"v{voice}")
