@@ -227,6 +227,7 @@ def test_a_click_on_the_map_chooses_and_undo_goes_back(open_page, atlas):
 
 def test_a_path_on_the_map_morphs_the_note_that_is_held(open_page, atlas):
     page = open_page()
+    until_voices(page, 0)  # what other pages have played has faded out
     page.keyboard.down("a")
     until_voices(page, 1)
     page.mouse.move(*place_on_map(page, *atlas.places[100]))
@@ -246,6 +247,7 @@ def test_a_path_on_the_map_morphs_the_note_that_is_held(open_page, atlas):
 def test_a_path_with_nothing_held_plays_a_note_of_its_own(open_page, atlas):
     page = open_page()
     page.uncheck("#hover")
+    until_voices(page, 0)
     page.mouse.move(*place_on_map(page, *atlas.places[100]))
     page.mouse.down()
     until_voices(page, 1)
