@@ -102,7 +102,6 @@ class EngineLoop:
         self._active: dict[PullStream, float] = {}  # when each was pulled last
         self._due: list[_Due] = []
         self._playing: Bus | None = None
-        self._output_busy = False
         self._overload = Overload()
         self._passed = 0.0  # end of the last pass
         self._reported = self._piled = 0.0

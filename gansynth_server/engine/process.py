@@ -286,34 +286,33 @@ class EngineProcess:
         code = self._kill()
         _log.warning("the sound engine ended with %s: it is started again", code)
         with self._lock:
-            self._records.close()
             for slot in list(self._lent.elements()):
                 self._freed(slot)
-            self._records, theirs = RecordSocket.pair()
-            self._setup = replace(self._setup, records=theirs)
-            self._process = self._spawn()
             try:
-                self.opened()
+                self._begin_again(self._setup.options)
             except UserError as error:
                 _log.error("%s; going on with streams only", error)
-                self._fall_back()
+                self._kill()
+                self._begin_again(self._without_output())
             kept: list[Command] = [*self._buses.values(), *self._streams.values()]
             self._send([Timed(command, None, 0) for command in kept])
             if self._gone:
                 self.go()
 
-    def _fall_back(self) -> None:
-        """Start the engine without the output that cannot be opened again."""
-        main = self._buses[MAIN]
-        silent = replace(
-            self._setup.options, output="none", device=None, rate=main.rate, channels=main.channels
-        )
-        self._kill()
+    def _begin_again(self, options: ServerOptions) -> None:
+        """Start a process over new records; UserError if it does not begin."""
         self._records.close()
         self._records, theirs = RecordSocket.pair()
-        self._setup = replace(self._setup, options=silent, records=theirs)
+        self._setup = replace(self._setup, options=options, records=theirs)
         self._process = self._spawn()
         self.opened()
+
+    def _without_output(self) -> ServerOptions:
+        """Return the options without the output that cannot be opened again."""
+        main = self._buses[MAIN]
+        return replace(
+            self._setup.options, output="none", device=None, rate=main.rate, channels=main.channels
+        )
 
     def _spawn(self) -> BaseProcess:
         self.starts += 1

@@ -160,7 +160,6 @@ class Receiver:
                     taken += len(datagrams)
                     for datagram, source in datagrams:
                         self._admit(datagram, source)
-                        self._handle_due()
                 case Lost(source, count):
                     self._tell_lost(source, count)
                 case _:
@@ -168,8 +167,10 @@ class Receiver:
         return taken
 
     def _admit(self, packet: bytes, source: Source) -> None:
+        """Decode a packet, and do what it asks for before the next one is looked at."""
         if self._admission.admits(source, len(packet)):
             self._guarded(packet, source)
+        self._handle_due()
 
     def _tell_lost(self, source: Source, count: int) -> None:
         """Tell a client how much of its own found no room."""

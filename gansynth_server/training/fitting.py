@@ -19,6 +19,7 @@ from gansynth_server.model.generator import Generator
 from gansynth_server.model.templates import CURVES, Templates
 from gansynth_server.spectral.constants import BINS, FRAMES
 from gansynth_server.training.codes import Codes
+from gansynth_server.training.neighbours import outwards, pairs, places, procrustes
 from gansynth_server.training.reals import Reals, order
 from gansynth_server.training.regression import Loudness
 from gansynth_server.util.progress import track
@@ -48,17 +49,17 @@ def fit(generator: Generator, reals: Reals, codes: Codes, seed: int) -> None:
     assert templates is not None
     levels = torch.zeros(len(reals), FRAMES, templates.magnitude.shape[1], device=reals.device)
     constant = torch.zeros(len(reals), templates.phase.shape[1], device=reals.device)
-    notes = {label: _places(reals, label) for label in set(reals.labels.tolist())}
-    for label, neighbour in track(_outwards(sorted(notes)), "fitting templates"):
+    notes = {label: places(reals, label) for label in set(reals.labels.tolist())}
+    for label, neighbour in track(outwards(sorted(notes)), "fitting templates"):
         here = notes[label]
         level, phase, weight = _residual(generator, reals, label, here)
         spectra, found = _principal(level[:, SILENT:], levels.shape[2])
         still, stays = _weighted_principal(phase, weight, constant.shape[1])
         if neighbour is not None:
-            one, other = _pairs(reals.instruments, here, notes[neighbour])
-            turn = _procrustes(found[one], levels[notes[neighbour][other], SILENT:])
+            one, other = pairs(reals.instruments, here, notes[neighbour])
+            turn = procrustes(found[one], levels[notes[neighbour][other], SILENT:])
             found, spectra = found @ turn, turn.T @ spectra
-            turn = _procrustes(stays[one], constant[notes[neighbour][other]])
+            turn = procrustes(stays[one], constant[notes[neighbour][other]])
             stays, still = stays @ turn, turn.T @ still
         levels[here, SILENT:], constant[here] = found, stays
         templates.magnitude.data[label], templates.phase.data[label] = spectra, still
@@ -70,25 +71,6 @@ def fit(generator: Generator, reals: Reals, codes: Codes, seed: int) -> None:
     flat = by_time.flatten(0, 1)
     templates.curves.data = torch.linalg.eigh(flat.T @ flat)[1][:, -CURVES:].T.contiguous()
     _learn(generator, reals, codes, by_time @ templates.curves.data.T, constant, seed)
-
-
-def _places(reals: Reals, label: int) -> Tensor:
-    return (reals.labels == label).nonzero()[:, 0]
-
-
-def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
-    """List labels from the middle up, then from there down, each with the one before it."""
-    middle = len(labels) // 2
-    up = [(labels[n], labels[n - 1]) for n in range(middle + 1, len(labels))]
-    down = [(labels[n], labels[n + 1]) for n in reversed(range(middle))]
-    return [(labels[middle], None), *up, *down]
-
-
-def _pairs(instruments: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the places in both lists of notes of the same instruments."""
-    same = instruments[here][:, None] == instruments[there]
-    one, other = same.nonzero().T
-    return one, other
 
 
 def _residual(
@@ -148,12 +130,6 @@ def _solve(basis: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     matrix = (weight @ products).view(-1, size, size)
     matrix = matrix + RIDGE * torch.eye(size, device=basis.device)
     return torch.linalg.solve(matrix, (weight * values) @ basis)
-
-
-def _procrustes(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the rotation [k, k] that brings ours [..., k] nearest to theirs."""
-    left, _, right = torch.linalg.svd(ours.flatten(0, -2).T @ theirs.flatten(0, -2))
-    return left @ right
 
 
 def _learn(

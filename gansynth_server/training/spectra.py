@@ -18,6 +18,7 @@ from gansynth_server.model.config import ONSET, SILENT
 from gansynth_server.model.decoder import Decoder
 from gansynth_server.spectral import transform
 from gansynth_server.spectral.constants import BINS, FFT, SAMPLE_RATE, SILENCE
+from gansynth_server.training.neighbours import outwards, pairs, places, procrustes
 from gansynth_server.training.reals import Reals
 from gansynth_server.util.midi_pitch import midi_to_hz
 from gansynth_server.util.progress import track
@@ -47,9 +48,9 @@ def fit_spectra(decoder: Decoder, reals: Reals) -> Tensor:
     levels = torch.zeros(len(reals), frames, templates)
     onset = torch.zeros(len(reals), decoder.onset.shape[1], dtype=torch.complex64)
     steady = torch.zeros(len(reals), decoder.phase.shape[1], dtype=torch.complex64)
-    notes = {label: _places(reals, label) for label in set(reals.labels.tolist())}
+    notes = {label: places(reals, label) for label in set(reals.labels.tolist())}
     scramble = _scramble(BINS)
-    for label, neighbour in track(_outwards(sorted(notes)), "fitting spectra"):
+    for label, neighbour in track(outwards(sorted(notes)), "fitting spectra"):
         here = notes[label]
         level, early, advance, amplitude = _read(reals, here)
         mean = level.mean(dim=(0, 1))
@@ -63,13 +64,13 @@ def fit_spectra(decoder: Decoder, reals: Reals) -> Tensor:
         goes, stays = _vectors(together, steady.shape[1])
         goes = goes[:, groups]
         if neighbour is not None:
-            one, other = _pairs(reals.instruments, here, notes[neighbour])
+            one, other = pairs(reals.instruments, here, notes[neighbour])
             there = notes[neighbour][other]
-            turn = _procrustes(found[one], levels[there])
+            turn = procrustes(found[one], levels[there])
             found, spectra = found @ turn, turn.T @ spectra
-            turn = _procrustes(first[one], onset[there])
+            turn = procrustes(first[one], onset[there])
             first, begins = first @ turn, _applied(turn, begins)
-            turn = _procrustes(stays[one], steady[there])
+            turn = procrustes(stays[one], steady[there])
             stays, goes = stays @ turn, _applied(turn, goes)
         levels[here], onset[here], steady[here] = found, first, stays
         decoder.mean.data[label], decoder.magnitude.data[label] = mean, spectra
@@ -207,31 +208,6 @@ def _vectors(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return spectra.view(count, *values.shape[1:]), levels
 
 
-def _procrustes(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the rotation [k, k] (complex: unitary) that brings ours [..., k] nearest to theirs."""
-    left, _, right = torch.linalg.svd(ours.flatten(0, -2).mH @ theirs.flatten(0, -2))
-    return left @ right
-
-
 def _applied(turn: Tensor, spectra: Tensor) -> Tensor:
     """Spectra [k, …] whose sums with turned levels are the same."""
     return (turn.mH @ spectra.flatten(1)).view_as(spectra)
-
-
-def _places(reals: Reals, label: int) -> Tensor:
-    return (reals.labels == label).nonzero()[:, 0]
-
-
-def _outwards(labels: list[int]) -> list[tuple[int, int | None]]:
-    """List labels from the middle up, then from there down, each with the one before it."""
-    middle = len(labels) // 2
-    up = [(labels[n], labels[n - 1]) for n in range(middle + 1, len(labels))]
-    down = [(labels[n], labels[n + 1]) for n in reversed(range(middle))]
-    return [(labels[middle], None), *up, *down]
-
-
-def _pairs(instruments: Tensor, here: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the places in both lists of notes of the same instruments."""
-    same = instruments[here][:, None] == instruments[there]
-    one, other = same.nonzero().T
-    return one, other

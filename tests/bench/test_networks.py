@@ -37,11 +37,11 @@ def test_operations_are_those_that_torch_counts():
 
 
 def test_audibility_of_nothing_is_nothing():
-    net = checkpoint.load("all_instruments").generator
+    net = checkpoint.load("all_instruments_lite").generator  # has convolutions, which round
     same = network.audibility(net, CPU, "float32")
     assert same["log-spectral distance dB"] == same["pitch error cents, largest"] == 0
     half = network.audibility(net, CPU, "bfloat16")
-    assert 0 <= half["log-spectral distance dB"] < 6
+    assert 0 < half["log-spectral distance dB"] < 6
     assert 0 <= half["pitch error cents, median"] < 5
 
 
